@@ -1,0 +1,106 @@
+"""The two towers and the features under them."""
+
+import numpy as np
+import pytest
+import torch
+
+from data_prep.errors import UsageError
+from towers.item_tower import NO_ID, ItemTower
+from towers.text_features import Whitening
+from towers.tokens import Tokens
+from towers.user_tower import UserTower
+
+DIM = 16
+
+
+def user_tower(**changes) -> UserTower:
+    torch.manual_seed(0)
+    sizes = {"dim": DIM, "event_types": 4, "max_history": 6, "layers": 2, "heads": 2, "feed_forward": 2}
+    return UserTower(**{**sizes, "dropout": 0.2, "input_dropout": 0.2, "window": 3, **changes}).eval()
+
+
+def a_batch(length: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(1)
+    vectors = torch.nn.functional.normalize(torch.randn(3, length, DIM), dim=2)
+    return vectors, torch.randint(0, 4, (3, length)), torch.randint(0, 9, (3, length))
+
+
+def test_a_moment_knows_nothing_of_what_comes_after_it():
+    tower = user_tower()
+    vectors, events, gaps = a_batch()
+    before = tower(vectors, events, gaps)
+    vectors[:, 3:], events[:, 3:], gaps[:, 3:] = 0.5, 1, 2
+    after = tower(vectors, events, gaps)
+    torch.testing.assert_close(before[:, :4], after[:, :4])
+    assert not torch.allclose(before[:, 4:], after[:, 4:])
+
+
+def test_padding_does_not_change_a_users_vector():
+    tower = user_tower()
+    vectors, events, gaps = a_batch()
+    short = Tokens(torch.zeros(3, 4), events[:, :4], gaps[:, :4], torch.tensor([4, 4, 4]))
+    padded = Tokens(torch.zeros(3, 6), events, gaps, torch.tensor([4, 4, 4]))
+    torch.testing.assert_close(tower.last(vectors[:, :4], short), tower.last(vectors, padded))
+
+
+def test_user_vectors_have_unit_length_and_an_empty_history_has_one():
+    tower = user_tower()
+    empty = Tokens(torch.zeros(2, 0), *(torch.zeros(2, 0, dtype=torch.int64),) * 2, torch.zeros(2, dtype=torch.int64))
+    found = tower.last(torch.zeros(2, 0, DIM), empty)
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(2))
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_the_direct_path_alone_is_the_weighted_sum_of_the_newest_items():
+    tower = user_tower(layers=0)
+    tower.norm.weight.data.zero_()
+    vectors, events, gaps = a_batch(4)
+    found = tower(vectors, events, gaps)[:, 4]
+    expected = vectors[:, 3] + 0.6 * vectors[:, 2] + 0.36 * vectors[:, 1]
+    torch.testing.assert_close(found, torch.nn.functional.normalize(expected, dim=1))
+
+
+def test_heads_that_do_not_divide_the_width_are_refused_by_name():
+    with pytest.raises(UsageError, match=r"tower.dim: 15 .* tower.heads: 2"):
+        user_tower(dim=15)
+
+
+def test_an_item_without_id_has_the_vector_of_its_text_alone():
+    torch.manual_seed(0)
+    tower = ItemTower(text_dim=8, dim=DIM, num_ids=5, id_dropout=0.5, id_scale=1.0).eval()
+    text = torch.randn(2, 8)
+    found = tower(text, torch.tensor([NO_ID, 3]))
+    torch.testing.assert_close(found[0], torch.nn.functional.normalize(tower.project(text[0]), dim=0))
+    assert not torch.allclose(found[1], torch.nn.functional.normalize(tower.project(text[1]), dim=0))
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(2))
+
+
+def test_id_dropout_leaves_out_about_its_share_in_training_and_nothing_after():
+    torch.manual_seed(0)
+    tower = ItemTower(text_dim=8, dim=DIM, num_ids=1, id_dropout=0.3, id_scale=1.0)
+    text, ids = torch.zeros(4000, 8), torch.zeros(4000, dtype=torch.int64)
+    tower.project.bias.data.normal_()
+    alone = torch.nn.functional.normalize(tower.project.bias, dim=0)
+    left_out = torch.isclose(tower(text, ids), alone).all(dim=1).float().mean()
+    assert left_out.item() == pytest.approx(0.3, abs=0.03)
+    assert not torch.isclose(tower.eval()(text, ids), alone).all(dim=1).any()
+
+
+def test_whitened_vectors_have_unit_covariance():
+    rng = np.random.default_rng(0)
+    vectors = (rng.normal(size=(500, 6)) @ rng.normal(size=(6, 6)) + 3).astype(np.float32)
+    white = Whitening(6).fit(vectors)(torch.from_numpy(vectors)).numpy()
+    np.testing.assert_allclose(white.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(np.cov(white, rowvar=False), np.eye(6), atol=1e-3)
+
+
+def test_whitening_drops_directions_the_catalogue_does_not_use():
+    vectors = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)  # four items span three directions
+    white = Whitening(6).fit(vectors)(torch.randn(10, 6))
+    assert torch.isfinite(white).all()
+    assert np.linalg.matrix_rank(white.numpy(), tol=1e-3) == 3
+
+
+def test_a_single_item_is_left_as_it_is():
+    vector = torch.randn(1, 6)
+    torch.testing.assert_close(Whitening(6).fit(vector.numpy())(vector), vector)

@@ -1,0 +1,184 @@
+"""Training batches: histories cut into windows, packed by tokens, the same for the same seed and epoch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from towers.fitting import EpochDataset
+from towers.history import NO_QUERY, Sequences
+from towers.tokens import PADDING, UNKNOWN_GAP, EventTypes, Tokens, gap_buckets, pad
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A training batch: token sequences, and what is to be predicted at which moment of them.
+
+    Attributes:
+        tokens: [B, L] what the user tower reads.
+        windows: sequence of each prediction, [P], values 0…B-1.
+        moments: tokens of that sequence which are known by then, [P], values 0…L.
+        positives: the item that followed, [P].
+        users: user of each prediction, [P], values 0…U-1; several sequences may be one user's.
+    """
+
+    tokens: Tokens
+    windows: Tensor
+    moments: Tensor
+    positives: Tensor
+    users: Tensor
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
+        """The same batch on another device."""
+        return Batch(*(part.to(device, non_blocking=non_blocking) for part in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class QueryPlan:
+    """Which search text stands before an event.
+
+    Attributes:
+        logged: [E] row of the event's own query, PADDING where the log has none; used whenever present.
+        derived: [N] row of the text derived from each item, PADDING for none.
+        rate: share of events without a logged query that get the derived one.
+    """
+
+    logged: NDArray[np.int64]
+    derived: NDArray[np.int64]
+    rate: float
+
+    @classmethod
+    def of(cls, sequences: Sequences, derived: NDArray[np.int64], rate: float, first_row: int) -> "QueryPlan":
+        """Plan for a log whose query texts stand at rows `first_row`… of the text features."""
+        logged = np.where(sequences.queries == NO_QUERY, PADDING, sequences.queries + first_row)
+        return cls(logged, derived, rate)
+
+    def draw(self, positions: slice, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """The query row before each event of a window, PADDING for none, [L]."""
+        asked = np.where(rng.random(len(rows)) < self.rate, self.derived[rows], PADDING)
+        logged = self.logged[positions]
+        return np.where(logged != PADDING, logged, asked)
+
+
+class TrainingBatches(EpochDataset[Batch]):
+    """One epoch of windows over every user's training events; each event is predicted once from what came before it.
+
+    Events of one instant (a basket) are predicted from what came before all of them: their order in the log is an
+    accident, mostly of product codes, and a model that reads it learns that accident instead of the shopper.
+
+    A history longer than `max_history` is cut into windows whose phase is drawn anew each epoch, so that no
+    event always stands at a window's beginning. Windows of like length are packed together up to `tokens_per_batch`.
+
+    Args:
+        sequences: the log.
+        ends: [U] position one past each user's last training event.
+        event_types: the model's codes.
+        queries: which events are preceded by a query token.
+        max_history: longest window, events.
+        tokens_per_batch: padded tokens in a batch, at most (one window if that is longer).
+        seed: with `epoch`, decides everything that is random here.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequences,
+        ends: NDArray[np.int64],
+        event_types: EventTypes,
+        queries: QueryPlan,
+        max_history: int,
+        tokens_per_batch: int,
+        seed: int,
+    ) -> None:
+        self.sequences = sequences
+        self.ends = ends
+        self.event_types = event_types
+        self.event_codes = event_types.codes(sequences.events.tolist())
+        self.queries = queries
+        self.max_history = max_history
+        self.tokens_per_batch = tokens_per_batch
+        self.seed = seed
+
+    def target_counts(self) -> Tensor:
+        """How often each item is a target in one epoch, [N]."""
+        part = [self.sequences.rows[s:e] for s, e in zip(self.sequences.offsets[:-1], self.ends, strict=True)]
+        counts = np.bincount(np.concatenate(part), minlength=len(self.queries.derived))
+        return torch.from_numpy(counts.astype(np.float32))
+
+    def __len__(self) -> int:
+        """Batches in the epoch at hand."""
+        return len(self._packed(self._windows(self._rng())))
+
+    def __iter__(self) -> Iterator[Batch]:
+        rng = self._rng()
+        windows = self._windows(rng)
+        packs = self._packed(windows)
+        for i in rng.permutation(len(packs)):
+            yield self._batch(windows[packs[i]], rng)
+
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng((self.seed, self.epoch))
+
+    def _windows(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Windows as rows (user, first event, one past the last), in random order within equal lengths."""
+        starts, length = self.sequences.offsets[:-1], self.ends - self.sequences.offsets[:-1]
+        phase = np.where(length > self.max_history, rng.integers(0, self.max_history, len(length)), 0)
+        number = -(-(length + phase) // self.max_history)
+        user = np.repeat(np.arange(len(length)), number)
+        k = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
+        first = np.maximum(k * self.max_history - phase[user], 0)
+        last = np.minimum((k + 1) * self.max_history - phase[user], length[user])
+        windows = np.stack([user, starts[user] + first, starts[user] + last], axis=1)
+        windows = rng.permutation(windows)
+        return windows[np.argsort(windows[:, 2] - windows[:, 1], kind="stable")]
+
+    def _packed(self, windows: NDArray[np.int64]) -> list[slice]:
+        """Neighbouring windows together, as many as the token budget allows."""
+        lengths = (windows[:, 2] - windows[:, 1]).tolist()
+        packs, start = [], 0
+        for i, length in enumerate(lengths):
+            if i > start and (i + 1 - start) * length > self.tokens_per_batch:
+                packs.append(slice(start, i))
+                start = i
+        if lengths:
+            packs.append(slice(start, len(lengths)))
+        return packs
+
+    def _batch(self, windows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        parts = [self._window(slice(first, last), rng) for _, first, last in windows]
+        rows, events, gaps, moments, positives = zip(*parts, strict=True)
+        number = [len(p) for p in positives]
+        _, user = np.unique(windows[:, 0], return_inverse=True)
+        return Batch(
+            tokens=pad(rows, events, gaps),
+            windows=torch.from_numpy(np.repeat(np.arange(len(windows)), number)),
+            moments=torch.from_numpy(np.concatenate(moments)),
+            positives=torch.from_numpy(np.concatenate(positives)),
+            users=torch.from_numpy(np.repeat(user, number)),
+        )
+
+    def _window(self, positions: slice, rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
+        """Token rows, event codes and gaps, each [L], then moments and positives, each [P], of one window.
+
+        A query token stands before the basket that its event is part of. The last basket is only predicted.
+        """
+        items, times = self.sequences.rows[positions], self.sequences.timestamps[positions]
+        queries = self.queries.draw(positions, items, rng)
+        asked = np.flatnonzero(queries != PADDING)
+        basket = basket_starts(times)
+        before = np.searchsorted(basket[asked], basket)  # query tokens of earlier baskets
+        query_places = basket[asked] + np.arange(len(asked))
+        moments = np.concatenate([basket + before, query_places + 1])
+        kept = slice(0, int(moments.max()))
+        rows = np.insert(items, basket[asked], queries[asked])[kept]
+        events = np.insert(self.event_codes[positions], basket[asked], self.event_types.query)[kept]
+        gaps = np.insert(gap_buckets(times), basket[asked], UNKNOWN_GAP)[kept]
+        return rows, events, gaps, moments, np.concatenate([items, items[asked]])
+
+
+def basket_starts(timestamps: NDArray[np.float64]) -> NDArray[np.int64]:
+    """First position of each event's instant in [L] ascending times; an unknown time is an instant of its own."""
+    new = np.diff(timestamps, prepend=np.nan) != 0  # NaN is unequal to everything
+    return np.maximum.accumulate(np.where(new, np.arange(len(timestamps)), 0))

@@ -1,0 +1,96 @@
+"""Typed configuration of the commands in this room; the values live in conf/."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from towers.fitting import TrainerConfig
+from towers.retriever import Optimization
+
+
+@dataclass
+class TowerConfig:
+    """Sizes of both towers; see `ItemTower` and `UserTower` for each.
+
+    Attributes:
+        id_embedding: whether items have an embedding of their own beside their text.
+    """
+
+    dim: int
+    id_embedding: bool
+    id_dropout: float
+    id_scale: float
+    max_history: int
+    layers: int
+    heads: int
+    feed_forward: int
+    dropout: float
+    input_dropout: float
+    window: int
+
+
+@dataclass
+class QueryConfig:
+    """Queries derived from items, for logs that record none.
+
+    Attributes:
+        rate: share of training events that are preceded by a query token.
+        columns: item columns tried in order; the first that is not empty gives the query.
+        max_words: last words kept of it: "hair care > shampoo" asks for "shampoo" rather than for everything.
+    """
+
+    rate: float
+    columns: list[str]
+    max_words: int
+
+
+@dataclass
+class EvaluationConfig:
+    """How users are evaluated.
+
+    Attributes:
+        exclude_seen: do not recommend what is in the history; also what the server does by default.
+        cutoffs: the k of the metrics; must hold 10, which early stopping watches.
+        batch_size: users scored at a time: memory is batch_size × items scores.
+        validation_users: users evaluated after each epoch, at random; the whole catalogue is ranked always.
+        bootstrap_samples, confidence: of the intervals.
+    """
+
+    exclude_seen: bool
+    cutoffs: list[int]
+    batch_size: int
+    validation_users: int
+    bootstrap_samples: int
+    confidence: float
+
+
+@dataclass
+class TrainConfig:
+    """`python -m towers.train`.
+
+    Attributes:
+        data: dataset folder, as `python -m data_prep` wrote it.
+        artifacts: where runs and caches are kept.
+        run: name of the run.
+        protocol: the split to train for; empty for the dataset's default.
+        resume: go on from the last whole checkpoint of this run.
+        seed: decides everything that is random.
+        tokens_per_batch: padded tokens in a training batch.
+        encoder, text, negatives: chosen classes and their arguments.
+    """
+
+    data: Path
+    artifacts: Path
+    run: str
+    protocol: str
+    resume: bool
+    seed: int
+    tokens_per_batch: int
+    encoder: dict[str, Any]
+    text: dict[str, Any]
+    negatives: dict[str, Any]
+    tower: TowerConfig
+    queries: QueryConfig
+    optimization: Optimization
+    trainer: TrainerConfig
+    evaluation: EvaluationConfig

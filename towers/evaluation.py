@@ -1,0 +1,214 @@
+"""Who is evaluated, on what, and how well a scorer does: one code for towers and baselines, in training and after."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from data_prep.columns import Split
+from data_prep.progress import track
+from towers.history import History, Sequences
+from towers.metrics import per_user, ranks, tie_order
+
+
+class Scorer(Protocol):
+    """Anything that scores the catalogue for users: towers, baselines.
+
+    Attributes:
+        name: the row's name in tables.
+    """
+
+    name: str
+
+    def score(self, histories: Sequence[History]) -> Tensor:
+        """Scores of every item for B histories, [B, N]; higher is better, finite."""
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Users with something held out.
+
+    Attributes:
+        sequences: the log.
+        item_ids: the catalogue's strings, [N].
+        split: the held-out split.
+        users: [U] users who have at least one item to be found.
+        ends: [U] position in the log one past what is known of each.
+        truth: for each user the distinct items to be found.
+        exclude_seen: items of a user's history are neither recommended nor wanted.
+        cutoffs: the k of the metrics.
+    """
+
+    sequences: Sequences
+    item_ids: Sequence[str]
+    split: Split
+    users: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    truth: list[NDArray[np.int64]]
+    exclude_seen: bool
+    cutoffs: Sequence[int]
+
+    @classmethod
+    def held_out(
+        cls,
+        sequences: Sequences,
+        item_ids: Sequence[str],
+        split: Split,
+        exclude_seen: bool,
+        cutoffs: Sequence[int],
+        max_users: int | None = None,
+        seed: int = 0,
+    ) -> "Cases":
+        """Everyone with an event in `split`, or a random `max_users` of them; the whole catalogue is ranked always."""
+        ends, until = sequences.ends(split), sequences.ends(split + 1)
+        users, truth = [], []
+        for user in np.flatnonzero(until > ends):
+            wanted = np.unique(sequences.rows[ends[user] : until[user]])
+            if exclude_seen:
+                wanted = np.setdiff1d(wanted, sequences.rows[sequences.offsets[user] : ends[user]])
+            if len(wanted):
+                users.append(user)
+                truth.append(wanted)
+        chosen = np.arange(len(users))
+        if max_users is not None and len(users) > max_users:
+            chosen = np.sort(np.random.default_rng(seed).choice(len(users), max_users, replace=False))
+        picked = np.array(users, np.int64)[chosen]
+        return cls(
+            sequences,
+            item_ids,
+            split,
+            picked,
+            ends[picked],
+            [truth[i] for i in chosen],
+            exclude_seen,
+            cutoffs,
+        )
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @cached_property
+    def ties(self) -> Tensor:
+        """Order of items among equal scores, [N]."""
+        return tie_order(self.item_ids)
+
+    def history(self, case: int) -> History:
+        """All that is known of the user of one case."""
+        return self.sequences.history(int(self.users[case]), int(self.ends[case]))
+
+    def seen(self, case: int) -> NDArray[np.int64]:
+        """Items not to be recommended in one case."""
+        if not self.exclude_seen:
+            return np.zeros(0, np.int64)
+        user = self.users[case]
+        return self.sequences.rows[self.sequences.offsets[user] : self.ends[case]]
+
+
+@dataclass(frozen=True)
+class EvaluationBatch:
+    """B cases side by side.
+
+    Attributes:
+        histories: what is known of each, B of them.
+        truth_users, truth_rows: the wanted (case of the batch, item) pairs, [T] each.
+        seen_users, seen_rows: pairs that are not to be recommended, [S] each.
+    """
+
+    histories: Sequence[History]
+    truth_users: Tensor
+    truth_rows: Tensor
+    seen_users: Tensor
+    seen_rows: Tensor
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "EvaluationBatch":
+        """The same batch on another device."""
+        pairs = (self.truth_users, self.truth_rows, self.seen_users, self.seen_rows)
+        return EvaluationBatch(self.histories, *(part.to(device, non_blocking=non_blocking) for part in pairs))
+
+
+class EvaluationBatches(IterableDataset[EvaluationBatch]):
+    """Cases in batches, for a data loader.
+
+    Args:
+        cases: who is evaluated.
+        batch_size: cases scored at a time.
+    """
+
+    def __init__(self, cases: Cases, batch_size: int) -> None:
+        self.cases = cases
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.cases) // self.batch_size)
+
+    def __iter__(self) -> Iterator[EvaluationBatch]:
+        for start in range(0, len(self.cases), self.batch_size):
+            chosen = range(start, min(start + self.batch_size, len(self.cases)))
+            histories = [self.cases.history(case) for case in chosen]
+            truth = _pairs([self.cases.truth[case] for case in chosen])
+            seen = _pairs([self.cases.seen(case) for case in chosen])
+            yield EvaluationBatch(histories, *truth, *seen)
+
+
+def _pairs(rows: Sequence[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
+    users = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
+    flat = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+    return torch.from_numpy(users), torch.from_numpy(flat)
+
+
+def rank_batch(scores: Tensor, batch: EvaluationBatch, cases: Cases) -> Tensor:
+    """Metrics of B cases from the scores of the whole catalogue, [B, N] -> [B, M]; `scores` is overwritten."""
+    scores[batch.seen_users, batch.seen_rows] = -torch.inf
+    found = ranks(scores, batch.truth_users, batch.truth_rows, cases.ties.to(scores.device))
+    metrics = per_user(found.cpu(), batch.truth_users.cpu(), len(scores), cases.cutoffs)
+    return torch.stack(list(metrics.values()), dim=1)
+
+
+def metric_names(cutoffs: Sequence[int]) -> list[str]:
+    """Names of the columns that `rank_batch` returns."""
+    one = torch.zeros(1, dtype=torch.int64)
+    return list(per_user(one + 1, one, 1, cutoffs))
+
+
+def mean_metrics(parts: Sequence[Tensor], cases: Cases) -> dict[str, float]:
+    """Means over all cases, metric name -> value."""
+    means = torch.cat(list(parts)).mean(dim=0).tolist()
+    return dict(zip(metric_names(cases.cutoffs), means, strict=True))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one scorer did on all cases.
+
+    Attributes:
+        name: the scorer's.
+        metrics: [U, M] each case's metrics, columns as `metric_names`.
+        top: [U, K] the first K items of each case, K the smallest cutoff.
+    """
+
+    name: str
+    metrics: NDArray[np.float64]
+    top: NDArray[np.int64]
+
+
+def evaluate(scorer: Scorer, cases: Cases, batch_size: int) -> Outcome:
+    """Rank the whole catalogue for every case.
+
+    Args:
+        scorer: what is evaluated.
+        cases: on whom.
+        batch_size: cases scored at a time; memory is batch_size * N scores.
+    """
+    metrics, top = [], []
+    batches = EvaluationBatches(cases, batch_size)
+    for batch in track(batches, f"evaluating {scorer.name}", total=len(batches)):
+        scores = scorer.score(batch.histories)
+        metrics.append(rank_batch(scores, batch, cases))
+        top.append(scores.topk(min(min(cases.cutoffs), scores.shape[1]), dim=1).indices)
+    return Outcome(scorer.name, torch.cat(metrics).numpy(), torch.cat(top).numpy())

@@ -1,0 +1,163 @@
+"""One way to fit a module: checkpoints, early stopping, progress, TensorBoard, resuming."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader, IterableDataset
+
+from data_prep.errors import UsageError
+from towers.progress import progress_callback
+
+log = logging.getLogger(__name__)
+
+CHECKPOINTS = "checkpoints"
+
+Batch = TypeVar("Batch", covariant=True)
+
+# Lightning's greetings, tips and device list are not about the run at hand.
+logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+
+
+@dataclass
+class TrainerConfig:
+    """How long and on what.
+
+    Attributes:
+        epochs: at most.
+        patience: epochs without a better validation figure before training stops.
+        accelerator: "auto", "cpu" or "gpu", as Lightning has it.
+        threads: intra-op threads of torch.
+        checkpoints: newest checkpoints kept besides the best one.
+    """
+
+    epochs: int
+    patience: int
+    accelerator: str
+    threads: int
+    checkpoints: int
+
+
+class EpochDataset(IterableDataset[Batch]):
+    """Training batches that differ from epoch to epoch and are the same for the same epoch."""
+
+    epoch: int = 0
+
+
+class EpochOfBatches(Callback):
+    """Tells the training batches which epoch they are for, and restarts the random numbers with it.
+
+    So a run resumed after epoch e draws what an uninterrupted one would have drawn.
+    """
+
+    def __init__(self, batches: EpochDataset[Any], seed: int) -> None:
+        self.batches = batches
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.batches.epoch = trainer.current_epoch
+        torch.manual_seed(self.seed * 100_003 + trainer.current_epoch)
+
+
+def linear_decay(total: int, warmup: int) -> Callable[[int], float]:
+    """Learning-rate factor by step: linear warm-up, at most a tenth of all steps, then linear decay to zero."""
+    warmup = min(warmup, max(total // 10, 1))
+    return lambda step: min((step + 1) / warmup, max(total - step, 0) / max(total - warmup, 1))
+
+
+def whole_checkpoints(folder: Path) -> Iterator[Path]:
+    """Checkpoints that can be read, newest first; a torn one is named and passed over."""
+    for path in sorted(folder.glob("epoch-*.ckpt"), reverse=True):
+        try:
+            torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever a torn zip file makes of it
+            log.warning("%s cannot be read (%s): trying the checkpoint before it", path, error)
+        else:
+            yield path
+
+
+def starting_checkpoint(folder: Path, resume: bool) -> Path | None:
+    """The checkpoint to go on from, None to begin.
+
+    Raises:
+        UsageError: there are checkpoints and nobody asked to resume.
+    """
+    if not resume and any(folder.glob("*.ckpt")):
+        raise UsageError(f"{folder.parent} was begun and not finished; resume=true goes on, another run=… begins anew")
+    found = next(whole_checkpoints(folder), None) if resume else None
+    if found:
+        log.info("going on from %s", found)
+    return found
+
+
+def fit(
+    module: pl.LightningModule,
+    batches: EpochDataset[Any],
+    validation: DataLoader[Any],
+    run: Path,
+    watched: str,
+    config: TrainerConfig,
+    resume: bool,
+    seed: int,
+) -> dict[str, float]:
+    """Fit a module and leave it with the weights of its best epoch.
+
+    Args:
+        module: the module; logs `watched` when validating.
+        batches: the training batches.
+        validation: loader of validation batches.
+        run: folder for checkpoints and TensorBoard.
+        watched: name of the figure that is to grow.
+        config: how long and on what.
+        resume: go on from the newest whole checkpoint.
+        seed: of everything random in training.
+
+    Returns:
+        Validation figures of the best epoch, and `epochs`, the number trained.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, with everything up to the last epoch on disk.
+    """
+    folder = run / CHECKPOINTS
+    resume_from = starting_checkpoint(folder, resume)
+    best = ModelCheckpoint(folder, filename="best", monitor=watched, mode="max", enable_version_counter=False)
+    newest = ModelCheckpoint(
+        folder,
+        filename="epoch-{epoch:04d}",
+        auto_insert_metric_name=False,
+        monitor="epoch",
+        mode="max",
+        save_top_k=config.checkpoints,
+    )
+    stopping = EarlyStopping(watched, mode="max", patience=config.patience)
+    trainer = pl.Trainer(
+        default_root_dir=run,
+        max_epochs=config.epochs,
+        accelerator=config.accelerator,
+        devices=1,
+        logger=TensorBoardLogger(run, name="", version="tensorboard"),
+        callbacks=[EpochOfBatches(batches, seed), progress_callback(), best, newest, stopping],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        gradient_clip_val=1.0,
+        reload_dataloaders_every_n_epochs=1,  # the number of batches changes with the epoch
+    )
+    loader: DataLoader[Any] = DataLoader(batches, batch_size=None)
+    try:
+        trainer.fit(module, loader, validation, ckpt_path=resume_from, weights_only=True)
+    except SystemExit as error:  # how Lightning answers Ctrl-C
+        log.warning("interrupted in epoch %d; resume=true with the same run goes on", trainer.current_epoch)
+        raise KeyboardInterrupt from error
+    epochs = trainer.current_epoch
+    state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
+    module.load_state_dict(state["state_dict"])
+    trainer.validate(module, validation, verbose=False)
+    figures = {k.removeprefix("valid/"): float(v) for k, v in trainer.callback_metrics.items() if "valid/" in k}
+    return {**figures, "epochs": float(epochs)}

@@ -1,0 +1,105 @@
+"""A user's history, and histories in bulk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data_prep.columns import Columns
+
+NO_QUERY = -1
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of one user, oldest first.
+
+    Attributes:
+        rows: items interacted with, [L], as rows of the catalogue.
+        events: type of each event ("view", "purchase", …), length L; a type the model never saw is allowed.
+        timestamps: seconds since the epoch, UTC, [L]; NaN where unknown.
+    """
+
+    rows: NDArray[np.int64]
+    events: Sequence[str]
+    timestamps: NDArray[np.float64]
+
+    @classmethod
+    def empty(cls) -> Self:
+        """The history of somebody nothing is known of."""
+        return cls(np.zeros(0, np.int64), (), np.zeros(0))
+
+    def last(self, n: int) -> "History":
+        """The newest n events."""
+        start = max(len(self.rows) - n, 0)
+        return History(self.rows[start:], self.events[start:], self.timestamps[start:])
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Every user's events, oldest first, as flat arrays cut by `offsets`.
+
+    Attributes:
+        user_ids: [U] the callers' strings.
+        offsets: [U + 1]; the events of user u are at offsets[u]:offsets[u + 1].
+        rows: [E] item of each event, a row of the catalogue.
+        events: [E] event types.
+        timestamps: [E] seconds since the epoch; NaN in a log that has order but no times.
+        queries: [E] position in `query_texts` of the search that led to the event, NO_QUERY where there was none.
+        query_texts: distinct search texts of the log.
+        splits: [E] a `Split` each; within a user the values never decrease.
+    """
+
+    user_ids: NDArray[np.object_]
+    offsets: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    events: NDArray[np.object_]
+    timestamps: NDArray[np.float64]
+    queries: NDArray[np.int64]
+    query_texts: list[str]
+    splits: NDArray[np.int64]
+
+    @classmethod
+    def from_events(cls, events: pd.DataFrame, item_ids: pd.Index, split_column: str, has_times: bool) -> Self:
+        """Read the canonical events table, which is sorted by user and time."""
+        users, first = np.unique(events[Columns.USER_ID].to_numpy(dtype=object), return_index=True)
+        order = np.argsort(first)
+        seconds = events[Columns.TIMESTAMP].astype("datetime64[ns, UTC]").astype("int64").to_numpy() / 1e9
+        queries, texts = _queries(events)
+        return cls(
+            user_ids=users[order],
+            offsets=np.append(first[order], len(events)).astype(np.int64),
+            rows=item_ids.get_indexer(pd.Index(events[Columns.ITEM_ID])).astype(np.int64),
+            events=events[Columns.EVENT].to_numpy(dtype=object),
+            timestamps=seconds if has_times else np.full(len(events), np.nan),
+            queries=queries,
+            query_texts=texts,
+            splits=events[split_column].to_numpy(dtype=np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    def ends(self, before: int) -> NDArray[np.int64]:
+        """For each user the position one past their last event of a `Split` earlier than `before`, [U]."""
+        earlier = np.concatenate([[0], np.cumsum(self.splits < before)])
+        counts = earlier[self.offsets[1:]] - earlier[self.offsets[:-1]]
+        return np.asarray(self.offsets[:-1] + counts, np.int64)
+
+    def history(self, user: int, end: int, length: int | None = None) -> History:
+        """What was known of `user` before position `end`; only the newest `length` events if given."""
+        start = int(self.offsets[user])
+        if length is not None:
+            start = max(start, end - length)
+        part = slice(start, end)
+        return History(self.rows[part], self.events[part].tolist(), self.timestamps[part])
+
+
+def _queries(events: pd.DataFrame) -> tuple[NDArray[np.int64], list[str]]:
+    if Columns.QUERY not in events:
+        return np.full(len(events), NO_QUERY, np.int64), []
+    codes, texts = pd.factorize(events[Columns.QUERY].replace("", None))
+    return np.asarray(codes, np.int64), [str(text) for text in texts]

@@ -1,0 +1,94 @@
+"""Whitened text features of catalogue rows: computed once (frozen), or by an encoder that is being tuned."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from data_prep.errors import UsageError
+from towers.text_encoder import TextEncoder
+from towers.text_features import VectorCache, Whitening
+
+
+class ItemText(nn.Module):
+    """Text features by row: items first, then queries.
+
+    Attributes:
+        tuned: whether the encoder's own weights change in training.
+    """
+
+    tuned: bool
+
+    @abstractmethod
+    def forward(self, rows: Tensor) -> Tensor:
+        """Whitened features of rows [n] -> [n, text_dim]."""
+
+
+class FrozenText(ItemText):
+    """Features of a frozen encoder, cached on disk and in memory.
+
+    Args:
+        encoder: the encoder.
+        texts: text of each row.
+        num_items: how many of the rows, the first ones, are items; the whitening is fitted on them.
+        whitening: fitted here.
+        cache: folder of the vector cache.
+    """
+
+    tuned = False
+    features: Tensor
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        texts: Sequence[str],
+        num_items: int,
+        whitening: Whitening,
+        cache: Path | str,
+    ) -> None:
+        super().__init__()
+        raw = VectorCache(Path(cache), encoder).encode(texts)
+        whitening.fit(raw[:num_items])
+        self.register_buffer("features", whitening(torch.from_numpy(raw)), persistent=False)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.features[rows]
+
+
+class TunedText(ItemText):
+    """Features of an encoder that is trained along, all of its layers.
+
+    The whitening is fitted on the encoder as it was before training and kept.
+
+    Args:
+        encoder, texts, num_items, whitening, cache: as for `FrozenText`.
+        encode_rows: rows encoded at a time without gradient (evaluation), bounding memory.
+    """
+
+    tuned = True
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        texts: Sequence[str],
+        num_items: int,
+        whitening: Whitening,
+        cache: Path | str,
+        encode_rows: int,
+    ) -> None:
+        super().__init__()
+        if not any(True for _ in encoder.parameters()):
+            raise UsageError(f"text=full: the {encoder.kind} encoder has no weights to tune; use text=frozen")
+        whitening.fit(VectorCache(Path(cache), encoder).encode(texts[:num_items]))
+        self.encoder = encoder
+        self.whitening = (whitening,)  # in a tuple: it belongs to the item tower, not to this module's state
+        self.texts = list(texts)
+        self.encode_rows = encode_rows
+
+    def forward(self, rows: Tensor) -> Tensor:
+        size = len(rows) if torch.is_grad_enabled() else self.encode_rows
+        parts = [self.encoder([self.texts[r] for r in part.tolist()]) for part in rows.split(max(size, 1))]
+        whitened: Tensor = self.whitening[0](torch.cat(parts))
+        return whitened

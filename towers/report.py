@@ -1,0 +1,124 @@
+"""From outcomes to a table: means with intervals, beyond-accuracy measures, slices."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from towers.evaluation import Cases, Outcome, metric_names
+from towers.metrics import bootstrap_intervals
+
+HISTORY_BUCKETS = ((0, 0), (1, 2), (3, 5), (6, 20), (21, None))
+POPULAR_SHARE = 0.1
+
+
+def summarize(
+    outcome: Outcome, cases: Cases, counts: NDArray[np.int64], samples: int, confidence: float, seed: int
+) -> dict[str, Any]:
+    """Everything that is reported of one scorer.
+
+    Args:
+        outcome: what it did.
+        cases: on whom.
+        counts: training events of each item, [N].
+        samples, confidence, seed: of the bootstrap intervals.
+
+    Returns:
+        `metrics`: name -> {mean, low, high}; `beyond`: coverage, novelty, popularity_share; `slices`.
+    """
+    names = metric_names(cases.cutoffs)
+    low, high = bootstrap_intervals(outcome.metrics, samples, confidence, seed)
+    means = outcome.metrics.mean(axis=0)
+    return {
+        "metrics": {
+            name: {"mean": float(m), "low": float(a), "high": float(b)}
+            for name, m, a, b in zip(names, means, low, high, strict=True)
+        },
+        "beyond": beyond_accuracy(outcome.top, counts),
+        "slices": _slices(outcome, cases, counts),
+    }
+
+
+def beyond_accuracy(top: NDArray[np.int64], counts: NDArray[np.int64]) -> dict[str, float]:
+    """What the lists are like, whatever they hit.
+
+    Args:
+        top: [U, K] recommended items.
+        counts: training events of each item, [N].
+
+    Returns:
+        `coverage`: share of the catalogue that is recommended to anyone; `novelty`: mean of -log2 of an item's share of
+        training events, one event being the least (Zhou et al., PNAS 2010); `popularity_share`: share of the places
+        that go to the most popular tenth of the catalogue.
+    """
+    popular = np.argsort(-counts, kind="stable")[: max(int(len(counts) * POPULAR_SHARE), 1)]
+    surprise = -np.log2(np.maximum(counts, 1) / max(counts.sum(), 1))
+    return {
+        "coverage": len(np.unique(top)) / len(counts),
+        "novelty": float(surprise[top].mean()),
+        "popularity_share": float(np.isin(top, popular).mean()),
+    }
+
+
+def _slices(outcome: Outcome, cases: Cases, counts: NDArray[np.int64]) -> dict[str, dict[str, Any]]:
+    """Mean Recall and NDCG at the first two cutoffs by history length and by what was to be found."""
+    names = metric_names(cases.cutoffs)
+    columns = [n for n in names if n.split("@")[0] in ("recall", "ndcg") and int(n.split("@")[1]) in cases.cutoffs[:2]]
+    lengths = cases.ends - cases.sequences.offsets[cases.users]
+    groups: dict[str, NDArray[np.bool_]] = {}
+    for low, high in HISTORY_BUCKETS:
+        label = f"history {low}" if low == high else f"history {low}–{high}" if high else f"history {low}+"
+        groups[label] = (lengths >= low) & (lengths <= (high if high is not None else np.inf))
+    threshold = np.quantile(counts, 1 - POPULAR_SHARE)
+    groups["wants a cold item"] = np.array([bool((counts[t] == 0).any()) for t in cases.truth])
+    groups["wants only the popular tenth"] = np.array([bool((counts[t] >= threshold).all()) for t in cases.truth])
+    groups["wants something less popular"] = ~groups["wants only the popular tenth"]
+    return {
+        label: {"users": int(mask.sum())}
+        | {name: float(outcome.metrics[mask, names.index(name)].mean()) for name in columns}
+        for label, mask in groups.items()
+        if mask.any()
+    }
+
+
+def print_table(summaries: dict[str, dict[str, Any]], cutoffs: Sequence[int], title: str) -> None:
+    """One row a scorer, best NDCG first; ± is half the width of the interval."""
+    k = cutoffs[0]
+    columns = [f"recall@{k}", f"ndcg@{k}", f"mrr@{k}", f"hit_rate@{k}", *(f"recall@{c}" for c in cutoffs[1:])]
+    table = Table(title=title)
+    table.add_column("")
+    for column in (*columns, "coverage", "novelty", "popular"):
+        table.add_column(column, justify="right")
+    for name, summary in sorted(summaries.items(), key=lambda s: -s[1]["metrics"][f"ndcg@{k}"]["mean"]):
+        found = [summary["metrics"][c] for c in columns]
+        beyond = summary["beyond"]
+        table.add_row(
+            name,
+            *(f"{m['mean']:.4f} ±{(m['high'] - m['low']) / 2:.4f}" for m in found),
+            f"{beyond['coverage']:.3f}",
+            f"{beyond['novelty']:.1f}",
+            f"{beyond['popularity_share']:.3f}",
+        )
+    _console().print(table)
+
+
+def print_slices(summary: dict[str, Any], title: str) -> None:
+    """One row a slice of the users."""
+    table = Table(title=title)
+    frame = pd.DataFrame(summary["slices"]).T
+    table.add_column("users who")
+    for column in frame.columns:
+        table.add_column(str(column), justify="right")
+    for label, row in frame.iterrows():
+        table.add_row(str(label), f"{int(row['users']):,}", *(f"{v:.4f}" for v in row.iloc[1:]))
+    _console().print(table)
+
+
+def _console() -> Console:
+    """A terminal's own width, and enough for a table in a log."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)

@@ -1,0 +1,186 @@
+"""A training run on disk: what `python -m towers.train` leaves, and what evaluation and the index read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from data_prep.columns import Columns
+from data_prep.errors import UsageError
+from data_prep.files import fingerprint, read_json, sha256, write_json
+from towers.item_tower import ItemTower
+from towers.text_encoder import TextEncoder, open_text_encoder
+from towers.text_features import VectorCache
+from towers.tokens import EventTypes
+from towers.user_encoder import FORMAT_VERSION, UserEncoder, part
+from towers.user_tower import UserTower
+
+MODEL, CONFIG, ITEM_IDS, RUN = "model.safetensors", "config.json", "item_ids.parquet", "run.json"
+METRIC = "inner_product"
+
+
+@dataclass(frozen=True)
+class TrainedTowers:
+    """Both towers with their weights, and where they came from.
+
+    Attributes:
+        items, users: the towers.
+        text_encoder: the encoder behind the item tower.
+        event_types: the model's event codes.
+        embedded: item_id -> row of the id embedding; items that training never saw are missing.
+        temperature: the softmax temperature training ended with; scores divided by it are logits.
+        exclude_seen: whether the model was trained and judged on items not in the history.
+        dataset_fingerprint: of the data it was trained on.
+        cache: folder of the text vector cache.
+        run: the run folder; None before it is saved.
+        fingerprint: of weights and configuration; "" before it is saved.
+    """
+
+    items: ItemTower
+    users: UserTower
+    text_encoder: TextEncoder
+    event_types: EventTypes
+    embedded: pd.Index
+    temperature: float
+    exclude_seen: bool
+    dataset_fingerprint: str
+    cache: Path
+    run: Path | None = None
+    fingerprint: str = ""
+
+    metric = METRIC
+
+    @property
+    def dim(self) -> int:
+        """Length of item and user vectors."""
+        return self.items.project.out_features
+
+    @torch.inference_mode()
+    def item_vectors(self, items: pd.DataFrame) -> NDArray[np.float32]:
+        """Vectors of items, known to training or not, in the table's order.
+
+        Args:
+            items: canonical items table, N rows.
+
+        Returns:
+            [N, dim] of unit length.
+        """
+        raw = VectorCache(self.cache, self.text_encoder).encode([str(t) for t in items[Columns.TEXT]])
+        known = torch.from_numpy(self.embedded.get_indexer(pd.Index(items[Columns.ITEM_ID])).astype(np.int64))
+        self.items.eval()
+        parts = [
+            self.items(self.items.whitening(text), ids)
+            for text, ids in zip(torch.from_numpy(raw).split(8192), known.split(8192), strict=True)
+        ]
+        vectors: NDArray[np.float32] = torch.cat(parts).numpy()
+        return vectors
+
+    def user_encoder(self, vectors: NDArray[np.float32]) -> UserEncoder:
+        """Encoder of users over a table of item vectors, [N, dim]."""
+        query_tower = ItemTower(self.items.project.in_features, self.dim, num_ids=0, id_dropout=0.0, id_scale=0.0)
+        query_tower.load_state_dict({k: v for k, v in self.items.state_dict().items() if not k.startswith("ids.")})
+        return UserEncoder(self.users, query_tower, self.text_encoder, self.event_types, vectors)
+
+    def save_for_serving(self, folder: Path) -> None:
+        """Write what a server needs beside the item vectors: user tower, query side, text encoder."""
+        self.user_encoder(np.zeros((0, self.dim), np.float32)).save(folder)
+
+    def save(self, run: Path, report: dict[str, Any], keep_encoder: bool) -> "TrainedTowers":
+        """Write the run; `run.json` comes last, so that a run without it is not whole.
+
+        Args:
+            run: folder of the run.
+            report: anything worth keeping beside: configuration, metrics, versions.
+            keep_encoder: copy the text encoder into the run (it was tuned) instead of noting where it is.
+        """
+        run.mkdir(parents=True, exist_ok=True)
+        state = {f"items.{k}": v for k, v in self.items.state_dict().items()}
+        state |= {f"users.{k}": v for k, v in self.users.state_dict().items()}
+        save_file({k: v.contiguous() for k, v in state.items()}, run / MODEL)
+        pd.DataFrame({Columns.ITEM_ID: self.embedded}).to_parquet(run / ITEM_IDS)
+        folder = run / "text_encoder"
+        if keep_encoder:
+            self.text_encoder.save(folder)
+        write_json(
+            run / CONFIG,
+            {
+                "format": FORMAT_VERSION,
+                "user_tower": self.users.config,
+                "text_dim": self.items.project.in_features,
+                "event_types": self.event_types.names,
+                "temperature": self.temperature,
+                "exclude_seen": self.exclude_seen,
+                "cache": str(self.cache.absolute()),
+                "text_encoder": {
+                    "kind": self.text_encoder.kind,
+                    "folder": "text_encoder" if keep_encoder else str(self.text_encoder.folder.absolute()),
+                    "max_tokens": self.text_encoder.max_tokens,
+                },
+            },
+        )
+        encoder = open_encoder(run).fingerprint() if keep_encoder else self.text_encoder.fingerprint()
+        marks = {
+            "fingerprint": fingerprint(encoder, *(sha256(run / name) for name in (MODEL, CONFIG, ITEM_IDS))),
+            "dataset_fingerprint": self.dataset_fingerprint,
+            "text_encoder_fingerprint": encoder,
+        }
+        write_json(run / RUN, marks | report)
+        return TrainedTowers.open(run)
+
+    @classmethod
+    def open(cls, run: Path) -> "TrainedTowers":
+        """Load a run.
+
+        Raises:
+            UsageError: the folder is no whole run, was changed since, or its text encoder is gone or another one.
+        """
+        run = Path(run)
+        if not (run / RUN).is_file():
+            raise UsageError(f"run: {run} is no finished training run ({RUN} is missing); python -m towers.train first")
+        marks, config = read_json(run / RUN), read_json(run / CONFIG)
+        if config["format"] != FORMAT_VERSION:
+            raise UsageError(
+                f"run: {run} has format {config['format']}, this version reads {FORMAT_VERSION}; train anew"
+            )
+        encoder = open_encoder(run)
+        found = encoder.fingerprint()
+        if found != marks["text_encoder_fingerprint"]:
+            raise UsageError(
+                f"run: {run} was trained with text encoder {marks['text_encoder_fingerprint']}, "
+                f"{encoder.folder} holds {found}; restore that encoder or train anew"
+            )
+        files = fingerprint(found, *(sha256(run / name) for name in (MODEL, CONFIG, ITEM_IDS)))
+        if files != marks["fingerprint"]:
+            raise UsageError(f"run: {run} has changed since training: expected {marks['fingerprint']}, found {files}")
+        embedded = pd.Index(pd.read_parquet(run / ITEM_IDS)[Columns.ITEM_ID])
+        state = load_file(run / MODEL)
+        users = UserTower(**config["user_tower"])
+        num_ids = len(embedded) if "items.ids.weight" in state else 0
+        dim = int(config["user_tower"]["dim"])
+        items = ItemTower(config["text_dim"], dim, num_ids, id_dropout=0.0, id_scale=0.0)
+        items.load_state_dict(part(state, "items."))
+        users.load_state_dict(part(state, "users."))
+        return cls(
+            items=items.eval(),
+            users=users.eval(),
+            text_encoder=encoder.eval(),
+            event_types=EventTypes(config["event_types"]),
+            embedded=embedded,
+            temperature=config["temperature"],
+            exclude_seen=config["exclude_seen"],
+            dataset_fingerprint=marks["dataset_fingerprint"],
+            cache=Path(config["cache"]),
+            run=run,
+            fingerprint=files,
+        )
+
+
+def open_encoder(run: Path) -> TextEncoder:
+    """The text encoder of a run, its own or the one it refers to."""
+    config = read_json(run / CONFIG)["text_encoder"]
+    return open_text_encoder(config["kind"], run / config["folder"], config["max_tokens"])

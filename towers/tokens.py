@@ -1,0 +1,115 @@
+"""Histories and queries as padded token batches for the user tower.
+
+A token is an item or a query, the type of the event, and the time since the token before it. Queries share the row
+space of items: rows 0…N-1 are items, row N + q is query text q, so both go through the item tower alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from towers.history import History
+
+PADDING = -1
+QUERY_EVENT = "query"
+UNKNOWN_EVENT = 0  # also stands at padding, where it is never looked at
+UNKNOWN_GAP = 0
+GAP_BUCKETS = 32  # 0 unknown, then one for each doubling of seconds: 2^30 s is 34 years
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A batch of token sequences, padded on the right.
+
+    Attributes:
+        rows: [B, L] item or query rows, PADDING beyond a sequence's end.
+        events: [B, L] event type codes.
+        gaps: [B, L] buckets of the time since the previous token.
+        lengths: [B] number of tokens in each sequence.
+    """
+
+    rows: Tensor
+    events: Tensor
+    gaps: Tensor
+    lengths: Tensor
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Tokens":
+        """The same tokens on another device."""
+        return Tokens(*(t.to(device, non_blocking=non_blocking) for t in vars(self).values()))
+
+
+class EventTypes:
+    """The event types seen in training, as small integers; 0 is any other.
+
+    Args:
+        names: type names; "query" is added.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = sorted({*names, QUERY_EVENT})
+        self._codes = {name: code for code, name in enumerate(self.names, start=1)}
+        self.query = self._codes[QUERY_EVENT]
+
+    def __len__(self) -> int:
+        return len(self.names) + 1
+
+    def codes(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Codes of event type names, [L]."""
+        return np.array([self._codes.get(name, UNKNOWN_EVENT) for name in names], np.int64)
+
+
+def gap_buckets(timestamps: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Bucket the seconds between neighbours of an ascending [L] array: 1 + log2(1 + seconds), 0 where unknown."""
+    if len(timestamps) == 0:
+        return np.zeros(0, np.int64)
+    gaps = np.diff(timestamps, prepend=np.nan)
+    known = np.isfinite(gaps)
+    buckets = 1 + np.log2(1 + np.maximum(np.where(known, gaps, 0), 0)).astype(np.int64)
+    return np.where(known, np.minimum(buckets, GAP_BUCKETS - 1), UNKNOWN_GAP)
+
+
+def pad(
+    rows: Sequence[NDArray[np.int64]], events: Sequence[NDArray[np.int64]], gaps: Sequence[NDArray[np.int64]]
+) -> Tokens:
+    """Stack sequences of B different lengths into one batch."""
+    lengths = np.array([len(r) for r in rows], np.int64)
+    inside = np.arange(lengths.max(initial=0)) < lengths[:, None]  # [B, L]
+
+    def stacked(parts: Sequence[NDArray[np.int64]], fill: int) -> Tensor:
+        padded = np.full(inside.shape, fill, np.int64)
+        padded[inside] = np.concatenate(parts) if parts else []
+        return torch.from_numpy(padded)
+
+    return Tokens(
+        stacked(rows, PADDING),
+        stacked(events, UNKNOWN_EVENT),
+        stacked(gaps, UNKNOWN_GAP),
+        torch.from_numpy(lengths),
+    )
+
+
+def tokenize(
+    histories: Sequence[History], query_rows: Sequence[int], event_types: EventTypes, max_history: int
+) -> Tokens:
+    """Tokens for answering: the newest `max_history` events of each history, then the query.
+
+    Args:
+        histories: B histories.
+        query_rows: B rows of query texts, PADDING for no query.
+        event_types: codes of the model at hand.
+        max_history: longest history the user tower reads.
+    """
+    rows, events, gaps = [], [], []
+    for history, query in zip(histories, query_rows, strict=True):
+        newest = history.last(max_history)
+        asked = query != PADDING
+        rows.append(np.append(newest.rows, query) if asked else newest.rows)
+        codes = event_types.codes(newest.events)
+        events.append(np.append(codes, event_types.query) if asked else codes)
+        buckets = gap_buckets(newest.timestamps)
+        gaps.append(np.append(buckets, UNKNOWN_GAP) if asked else buckets)
+    return pad(rows, events, gaps)

@@ -1,0 +1,144 @@
+"""From a history and a query to a user vector, outside training: what evaluation and serving call."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from data_prep.errors import UsageError
+from data_prep.files import read_json, write_json
+from towers.history import History
+from towers.item_tower import NO_ID, ItemTower
+from towers.text_encoder import TextEncoder, load_text_encoder
+from towers.tokens import PADDING, EventTypes, tokenize
+from towers.user_tower import UserTower
+
+FORMAT_VERSION = 1
+CACHED_QUERIES = 4096
+
+
+class UserEncoder:
+    """Encodes users over a fixed table of item vectors.
+
+    Args:
+        users: the user tower.
+        query_tower: the item tower's text side (no id embeddings), which encodes queries.
+        text_encoder: the item tower's text encoder.
+        event_types: the model's event codes.
+        vectors: item vectors the histories' rows point into, [N, dim].
+    """
+
+    def __init__(
+        self,
+        users: UserTower,
+        query_tower: ItemTower,
+        text_encoder: TextEncoder,
+        event_types: EventTypes,
+        vectors: NDArray[np.float32],
+    ) -> None:
+        self.users = users.eval()
+        self.query_tower = query_tower.eval()
+        self.text_encoder = text_encoder.eval()
+        self.event_types = event_types
+        self.vectors = vectors
+        self.max_history = users.max_history
+        self._query_vector = lru_cache(CACHED_QUERIES)(self._encode_query)
+
+    @property
+    def dim(self) -> int:
+        """Length of a user vector."""
+        return int(self.vectors.shape[1])
+
+    @torch.inference_mode()
+    def encode(self, histories: Sequence[History], queries: Sequence[str]) -> NDArray[np.float32]:
+        """User vectors of B requests.
+
+        Args:
+            histories: B histories whose rows point into the table; the newest `max_history` events are read.
+            queries: B search texts, "" for none.
+
+        Returns:
+            [B, dim] of unit length; neither history nor query gives the vector learnt for a stranger.
+        """
+        asked = [i for i, query in enumerate(queries) if query.strip()]
+        query_rows = [PADDING] * len(queries)
+        for place, i in enumerate(asked):
+            query_rows[i] = len(self.vectors) + place
+        tokens = tokenize(histories, query_rows, self.event_types, self.max_history)
+        vectors = self._token_vectors(tokens.rows.numpy(), [queries[i].strip() for i in asked])
+        encoded: NDArray[np.float32] = self.users.last(vectors, tokens).numpy()
+        return encoded
+
+    def _token_vectors(self, rows: NDArray[np.int64], queries: Sequence[str]) -> Tensor:
+        """Vectors of token rows [B, L] -> [B, L, dim], items from the table, queries encoded."""
+        is_item = rows < len(self.vectors)
+        gathered = self.vectors[np.where(is_item, rows, 0).ravel()].reshape(*rows.shape, self.dim)
+        vectors = torch.from_numpy(gathered)
+        if queries:
+            encoded = torch.stack([self._query_vector(query) for query in queries])
+            vectors[torch.from_numpy(~is_item)] = encoded[rows[~is_item] - len(self.vectors)]
+        return vectors
+
+    def _encode_query(self, query: str) -> Tensor:
+        raw = torch.from_numpy(self.text_encoder.encode([query]))
+        vector: Tensor = self.query_tower(self.query_tower.whitening(raw), torch.tensor([NO_ID]))
+        return vector[0]
+
+    def save(self, folder: Path) -> None:
+        """Write the encoder, without the table of item vectors, into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {f"users.{k}": v for k, v in self.users.state_dict().items()}
+        state |= {f"items.{k}": v for k, v in self.query_tower.state_dict().items()}
+        save_file({k: v.contiguous() for k, v in state.items()}, folder / "model.safetensors")
+        self.text_encoder.save(folder / "text_encoder")
+        write_json(
+            folder / "config.json",
+            {
+                "format": FORMAT_VERSION,
+                "user_tower": self.users.config,
+                "text_dim": self.query_tower.project.in_features,
+                "event_types": self.event_types.names,
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path, vectors: NDArray[np.float32]) -> "UserEncoder":
+        """Read what `save` wrote.
+
+        Args:
+            folder: the saved encoder.
+            vectors: item vectors made by the same model, [N, dim].
+
+        Raises:
+            UsageError: the folder is of another format, or the dimensions differ.
+        """
+        config = read_json(folder / "config.json")
+        if config["format"] != FORMAT_VERSION:
+            raise UsageError(
+                f"{folder}: format {config['format']}, this version reads {FORMAT_VERSION}; rebuild the bundle"
+            )
+        dim = config["user_tower"]["dim"]
+        if vectors.shape[1] != dim:
+            raise UsageError(f"{folder}: expected item vectors of dimension {dim}, got {vectors.shape[1]}")
+        users = UserTower(**config["user_tower"])
+        query_tower = ItemTower(config["text_dim"], dim, num_ids=0, id_dropout=0.0, id_scale=0.0)
+        state = load_file(folder / "model.safetensors")
+        users.load_state_dict(part(state, "users."))
+        query_tower.load_state_dict(part(state, "items."))
+        return cls(
+            users,
+            query_tower,
+            load_text_encoder(folder / "text_encoder"),
+            EventTypes(config["event_types"]),
+            vectors,
+        )
+
+
+def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries of a state dict under a prefix, without it."""
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
