@@ -10,7 +10,7 @@ from torch import Tensor
 
 from towers.fitting import EpochDataset
 from towers.history import NO_QUERY, Sequences
-from towers.tokens import PADDING, UNKNOWN_GAP, EventTypes, Tokens, gap_buckets, pad
+from towers.tokens import PADDING, UNKNOWN_EVENT, UNKNOWN_GAP, EventTypes, Tokens, gap_buckets, pad
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Batch:
         moments: tokens of that sequence which are known by then, [P], values 0…L.
         positives: the item that followed, [P].
         users: user of each prediction, [P], values 0…U-1; several sequences may be one user's.
+        known_users, known_rows: every training event of those users as (user, item) pairs, [K] each: their items are
+            no negatives, whatever the window.
     """
 
     tokens: Tokens
@@ -30,6 +32,8 @@ class Batch:
     moments: Tensor
     positives: Tensor
     users: Tensor
+    known_users: Tensor
+    known_rows: Tensor
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
         """The same batch on another device."""
@@ -79,6 +83,7 @@ class TrainingBatches(EpochDataset[Batch]):
         queries: which events are preceded by a query token.
         max_history: longest window, events.
         tokens_per_batch: padded tokens in a batch, at most (one window if that is longer).
+        signal_dropout: share of windows whose event types and times are withheld, as a caller may not know them.
         seed: with `epoch`, decides everything that is random here.
     """
 
@@ -90,6 +95,7 @@ class TrainingBatches(EpochDataset[Batch]):
         queries: QueryPlan,
         max_history: int,
         tokens_per_batch: int,
+        signal_dropout: float,
         seed: int,
     ) -> None:
         self.sequences = sequences
@@ -99,6 +105,7 @@ class TrainingBatches(EpochDataset[Batch]):
         self.queries = queries
         self.max_history = max_history
         self.tokens_per_batch = tokens_per_batch
+        self.signal_dropout = signal_dropout
         self.seed = seed
 
     def target_counts(self) -> Tensor:
@@ -150,13 +157,16 @@ class TrainingBatches(EpochDataset[Batch]):
         parts = [self._window(slice(first, last), rng) for _, first, last in windows]
         rows, events, gaps, moments, positives = zip(*parts, strict=True)
         number = [len(p) for p in positives]
-        _, user = np.unique(windows[:, 0], return_inverse=True)
+        people, user = np.unique(windows[:, 0], return_inverse=True)
+        known = [self.sequences.rows[self.sequences.offsets[u] : self.ends[u]] for u in people]
         return Batch(
             tokens=pad(rows, events, gaps),
             windows=torch.from_numpy(np.repeat(np.arange(len(windows)), number)),
             moments=torch.from_numpy(np.concatenate(moments)),
             positives=torch.from_numpy(np.concatenate(positives)),
             users=torch.from_numpy(np.repeat(user, number)),
+            known_users=torch.from_numpy(np.repeat(np.arange(len(people)), [len(rows) for rows in known])),
+            known_rows=torch.from_numpy(np.concatenate(known)),
         )
 
     def _window(self, positions: slice, rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
@@ -172,9 +182,12 @@ class TrainingBatches(EpochDataset[Batch]):
         query_places = basket[asked] + np.arange(len(asked))
         moments = np.concatenate([basket + before, query_places + 1])
         kept = slice(0, int(moments.max()))
+        known = rng.random() >= self.signal_dropout
+        codes = self.event_codes[positions] if known else np.full(len(items), UNKNOWN_EVENT)
+        buckets = gap_buckets(times) if known else np.full(len(items), UNKNOWN_GAP)
         rows = np.insert(items, basket[asked], queries[asked])[kept]
-        events = np.insert(self.event_codes[positions], basket[asked], self.event_types.query)[kept]
-        gaps = np.insert(gap_buckets(times), basket[asked], UNKNOWN_GAP)[kept]
+        events = np.insert(codes, basket[asked], self.event_types.query)[kept]
+        gaps = np.insert(buckets, basket[asked], UNKNOWN_GAP)[kept]
         return rows, events, gaps, moments, np.concatenate([items, items[asked]])
 
 

@@ -14,6 +14,7 @@ class TowerConfig:
 
     Attributes:
         id_embedding: whether items have an embedding of their own beside their text.
+        signal_dropout: share of training windows without event types and times (see `TrainingBatches`).
     """
 
     dim: int
@@ -26,6 +27,7 @@ class TowerConfig:
     feed_forward: int
     dropout: float
     input_dropout: float
+    signal_dropout: float
     window: int
 
 

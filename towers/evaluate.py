@@ -120,7 +120,7 @@ def scorers(config: EvaluateConfig, towers: TrainedTowers, dataset: Dataset, seq
     return [
         TowersScorer(towers, towers.item_vectors(dataset.items)),
         Popularity(torch.from_numpy(matrix.sum(axis=0))),
-        ItemKNN(matrix, baselines.neighbours, baselines.decay),
+        ItemKNN(matrix, baselines.neighbours, baselines.decay, include_self=not towers.exclude_seen),
         TextSimilarity(raw, baselines.decay),
     ]
 

@@ -1,6 +1,7 @@
 """One way to fit a module: checkpoints, early stopping, progress, TensorBoard, resuming."""
 
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,10 @@ CHECKPOINTS = "checkpoints"
 
 Batch = TypeVar("Batch", covariant=True)
 
-# Lightning's greetings, tips and device list are not about the run at hand.
+# Lightning's greetings, tips, device list and advice on worker processes are not about the run at hand.
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", module="pytorch_lightning.*")
+warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 
 
 @dataclass

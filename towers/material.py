@@ -71,11 +71,15 @@ class Material:
         """The callers' strings, by row."""
         return [str(i) for i in self.items[Columns.ITEM_ID]]
 
-    def batches(self, max_history: int, tokens_per_batch: int, query_rate: float, seed: int) -> TrainingBatches:
+    def batches(
+        self, max_history: int, tokens_per_batch: int, query_rate: float, signal_dropout: float, seed: int
+    ) -> TrainingBatches:
         """Training batches over the training events."""
         plan = QueryPlan.of(self.sequences, self.derived, query_rate, self.first_logged)
         ends = self.sequences.ends(Split.VALID)
-        return TrainingBatches(self.sequences, ends, self.event_types, plan, max_history, tokens_per_batch, seed)
+        return TrainingBatches(
+            self.sequences, ends, self.event_types, plan, max_history, tokens_per_batch, signal_dropout, seed
+        )
 
 
 def read_sequences(dataset: Dataset, protocol: str) -> Sequences:

@@ -116,7 +116,9 @@ class Retriever(pl.LightningModule):
         )
         tokens = table[token_place.view_as(batch.tokens.rows)]  # [B, L, dim]
         moments = self.users(tokens, batch.tokens.events, batch.tokens.gaps)  # [B, L + 1, dim]
-        excluded = excluded_candidates(batch.users, batch.users, batch.positives, batch.positives, candidates.rows)
+        excluded = excluded_candidates(
+            batch.users, batch.known_users, batch.known_rows, batch.positives, candidates.rows
+        )
         losses = sampled_softmax(
             moments[batch.windows, batch.moments],
             table[positive_place],

@@ -114,7 +114,13 @@ def train(config: TrainConfig, run: Path) -> TrainResult:
         pl.seed_everything(config.seed, verbose=False)
         dataset = Dataset.open(config.data)
         material = Material.of(dataset, config.protocol, config.queries)
-        batches = material.batches(config.tower.max_history, config.tokens_per_batch, config.queries.rate, config.seed)
+        batches = material.batches(
+            config.tower.max_history,
+            config.tokens_per_batch,
+            config.queries.rate,
+            config.tower.signal_dropout,
+            config.seed,
+        )
         retriever = build_retriever(config, material, batches)
         validation: DataLoader[EvaluationBatch] = DataLoader(
             EvaluationBatches(retriever.cases, config.evaluation.batch_size), batch_size=None

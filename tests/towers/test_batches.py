@@ -34,7 +34,14 @@ def batches_of(sequences: Sequences, max_history: int = 4, tokens: int = 16, rat
     derived = np.arange(EVENTS) + EVENTS  # each item's own query text stands EVENTS rows further down
     plan = QueryPlan.of(sequences, derived, rate, 2 * EVENTS)
     return TrainingBatches(
-        sequences, sequences.ends(Split.VALID), EventTypes(["view"]), plan, max_history, tokens, seed=3
+        sequences,
+        sequences.ends(Split.VALID),
+        EventTypes(["view"]),
+        plan,
+        max_history,
+        tokens,
+        signal_dropout=0.2,
+        seed=3,
     )
 
 

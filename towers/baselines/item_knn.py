@@ -24,13 +24,16 @@ class ItemKNN:
         interactions: [U, N] sparse, positive where a user had an item in training.
         neighbours: most similar items kept for each item.
         decay: weight of each event relative to the next newer one.
+        include_self: an item is its own nearest neighbour, which recommends it again; for shops where people rebuy.
     """
 
     name = "item-knn"
 
-    def __init__(self, interactions: sp.csr_array, neighbours: int, decay: float) -> None:
+    def __init__(self, interactions: sp.csr_array, neighbours: int, decay: float, include_self: bool) -> None:
         self.decay = decay
         self.similarity = _cosine_neighbours(interactions, neighbours)
+        if include_self:
+            self.similarity = sp.csr_array(self.similarity + sp.eye_array(self.similarity.shape[0], dtype=np.float32))
 
     def score(self, histories: Sequence[History]) -> Tensor:
         """[B, N]; zero for items that share no user with the history."""

@@ -1,0 +1,37 @@
+"""The exit codes of every command, and the errors that lead to them."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command's process returns. 1 is also what an unforeseen exception gives, after its traceback."""
+
+    OK = 0
+    GATE_FAILED = 1
+    USAGE = 2
+    LOCKED = 3
+    INTERRUPTED = 130
+
+
+class CommandError(Exception):
+    """An error the user can act on: its message is shown alone, without a traceback."""
+
+    exit_code: ExitCode = ExitCode.GATE_FAILED
+
+
+class GateFailed(CommandError):
+    """A quality gate failed, or the data or the disk made the work impossible."""
+
+    exit_code = ExitCode.GATE_FAILED
+
+
+class UsageError(CommandError):
+    """A wrong configuration, or an input that does not fit the rest."""
+
+    exit_code = ExitCode.USAGE
+
+
+class Locked(CommandError):
+    """Another process holds what this command wants to write."""
+
+    exit_code = ExitCode.LOCKED

@@ -1,0 +1,171 @@
+"""Logs of one's own: CSV, TSV, JSON lines or Parquet, with a mapping of columns and an item-text template."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from data_prep.columns import Column, Columns
+from data_prep.parsing import ids, numbers, storable, times
+from data_prep.reading import Layout, Reading, column_names, read_table
+from data_prep.sources.column_map import ColumnMap
+from data_prep.sources.item_table import ITEM_COLUMNS, item_table, items_of_events, wanted_of_events
+from data_prep.tables import Tables, event_table
+
+ORDER = "order"
+"""Our name for a column that gives the events' order where there are no times, or within equal ones."""
+
+EVENT_COLUMNS = (
+    Columns.USER_ID,
+    Columns.ITEM_ID,
+    Columns.TIMESTAMP,
+    Columns.EVENT,
+    Columns.QUERY,
+    Columns.RATING,
+    Columns.POSITION,
+    Columns.PROPENSITY,
+    ORDER,
+)
+
+UNMAPPED = "event type not in event_types"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tabular:
+    """Event logs, and perhaps an item and a user table, in files of any names and columns.
+
+    Attributes:
+        events: path or glob of the event log; the suffix tells the format, `.gz` and the like are unpacked.
+        items: path or glob of the item table; None takes what the event log says of its items.
+        users: path or glob of a user table, or None.
+        event_columns: our `EVENT_COLUMNS` -> theirs; None means ours, where the log has it.
+        item_columns: our `ITEM_COLUMNS` -> theirs; all other columns of the item table are kept.
+        user_columns: our `user_id` -> theirs.
+        text: template of the item text, over our names and theirs; None joins title, category and brand.
+        default_event: the type of all events where the log has no column for it.
+        event_types: their type -> ours; others are left out. None keeps all, in lower case.
+        time_format: "auto", "iso", "s", "ms", "us", "ns" (epoch), or a strptime pattern.
+        time_zone: of times that name none.
+        delimiter: of delimited text; None looks at the first line.
+        encoding: of text files.
+        quotes: whether fields may be wrapped in double quotes.
+        event_header: column names of an event log without a header line.
+        item_header: column names of an item table without one.
+    """
+
+    events: str
+    items: str | None
+    users: str | None
+    event_columns: dict[str, str | None]
+    item_columns: dict[str, str | None]
+    user_columns: dict[str, str | None]
+    text: str | None
+    default_event: str
+    event_types: dict[str, str] | None
+    time_format: str
+    time_zone: str
+    delimiter: str | None
+    encoding: str
+    quotes: bool
+    event_header: list[str] | None
+    item_header: list[str] | None
+
+    def load(self) -> Tables:
+        layout = self._layout(self.event_header)
+        columns = self._map(self.events, layout, self.event_columns, EVENT_COLUMNS, "event_columns")
+        columns.need(Columns.USER_ID)
+        columns.need(Columns.ITEM_ID)
+        items = self._own_items()  # before the log, so that a wrong mapping shows before a long read
+        users = self._users()
+        described = self._items_in_log(columns)
+        wanted = set(columns.found().values()) | wanted_of_events(described, self.text)
+        events = read_table(self.events, layout, wanted if items is None else set(columns.found().values()))
+        frame = _in_order(events.frame, columns.find(ORDER))
+        tables = Tables(
+            items=items_of_events(frame, described, self.text) if items is None else items.frame,
+            events=self._events(frame, columns),
+            users=users.frame if users else None,
+            has_times=columns.find(Columns.TIMESTAMP) is not None,
+            bad_rows={"not a row": events.bad_rows},
+            examples=events.examples,
+            files=events.files + (items.files if items else ()) + (users.files if users else ()),
+        )
+        if not self.event_types:
+            return tables
+        return tables.without_events(tables.events[Columns.EVENT].isna().to_numpy(), UNMAPPED)
+
+    def _own_items(self) -> Reading | None:
+        """The item table, canonical, or None where there is none of its own."""
+        if self.items is None:
+            return None
+        layout = self._layout(self.item_header)
+        columns = self._map(self.items, layout, self.item_columns, ITEM_COLUMNS, "item_columns")
+        columns.need(Columns.ITEM_ID)
+        if self.text is None:
+            columns.need(Columns.TITLE)
+        reading = read_table(self.items, layout)
+        if reading.bad_rows:
+            log.warning("%s: left out %d lines that are no rows", self.items, reading.bad_rows)
+        return replace(reading, frame=item_table(reading.frame, columns, self.text))
+
+    def _items_in_log(self, columns: ColumnMap) -> ColumnMap:
+        """Where an event log describes its items itself."""
+        names = self.item_columns if self.items is None else {}
+        names = {**names, Columns.ITEM_ID: columns.need(Columns.ITEM_ID)}
+        return ColumnMap(columns.available, names, ITEM_COLUMNS, "source.item_columns")
+
+    def _users(self) -> Reading | None:
+        if self.users is None:
+            return None
+        layout = self._layout(None)
+        columns = self._map(self.users, layout, self.user_columns, (Columns.USER_ID,), "user_columns")
+        theirs = columns.need(Columns.USER_ID)
+        reading = read_table(self.users, layout)
+        frame = reading.frame.apply(storable).rename(columns={theirs: Columns.USER_ID})
+        frame = frame.assign(**{Columns.USER_ID: ids(frame[Columns.USER_ID])})
+        frame = frame.dropna(subset=[Columns.USER_ID]).drop_duplicates(Columns.USER_ID, ignore_index=True)
+        return replace(reading, frame=frame)
+
+    def _layout(self, header: list[str] | None) -> Layout:
+        return Layout(delimiter=self.delimiter, encoding=self.encoding, header=header, quotes=self.quotes)
+
+    def _map(
+        self, pattern: str, layout: Layout, names: dict[str, str | None], known: tuple[str, ...], option: str
+    ) -> ColumnMap:
+        return ColumnMap(column_names(pattern, layout), names, known, f"source.{option}")
+
+    def _events(self, frame: pd.DataFrame, columns: ColumnMap) -> pd.DataFrame:
+        found = {ours: frame[theirs] for ours, theirs in columns.found().items()}
+        optional: dict[str, Column] = {}
+        if Columns.QUERY in found:
+            optional[Columns.QUERY] = found[Columns.QUERY].astype("str")
+        for name in (Columns.RATING, Columns.PROPENSITY):
+            if name in found:
+                optional[name] = numbers(found[name])
+        if Columns.POSITION in found:
+            optional[Columns.POSITION] = numbers(found[Columns.POSITION]).round().astype("Int64")
+        timestamp = found.get(Columns.TIMESTAMP)
+        if timestamp is not None:
+            timestamp = times(timestamp, self.time_format, self.time_zone)
+        return event_table(
+            found[Columns.USER_ID], found[Columns.ITEM_ID], timestamp, self._event_types(found), **optional
+        )
+
+    def _event_types(self, found: dict[str, Column]) -> Column | str:
+        if Columns.EVENT not in found:
+            return self.default_event
+        theirs = found[Columns.EVENT].astype("str").str.strip()
+        if self.event_types:
+            return theirs.map(self.event_types).astype("str")
+        return theirs.str.lower().fillna(self.default_event)
+
+
+def _in_order(frame: pd.DataFrame, order: str | None) -> pd.DataFrame:
+    """Rows by the column that gives their order, ties as they were; unchanged where there is none."""
+    if order is None:
+        return frame
+    positions = np.argsort(numbers(frame[order]).to_numpy(), kind="stable")
+    return frame.take(positions).reset_index(drop=True)

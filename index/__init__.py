@@ -1,0 +1,33 @@
+"""Trained towers in, a versioned bundle that proves itself out. This room knows nothing of gRPC.
+
+`python -m index.build` makes a bundle; `Bundle.load` is what a server calls.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from index.bundle import Bundle
+    from index.exact import Hits
+    from index.manifest import BundleError, Manifest
+    from index.publish import current_bundle
+    from index.search import ItemIndex, SearchParameters
+
+__all__ = ["Bundle", "BundleError", "Hits", "ItemIndex", "Manifest", "SearchParameters", "current_bundle"]
+
+_HOMES = {
+    "Bundle": "index.bundle",
+    "BundleError": "index.manifest",
+    "Hits": "index.exact",
+    "ItemIndex": "index.search",
+    "Manifest": "index.manifest",
+    "SearchParameters": "index.search",
+    "current_bundle": "index.publish",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: `index.build` refuses wrong inputs before torch loads."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'index' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,111 @@
+"""All that serving needs, in one object that never changes."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import faiss
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data_prep.columns import Columns
+from index.histories import Histories
+from index.manifest import BundleError, Manifest
+from index.search import ItemIndex
+from index.vector_file import map_vectors
+from towers import CrossEncoder, History, UserEncoder
+
+T = TypeVar("T")
+
+ITEMS = "items.parquet"
+VECTORS = "vectors.npy"
+INDEX = "index.faiss"
+HISTORIES = "histories.parquet"
+MODEL = "model"
+RERANKER = "reranker"
+
+POPULARITY = "popularity"
+"""Column of the bundle's items: training events of each, the fallback for somebody nothing is known of."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A version, loaded. One is held per request from start to end, so a swap is one assignment.
+
+    Attributes:
+        version: its name.
+        manifest: what it says of itself.
+        items: the item table and `popularity`; row order is index order.
+        item_ids: [N] the callers' strings, by row.
+        row_of: row of each item id.
+        vectors: [N, D] item vectors, memory-mapped.
+        index: search over them.
+        user_encoder: makes a query vector from a history and a query text.
+        reranker: reorders candidates, where one was trained.
+        histories: what is known of users.
+    """
+
+    version: str
+    manifest: Manifest
+    items: pd.DataFrame
+    item_ids: NDArray[np.object_]
+    row_of: Mapping[str, int]
+    vectors: NDArray[np.float32]
+    index: ItemIndex
+    user_encoder: UserEncoder
+    reranker: CrossEncoder | None
+    histories: Histories
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Check every byte against the manifest, then read.
+
+        Args:
+            folder: a version's folder, or the link `current`, which is followed once.
+
+        Raises:
+            BundleError: no bundle, or a damaged file; the message has the path and both hashes or sizes.
+        """
+        folder = folder.resolve()
+        manifest = Manifest.read(folder)
+        manifest.verify(folder)
+        items = _parsed(pd.read_parquet, folder / ITEMS)
+        vectors = _parsed(map_vectors, folder / VECTORS)
+        if vectors.shape != (manifest.items, manifest.dim) or len(items) != manifest.items:
+            raise BundleError(
+                f"{folder}: {len(items):,} items and vectors of shape {vectors.shape}, but the manifest says "
+                f"{manifest.items:,} items of dimension {manifest.dim}"
+            )
+        index = _parsed(lambda path: ItemIndex(vectors, _index(path), manifest.index.parameters), folder / INDEX)
+        item_ids = items[Columns.ITEM_ID].to_numpy(dtype=object)
+        return cls(
+            version=manifest.version,
+            manifest=manifest,
+            items=items,
+            item_ids=item_ids,
+            row_of={item_id: row for row, item_id in enumerate(item_ids.tolist())},
+            vectors=vectors,
+            index=index,
+            user_encoder=UserEncoder.load(folder / MODEL, vectors),
+            reranker=CrossEncoder.load(folder / RERANKER) if (folder / RERANKER).is_dir() else None,
+            histories=_parsed(Histories.load, folder / HISTORIES),
+        )
+
+    def history(self, user_id: str) -> History | None:
+        """A user's newest events, oldest first; None for somebody the bundle does not know."""
+        return self.histories.of(user_id)
+
+
+def _index(path: Path) -> Any:
+    return faiss.read_index(os.fspath(path))
+
+
+def _parsed(read: Callable[[Path], T], path: Path) -> T:
+    """Read a file whose hash is right; that it is nonsense all the same is its author's fault."""
+    try:
+        return read(path)
+    except (ValueError, RuntimeError, OSError) as error:
+        raise BundleError(f"{path} cannot be read: {error}") from error

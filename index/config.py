@@ -1,0 +1,55 @@
+"""The typed configuration of `python -m index.build`; its values live in `conf/build.yaml`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_prep.command import UsageError
+
+
+@dataclass
+class BuildConfig:
+    """What to build from, where to, and what must hold.
+
+    Attributes:
+        run: folder of a training run.
+        data: folder of the dataset it was trained on.
+        artifacts: folder of everything the commands make.
+        bundles: folder of all versions and of the link `current`.
+        index: how the index is chosen; a file of `conf/index/`.
+        recall_k: depth of index recall.
+        recall_target: index recall that calibration aims for.
+        recall_floor: index recall below which nothing is published.
+        calibration_users: users whose vectors calibration searches with.
+        kept_history: newest events remembered of each user, so that a caller need only name one; the towers read
+            fewer, the others still count as seen.
+        points_per_list: training vectors for each inverted list.
+        threads: of FAISS and torch; null for one on each core.
+        require_gpu: refuse to build without one.
+        seed: of every sample drawn.
+    """
+
+    run: Path
+    data: Path
+    artifacts: Path
+    bundles: Path
+    index: Any
+    recall_k: int
+    recall_target: float
+    recall_floor: float
+    calibration_users: int
+    kept_history: int
+    points_per_list: int
+    threads: int | None
+    require_gpu: bool
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("recall_target", "recall_floor"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} must lie within 0…1, not {getattr(self, name)}")
+        for name in ("recall_k", "calibration_users", "kept_history", "points_per_list"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"threads must be at least 1, or null for one on each core, not {self.threads}")

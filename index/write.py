@@ -1,0 +1,121 @@
+"""The files of a bundle: written from what a build made, then read back."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data_prep.files import fingerprint, write_json
+from index.bundle import HISTORIES, INDEX, ITEMS, MODEL, RERANKER, VECTORS, Bundle
+from index.calibrate import Calibration
+from index.factory import Plan
+from index.histories import Histories
+from index.inputs import Inputs
+from index.manifest import FORMAT, BundleError, IndexRecord, Manifest, records
+from index.report import REPORT
+from index.search import ItemIndex
+from index.vector_file import save_vectors
+from towers import TrainedTowers
+
+LIBRARIES = ("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyarrow", "torch", "sentence-transformers")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything a bundle is written from.
+
+    Attributes:
+        inputs: what the build started from.
+        towers: the model.
+        items: item table with popularity; row order is index order.
+        vectors: [N, D] of those items.
+        plan, index: the index and why it.
+        histories: what is known of users.
+        calibration: how the index is searched.
+        report: contents of `report.json`.
+    """
+
+    inputs: Inputs
+    towers: TrainedTowers
+    items: pd.DataFrame
+    vectors: NDArray[np.float32]
+    plan: Plan
+    index: Any
+    histories: Histories
+    calibration: Calibration
+    report: Mapping[str, Any]
+
+
+def name_version(contents: Contents) -> str:
+    """`20261122T141500-3f2a91bc`: UTC now, and eight digits that stand for what the bundle holds."""
+    marks = [f"{name}={mark}" for name, mark in sorted(contents.inputs.fingerprints.items())]
+    digest = sha256(contents.vectors.data).hexdigest()
+    held = fingerprint(*marks, contents.plan.factory, str(contents.calibration.parameters), digest)
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{held[:8]}"
+
+
+def write_contents(folder: Path, version: str, contents: Contents) -> None:
+    """Fill a new bundle's folder; the manifest comes last."""
+    contents.towers.save_for_serving(folder / MODEL)
+    if contents.inputs.reranker is not None:
+        shutil.copytree(contents.inputs.reranker, folder / RERANKER)
+    contents.items.to_parquet(folder / ITEMS, index=False)
+    contents.histories.save(folder / HISTORIES)
+    save_vectors(folder / VECTORS, contents.vectors)
+    faiss.write_index(contents.index, os.fspath(folder / INDEX))
+    write_json(folder / REPORT, contents.report)
+    replace(_manifest(version, contents), files=records(folder)).write(folder)
+    for path in folder.rglob("*"):  # some libraries write files that only their owner can read
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def check_answers(folder: Path, contents: Contents, users: NDArray[np.float32]) -> None:
+    """Load a written bundle as a server would, and refuse it unless it answers as what it was written from.
+
+    Raises:
+        BundleError: it does not load, or some user gets other items.
+    """
+    parameters = contents.calibration.parameters
+    built = ItemIndex(contents.vectors, contents.index, parameters).search(users, parameters.k)
+    loaded = Bundle.load(folder).index.search(users, parameters.k)
+    if any(not np.array_equal(a.rows, b.rows) for a, b in zip(built, loaded, strict=True)):
+        raise BundleError(f"{folder} does not answer as the index it was written from; nothing was published")
+
+
+def _manifest(version: str, contents: Contents) -> Manifest:
+    calibration, plan = contents.calibration, contents.plan
+    return Manifest(
+        format=FORMAT,
+        version=version,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        metric=contents.towers.metric,
+        dim=contents.towers.dim,
+        items=len(contents.items),
+        users=len(contents.histories),
+        exclude_seen=contents.towers.exclude_seen,
+        index=IndexRecord(plan.factory, plan.reason, calibration.parameters, calibration.recall),
+        fingerprints=contents.inputs.fingerprints,
+        libraries=_libraries(),
+        files={},
+    )
+
+
+def _libraries() -> dict[str, str]:
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = installed_version(name)
+        except PackageNotFoundError:
+            continue  # one of the two faiss packages is always absent
+    return versions

@@ -1,0 +1,36 @@
+"""`python -m retrieval_server`: serve one bundle until told to stop.
+
+Exit codes: 0 stopped by SIGTERM with every accepted call answered; 1 the address cannot be had, or calls were cut off
+at the end of the grace; 2 a wrong configuration or an unsound bundle; 130 stopped by Ctrl-C, or by a second signal.
+"""
+
+from data_prep.command import UsageError, command
+from retrieval_server.address import require_free, resolve
+from retrieval_server.config import ServeConfig, require_sound
+from retrieval_server.escaping import log_one_line_each
+from retrieval_server.lifecycle import StopSignals, leave
+
+
+@command(ServeConfig, "serve")
+def main(config: ServeConfig) -> None:
+    """Serve a bundle over gRPC."""
+    log_one_line_each()
+    require_sound(config)
+    require_free(resolve(config.host, config.allow_insecure), config.port)
+    if not config.bundle.is_dir():
+        raise UsageError(
+            f"bundle={config.bundle}: there is no such folder; build one with `python -m index.build`, or name another"
+        )
+    # What follows is imported only here, for it takes seconds: what is wrong with the options is told at once.
+    from index.manifest import Manifest
+
+    Manifest.read(config.bundle)
+    stop = StopSignals()
+    stop.install()
+    from retrieval_server.serve import serve
+
+    leave(serve(config, stop))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""The client: a small class, and a command line on top of it (`python -m retrieval_server.client`)."""
+
+from retrieval_server.client.retrieval_client import RetrievalClient, RetrievalError
+
+__all__ = ["RetrievalClient", "RetrievalError"]

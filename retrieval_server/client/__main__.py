@@ -1,0 +1,132 @@
+"""`python -m retrieval_server.client`: ask a running server, see a table or JSON."""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+
+import grpc
+from google.protobuf.json_format import MessageToJson
+
+from data_prep.errors import ExitCode
+from retrieval_server.client.retrieval_client import (
+    DEFAULT_ADDRESS,
+    DEFAULT_TIMEOUT,
+    RetrievalClient,
+    RetrievalError,
+)
+from retrieval_server.client.tables import Answer, show
+from retrieval_server.escaping import escape
+
+EPILOG = """\
+exit codes: 0 answered (health: serving); 1 not answered (health: not serving); 2 usage, or the server refused the
+request as wrong; 130 interrupted
+"""
+REFUSED = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNIMPLEMENTED}
+
+
+def main(arguments: Sequence[str] | None = None) -> ExitCode:
+    """Ask a server and print its answer.
+
+    Args:
+        arguments: the command line without the program's name; the process's own when None.
+
+    Returns:
+        the exit code.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        with RetrievalClient(options.address, options.timeout) as client:
+            if options.call == "health":
+                return _health(client, options)
+            return _print(_ask(client, options), options.json)
+    except RetrievalError as error:
+        print(f"error: {escape(str(error))}", file=sys.stderr)
+        return ExitCode.USAGE if error.code in REFUSED else ExitCode.GATE_FAILED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+
+
+def _ask(client: RetrievalClient, options: argparse.Namespace) -> Answer:
+    who = {"user_id": options.user_id, "history": options.history, "query": options.query, "with_titles": True}
+    if options.call == "rerank":
+        return client.rerank(options.candidates, **who)
+    if options.call == "recommend":
+        return client.recommend(**who, k=options.k, include_seen=options.include_seen, candidates=options.candidates)
+    return client.recall(**who, k=options.k, include_seen=options.include_seen)
+
+
+def _print(answer: Answer, as_json: bool) -> ExitCode:
+    if as_json:
+        print(
+            MessageToJson(
+                answer,
+                preserving_proto_field_name=True,
+                always_print_fields_with_no_presence=True,
+                ensure_ascii=False,
+            )
+        )
+    else:
+        show(answer)
+    return ExitCode.OK
+
+
+def _health(client: RetrievalClient, options: argparse.Namespace) -> ExitCode:
+    if options.wait:
+        client.wait_until_serving(options.wait)
+    serving = client.is_serving(options.service)
+    word = "SERVING" if serving else "NOT_SERVING"
+    print(json.dumps({"status": word}) if options.json else word)
+    return ExitCode.OK if serving else ExitCode.GATE_FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--address", default=DEFAULT_ADDRESS, help="host:port of the server (%(default)s)")
+    common.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, help="seconds a call may take (%(default)s)")
+    common.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+    who = argparse.ArgumentParser(add_help=False)
+    who.add_argument("--user-id", default="", help="someone the bundle may know")
+    who.add_argument(
+        "--history",
+        type=_ids,
+        default=(),
+        metavar="A,B,…",
+        help="item ids, oldest first; as in CSV, an id that holds a comma is put in double quotes",
+    )
+    who.add_argument("--query", default="", help="search text")
+
+    many = argparse.ArgumentParser(add_help=False)
+    many.add_argument("-k", type=int, default=10, help="how many items (%(default)s)")
+    many.add_argument("--include-seen", action="store_true", help="items of the history may come back")
+
+    parser = argparse.ArgumentParser(
+        prog="python -m retrieval_server.client",
+        description="Ask a running retrieval server.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    calls = parser.add_subparsers(dest="call", required=True)
+    calls.add_parser("recall", parents=[who, many, common], help="the best items of the whole catalogue")
+    rerank = calls.add_parser("rerank", parents=[who, common], help="given items, in order")
+    rerank.add_argument("--candidates", type=_ids, required=True, metavar="A,B,…", help="the items to order")
+    recommend = calls.add_parser("recommend", parents=[who, many, common], help="recall, then rerank")
+    recommend.add_argument(
+        "--candidates", type=int, default=0, metavar="N", help="how many to rerank (the server's default)"
+    )
+    health = calls.add_parser("health", parents=[common], help="whether the server is ready")
+    health.add_argument("--service", default="", help="full name of a service (the whole server)")
+    health.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="wait until it is, so long at most")
+    return parser
+
+
+def _ids(text: str) -> list[str]:
+    """Split "a,b" as a line of CSV, so that an id with a comma can be quoted."""
+    return next(csv.reader([text], skipinitialspace=True), [])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""An answer as a table on the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from retrieval_server.escaping import escape
+from retrieval_server.retrieval.v1.retrieval_pb2 import RecallResponse, RecommendResponse, RerankResponse
+
+Answer = RecallResponse | RerankResponse | RecommendResponse
+
+SHOWN_UNKNOWN = 10
+
+
+def show(answer: Answer) -> None:
+    """Print the items with their titles and scores, then what the answer says about itself."""
+    console = Console()
+    table = Table(title=f"bundle {escape(answer.bundle_version)}", title_justify="left")
+    table.add_column("#", justify="right")
+    table.add_column("item", overflow="fold")
+    table.add_column("title", overflow="fold")
+    table.add_column("score", justify="right")
+    unknown = set(answer.unknown_candidate_ids) if isinstance(answer, RerankResponse) else set()
+    rows = zip(answer.item_ids, answer.titles, answer.scores, strict=True)
+    for rank, (item_id, title, score) in enumerate(rows, start=1):
+        # Text objects, because titles are data: no markup of theirs is interpreted.
+        shown = "unknown" if item_id in unknown else f"{score:.4f}"
+        table.add_row(str(rank), Text(escape(item_id)), Text(escape(title)), shown)
+    console.print(table)
+    for note in _notes(answer):
+        console.print(Text(note))
+
+
+def _notes(answer: Answer) -> list[str]:
+    notes = []
+    if answer.unknown_item_ids:
+        shown = ", ".join(escape(item_id) for item_id in answer.unknown_item_ids[:SHOWN_UNKNOWN])
+        more = "" if len(answer.unknown_item_ids) <= SHOWN_UNKNOWN else ", …"
+        notes.append(f"not in the catalogue, {answer.unknown_item_count} of the history: {shown}{more}")
+    if answer.truncated:
+        notes.append("the history was longer than the model reads: its newest events were used")
+    if answer.fallback_reason:
+        notes.append(f"fallback: {answer.fallback_reason}")
+    if answer.degraded:
+        notes.append(f"degraded: {', '.join(answer.degraded)}")
+    return notes

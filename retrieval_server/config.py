@@ -1,0 +1,93 @@
+"""The server's configuration, as `conf/serve.yaml` spells it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.errors import UsageError
+
+
+@dataclass
+class Limits:
+    """What one request may ask for.
+
+    Attributes:
+        k: items of one answer.
+        history: events of one request's history.
+        candidates: items that one request may have reranked.
+        query_bytes: bytes of a query in UTF-8.
+        id_bytes: bytes of any one identifier or event type in UTF-8.
+    """
+
+    k: int
+    history: int
+    candidates: int
+    query_bytes: int
+    id_bytes: int
+
+
+@dataclass
+class ServeConfig:
+    """One server process.
+
+    Attributes:
+        bundle: a bundle's folder, or a link to one.
+        host: address to listen on; a name is resolved and its first address taken.
+        port: port to listen on, 0 for a free one.
+        allow_insecure: whether a host that other machines can reach is accepted without TLS.
+        reflection: whether the server describes its API to tools that ask.
+        workers: calls worked on at once.
+        threads: threads that each of them may use inside the models.
+        max_concurrent_calls: calls accepted at once, waiting ones included.
+        max_message_bytes: size of the largest request that is read.
+        lame_duck_seconds: how long calls are still accepted after SIGTERM.
+        grace_seconds: time from SIGTERM until unfinished calls are cut off.
+        rerank_candidates: items that Recommend reranks when the request does not say.
+        limits: what one request may ask for.
+    """
+
+    bundle: Path
+    host: str
+    port: int
+    allow_insecure: bool
+    reflection: bool
+    workers: int
+    threads: int
+    max_concurrent_calls: int
+    max_message_bytes: int
+    lame_duck_seconds: float
+    grace_seconds: float
+    rerank_candidates: int
+    limits: Limits
+
+
+def require_sound(config: ServeConfig) -> None:
+    """Refuse values that have the right type and make no sense.
+
+    Raises:
+        UsageError: naming the key, its value and what it may be.
+    """
+    limits = config.limits
+    at_least_one = {
+        "workers": config.workers,
+        "threads": config.threads,
+        "max_concurrent_calls": config.max_concurrent_calls,
+        "max_message_bytes": config.max_message_bytes,
+        "limits.k": limits.k,
+        "limits.history": limits.history,
+        "limits.candidates": limits.candidates,
+        "limits.query_bytes": limits.query_bytes,
+        "limits.id_bytes": limits.id_bytes,
+    }
+    for key, value in at_least_one.items():
+        if value < 1:
+            raise UsageError(f"{key}={value}: must be at least 1")
+    if not 0 <= config.port <= 65535:
+        raise UsageError(f"port={config.port}: must be 0 (any free port) to 65535")
+    if not 0 <= config.lame_duck_seconds <= config.grace_seconds:
+        raise UsageError(
+            f"lame_duck_seconds={config.lame_duck_seconds}: must be 0 to grace_seconds={config.grace_seconds}"
+        )
+    if not 1 <= config.rerank_candidates <= limits.candidates:
+        raise UsageError(
+            f"rerank_candidates={config.rerank_candidates}: must be 1 to limits.candidates={limits.candidates}"
+        )

@@ -1,0 +1,33 @@
+"""Strings from outside made safe to print: on a terminal, and on the one line that a log record may take."""
+
+import logging
+import re
+
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # control characters: newlines, escape sequences
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks that turn the direction of what follows
+    "\u2028\u2029]"  # line and paragraph separators
+)
+
+
+def escape(text: str) -> str:
+    r"""Show control and direction characters as Python would write them, and everything else as it is.
+
+    >>> escape("milk\nERROR all lost")
+    'milk\\nERROR all lost'
+    """
+    return _UNPRINTABLE.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
+
+
+class OneLine(logging.Formatter):
+    """Formats a record, traceback included, as one line, whatever the strings in it contain."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line, without the newline at its end."""
+        return escape(super().format(record))
+
+
+def log_one_line_each() -> None:
+    """Have every handler of the process's log print one line a record."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -1,0 +1,97 @@
+"""How the process ends: the first signal asks, the second insists."""
+
+import logging
+import os
+import signal
+import sys
+import time
+from queue import SimpleQueue
+from types import FrameType
+from typing import NoReturn
+
+import grpc
+
+from data_prep.command import ExitCode
+from retrieval_server.side_services import Health, SideServices
+
+log = logging.getLogger(__name__)
+
+
+class StopSignals:
+    """SIGTERM and SIGINT (Ctrl-C), of which the first ends the process in order and the second at once.
+
+    As long as nobody is being served the first one raises `SystemExit` or `KeyboardInterrupt` wherever the main
+    thread is; after `defer` it is kept for `wait`.
+    """
+
+    def __init__(self) -> None:
+        # Putting into a SimpleQueue is safe in a signal handler that interrupted the same queue's get.
+        self._received: SimpleQueue[signal.Signals] = SimpleQueue()
+        self._asked = False
+        self._deferred = False
+
+    def install(self) -> None:
+        """Take the two signals over. Only the main thread may."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._receive)
+
+    def defer(self) -> None:
+        """Keep signals for `wait` from now on: to be called before the first call is answered."""
+        self._deferred = True
+
+    def wait(self) -> signal.Signals:
+        """Sleep until one of them comes, or has come since `defer`."""
+        return self._received.get()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            os._exit(ExitCode.INTERRUPTED)
+        self._asked = True
+        self._received.put(signal.Signals(number))
+        if not self._deferred:
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(ExitCode.OK)
+
+
+def drain(
+    server: grpc.Server, health: Health, side: SideServices, lame_duck_seconds: float, grace_seconds: float
+) -> bool:
+    """Stop a server without losing a call that it has accepted.
+
+    Health says NOT_SERVING first. Calls are still taken for a while, so that whoever watches health can turn away;
+    then new ones are refused, and those in flight finish or, at the end of the grace, are cut off.
+
+    Args:
+        server: the server to stop.
+        health: its health service.
+        side: its other services.
+        lame_duck_seconds: how long calls are still taken.
+        grace_seconds: time for everything.
+
+    Returns:
+        whether all calls in flight finished.
+    """
+    started = time.monotonic()
+    health.stopping()
+    log.info("stopping: health says NOT_SERVING, calls are taken for %g s more", lame_duck_seconds)
+    time.sleep(lame_duck_seconds)
+    remaining = grace_seconds - lame_duck_seconds
+    stopped = server.stop(remaining)
+    side.close()
+    finished = stopped.wait(remaining)
+    log.info(
+        "stopped in %.1f s: %s",
+        time.monotonic() - started,
+        "every call in flight was answered" if finished else "calls still in flight were cut off",
+    )
+    return finished
+
+
+def leave(code: ExitCode) -> NoReturn:
+    """End the process without the interpreter's tidying up.
+
+    With torch and transformers loaded that takes one to three seconds, which a supervisor's patience is not for, and
+    it would wait for the handlers of calls that were cut off. Nothing is left to write but the log.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)

@@ -1,0 +1,84 @@
+"""Who is asking, in the bundle's terms: strings become rows, and what the bundle does not know is set aside."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.asker import Asker
+from retrieval_server.served_bundle import ServedBundle
+from towers import History
+
+UNKNOWN_EVENT = ""
+"""Event type of an entry whose request names none; no training event is called so."""
+
+
+class Fallback(StrEnum):
+    """Why an answer is not built on what the request named."""
+
+    NONE = ""
+    UNKNOWN_USER = "unknown_user"
+    UNKNOWN_ITEMS = "unknown_items"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the stages of a request know of the one asking.
+
+    Attributes:
+        history: the newest events that the bundle knows, at most as many as its user encoder reads.
+        query: search text, "" for none.
+        seen: every known row of the whole history, with repetitions.
+        unknown_item_ids: items of the history that the bundle does not have, each once, in the request's order.
+        unknown_item_count: how many events were set aside for that.
+        truncated: whether older known events were left out.
+        fallback: why the answer is not built on what the request named.
+    """
+
+    history: History
+    query: str
+    seen: NDArray[np.int64]
+    unknown_item_ids: Sequence[str]
+    unknown_item_count: int
+    truncated: bool
+    fallback: Fallback
+
+
+def resolve(bundle: ServedBundle, asker: Asker) -> Profile:
+    """Look the asker up in the bundle. A history in the request replaces the stored one."""
+    if asker.item_ids:
+        return _from_request(bundle, asker)
+    stored = bundle.history(asker.user_id) if asker.user_id else None
+    stranger = bool(asker.user_id) and stored is None
+    history = History.empty() if stored is None else stored
+    return Profile(
+        history=history.last(bundle.user_encoder.max_history),
+        query=asker.query,
+        seen=history.rows,
+        unknown_item_ids=(),
+        unknown_item_count=0,
+        truncated=len(history.rows) > bundle.user_encoder.max_history,
+        fallback=Fallback.UNKNOWN_USER if stranger else Fallback.NONE,
+    )
+
+
+def _from_request(bundle: ServedBundle, asker: Asker) -> Profile:
+    found = [bundle.row_of.get(item_id, -1) for item_id in asker.item_ids]
+    places = [place for place, row in enumerate(found) if row >= 0]
+    unknown = [item_id for item_id, row in zip(asker.item_ids, found, strict=True) if row < 0]
+    history = History(
+        rows=np.array([found[place] for place in places], np.int64),
+        events=[asker.events[place] if asker.events else UNKNOWN_EVENT for place in places],
+        timestamps=np.array([asker.timestamps[place] if asker.timestamps else np.nan for place in places], np.float64),
+    )
+    return Profile(
+        history=history.last(bundle.user_encoder.max_history),
+        query=asker.query,
+        seen=history.rows,
+        unknown_item_ids=list(dict.fromkeys(unknown)),
+        unknown_item_count=len(unknown),
+        truncated=len(places) > bundle.user_encoder.max_history,
+        fallback=Fallback.NONE if places else Fallback.UNKNOWN_ITEMS,
+    )

@@ -1,0 +1,78 @@
+"""One server's life: listen, load, warm up, serve, drain."""
+
+import logging
+import signal
+
+from data_prep.command import ExitCode
+from index import Bundle
+from retrieval_server import pipeline
+from retrieval_server.asker import Asker
+from retrieval_server.config import ServeConfig
+from retrieval_server.lifecycle import StopSignals, drain
+from retrieval_server.profile import resolve
+from retrieval_server.served_bundle import ServedBundle
+from retrieval_server.server import RetrievalServer
+from retrieval_server.threads import limit_threads
+
+log = logging.getLogger(__name__)
+
+
+def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
+    """Serve a bundle until a signal comes, then drain.
+
+    The port is open from the start: while the bundle is checked and warmed up, health says NOT_SERVING and calls get
+    UNAVAILABLE. The line on stdout says that it is ready.
+
+    Args:
+        config: what to serve and where.
+        stop: what ends it.
+
+    Returns:
+        the code to end the process with: OK after SIGTERM, INTERRUPTED after Ctrl-C, GATE_FAILED when calls were cut
+        off at the end of the grace.
+
+    Raises:
+        UsageError: the configuration or the bundle cannot be served.
+        GateFailed: the address cannot be had.
+    """
+    limit_threads(config.threads)
+    server = RetrievalServer(config)
+    server.grpc_server.start()
+    try:
+        log.info("listening on %s, loading %s", server.address, config.bundle)
+        bundle = ServedBundle.of(Bundle.load(config.bundle.resolve()))
+        warm_up(bundle, config)
+        stop.defer()
+    except BaseException:
+        server.side.close()
+        server.grpc_server.stop(None)
+        raise
+    server.slot.put(bundle)
+    server.health.serving()
+    print(_banner(config, server.address, bundle), flush=True)
+    received = stop.wait()
+    log.info("%s received", received.name)
+    finished = drain(server.grpc_server, server.health, server.side, config.lame_duck_seconds, config.grace_seconds)
+    if not finished:
+        return ExitCode.GATE_FAILED
+    return ExitCode.INTERRUPTED if received is signal.SIGINT else ExitCode.OK
+
+
+def warm_up(bundle: ServedBundle, config: ServeConfig) -> None:
+    """Walk every stage once, so that the first caller pays for no lazy loading.
+
+    Args:
+        bundle: what is about to be served.
+        config: for the size of an ordinary request.
+    """
+    first = [str(item_id) for item_id in bundle.item_ids[:1]]
+    profile = resolve(bundle, Asker(item_ids=first, query="warm up"))
+    pipeline.recommend(bundle, profile, k=1, include_seen=True, candidates=config.rerank_candidates)
+
+
+def _banner(config: ServeConfig, address: str, bundle: ServedBundle) -> str:
+    reranker = "with" if bundle.reranker else "without"
+    return (
+        f"serving bundle {bundle.version} ({len(bundle.item_ids):,} items, {reranker} reranker) "
+        f"from {config.bundle.resolve()} on {address}, {config.workers} workers"
+    )

@@ -1,0 +1,129 @@
+"""A bundle as a request sees it: the few things an answer is made of, ready to be looked up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index import Bundle, Hits
+from retrieval_server.errors import NotReady
+from towers import History
+
+
+class ItemSearch(Protocol):
+    """Finds the rows of the largest inner products; `index.ItemIndex` is one."""
+
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        exclude: Sequence[NDArray[np.int64]] | None = None,
+    ) -> list[Hits]:
+        """For each of the queries [B, d] at most k rows, best first, none of its excluded ones."""
+        ...
+
+
+class UserEncoding(Protocol):
+    """Turns histories and queries into vectors; `towers.UserEncoder` is one."""
+
+    @property
+    def max_history(self) -> int:
+        """How many events of a history it reads."""
+        ...
+
+    def encode(self, histories: Sequence[History], queries: Sequence[str]) -> NDArray[np.float32]:
+        """One vector per history and query [B, d]."""
+        ...
+
+
+class Scoring(Protocol):
+    """Scores candidate texts against a context; `towers.CrossEncoder` is one."""
+
+    @property
+    def context_items(self) -> int:
+        """How many of the newest items of a history belong into the context."""
+        ...
+
+    def score(self, context: str, candidates: Sequence[str], recall_scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """One score per candidate [n], higher is better; it may use the towers' own scores [n]."""
+        ...
+
+
+class Histories(Protocol):
+    """The histories that came with the bundle."""
+
+    def __call__(self, user_id: str) -> History | None:
+        """Somebody's history, or None for a stranger."""
+        ...
+
+
+@dataclass(frozen=True)
+class ServedBundle:
+    """What every stage of a request reads. A request takes one at its start and keeps it to its end.
+
+    Attributes:
+        version: the bundle's version.
+        exclude_seen: whether items of the history are kept out of the answer unless the request wants them.
+        row_of: row of each item id.
+        item_ids: item id of each row [N].
+        titles: title of each row [N].
+        texts: what the reranker reads of each row [N].
+        vectors: vector of each row [N, d], memory-mapped.
+        index: finds rows.
+        user_encoder: turns who is asking into a vector.
+        reranker: orders candidates, or None when the bundle has none.
+        history: stored history of a user id.
+    """
+
+    version: str
+    exclude_seen: bool
+    row_of: Mapping[str, int]
+    item_ids: NDArray[np.object_]
+    titles: NDArray[np.object_]
+    texts: NDArray[np.object_]
+    vectors: NDArray[np.float32]
+    index: ItemSearch
+    user_encoder: UserEncoding
+    reranker: Scoring | None
+    history: Histories
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Self:
+        """The serving view of a loaded bundle."""
+        return cls(
+            version=bundle.version,
+            exclude_seen=bundle.manifest.exclude_seen,
+            row_of=bundle.row_of,
+            item_ids=bundle.item_ids,
+            titles=bundle.items["title"].to_numpy(dtype=object),
+            texts=bundle.items["text"].to_numpy(dtype=object),
+            vectors=bundle.vectors,
+            index=bundle.index,
+            user_encoder=bundle.user_encoder,
+            reranker=bundle.reranker,
+            history=bundle.history,
+        )
+
+
+class BundleSlot:
+    """Holds the bundle that new requests get. Putting another in is one reference assignment."""
+
+    def __init__(self) -> None:
+        self._bundle: ServedBundle | None = None
+
+    def put(self, bundle: ServedBundle) -> None:
+        """Give this bundle to every request that starts from now on."""
+        self._bundle = bundle
+
+    def take(self) -> ServedBundle:
+        """The bundle for one request, from start to end.
+
+        Raises:
+            NotReady: nothing has been put in yet.
+        """
+        bundle = self._bundle
+        if bundle is None:
+            raise NotReady
+        return bundle

@@ -1,0 +1,104 @@
+"""Health and reflection: answered beside the real work, so that neither can keep the other waiting."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health import HealthServicer
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_reflection.v1alpha import reflection
+
+from retrieval_server.interception import Find, Handler
+
+THREADS = 4
+"""A health check takes microseconds; a reflection stream holds a thread while its tool is connected."""
+
+
+class SideServices(grpc.ServerInterceptor):
+    """Runs every service but one on a small pool of its own, and can end the streams that hang on it.
+
+    A health check must not wait behind two hundred requests, and a stream that a balancer keeps open to watch
+    health must not keep a stopping server alive.
+
+    Args:
+        service: full name of the service that keeps the server's own pool.
+    """
+
+    def __init__(self, service: str) -> None:
+        self._prefix = f"/{service}/"
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="side")
+        self._open: set[grpc.ServicerContext] = set()
+
+    def intercept_service(self, continuation: Find, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        """The handler for a call, moved to the side pool when the call is to another service than ours."""
+        handler = continuation(handler_call_details)
+        if handler is None or handler_call_details.method.startswith(self._prefix):
+            return handler
+        make = grpc.unary_unary_rpc_method_handler
+        behaviour: Any = handler.unary_unary
+        if handler.unary_stream is not None:
+            make, behaviour = grpc.unary_stream_rpc_method_handler, handler.unary_stream
+        elif handler.stream_stream is not None:
+            make, behaviour = grpc.stream_stream_rpc_method_handler, handler.stream_stream
+        moved = _OnPool(behaviour, self._pool, self._open)
+        return make(moved, handler.request_deserializer, handler.response_serializer)
+
+    def close(self) -> None:
+        """End the streams that are still open."""
+        for context in tuple(self._open):
+            context.cancel()
+        self._pool.shutdown(wait=False)
+
+
+class _OnPool:
+    """A call's behaviour with the attributes by which grpc's server learns where and how to run it."""
+
+    def __init__(
+        self, behaviour: Callable[..., Any], pool: ThreadPoolExecutor, contexts: set[grpc.ServicerContext]
+    ) -> None:
+        self._behaviour = behaviour
+        self._contexts = contexts
+        self.experimental_thread_pool = pool
+        self.experimental_non_blocking = getattr(behaviour, "experimental_non_blocking", False)
+
+    def __call__(self, request: Any, context: grpc.ServicerContext, *send_response: Callable[[Any], None]) -> Any:
+        self._contexts.add(context)
+        if not context.add_callback(lambda: self._contexts.discard(context)):
+            self._contexts.discard(context)
+        return self._behaviour(request, context, *send_response)
+
+
+class Health:
+    """The standard health service: one status for the server ("") and one for each service by name.
+
+    Args:
+        services: full names of the services.
+    """
+
+    def __init__(self, *services: str) -> None:
+        self._names = ("", *services)
+        self._servicer = HealthServicer()
+        self._set(HealthCheckResponse.NOT_SERVING)
+
+    def add_to(self, server: grpc.Server) -> None:
+        """Have the server answer health checks."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+
+    def serving(self) -> None:
+        """Say SERVING from now on."""
+        self._set(HealthCheckResponse.SERVING)
+
+    def stopping(self) -> None:
+        """Say NOT_SERVING from now on, for good."""
+        self._servicer.enter_graceful_shutdown()
+
+    def _set(self, status: HealthCheckResponse.ServingStatus) -> None:
+        for name in self._names:
+            self._servicer.set(name, status)
+
+
+def add_reflection(server: grpc.Server, *services: str) -> None:
+    """Have the server describe these services, and reflection itself, to tools that ask."""
+    reflection.enable_server_reflection((*services, reflection.SERVICE_NAME), server)

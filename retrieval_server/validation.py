@@ -1,0 +1,149 @@
+"""Requests checked against the limits, before anything is computed or allocated for them.
+
+Each check returns its violations, so that a caller hears of everything that is wrong at once.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from retrieval_server.asker import Asker
+from retrieval_server.config import Limits
+from retrieval_server.errors import InvalidRequest, Violation
+from retrieval_server.retrieval.v1.retrieval_pb2 import (
+    History,
+    RecallRequest,
+    RecommendRequest,
+    RerankRequest,
+)
+
+LAST_SECOND = 253_402_300_799
+"""9999-12-31T23:59:59Z. Milliseconds of our day lie beyond it, which is how they are told from seconds."""
+
+
+def check_recall(request: RecallRequest, limits: Limits) -> Asker:
+    """Who is asking, once the request is found to be within the limits.
+
+    Raises:
+        InvalidRequest: with one violation per wrong field.
+    """
+    return _asker_or_raise(request, limits, *_count("k", request.k, limits.k, "limits.k"))
+
+
+def check_rerank(request: RerankRequest, limits: Limits) -> Asker:
+    """Who is asking, once the request is found to be within the limits.
+
+    Raises:
+        InvalidRequest: with one violation per wrong field.
+    """
+    return _asker_or_raise(request, limits, *_candidate_ids(request.candidate_ids, limits))
+
+
+def check_recommend(request: RecommendRequest, limits: Limits) -> Asker:
+    """Who is asking, once the request is found to be within the limits.
+
+    Raises:
+        InvalidRequest: with one violation per wrong field.
+    """
+    return _asker_or_raise(
+        request,
+        limits,
+        *_count("k", request.k, limits.candidates, "limits.candidates"),
+        *_candidate_count(request.candidates, limits),
+    )
+
+
+def _asker_or_raise(
+    request: RecallRequest | RerankRequest | RecommendRequest, limits: Limits, *found: Violation
+) -> Asker:
+    violations = [
+        *_size("user_id", request.user_id, limits.id_bytes, "limits.id_bytes"),
+        *_history(request.history, limits),
+        *_size("query", request.query, limits.query_bytes, "limits.query_bytes"),
+        *found,
+    ]
+    query = request.query.strip()
+    if not (request.user_id or request.history.item_ids or query):
+        violations.append(Violation("", "nothing says who is asking: give at least one of user_id, history and query"))
+    if violations:
+        raise InvalidRequest(violations)
+    return Asker(
+        user_id=request.user_id,
+        item_ids=request.history.item_ids,
+        events=request.history.events,
+        timestamps=request.history.timestamps,
+        query=query,
+    )
+
+
+def _count(field: str, value: int, limit: int, name: str) -> Iterator[Violation]:
+    if not 1 <= value <= limit:
+        yield Violation(field, f"is {value}; ask for 1 to {limit} ({name})")
+
+
+def _candidate_count(value: int, limits: Limits) -> Iterator[Violation]:
+    if not 0 <= value <= limits.candidates:
+        yield Violation(
+            "candidates",
+            f"is {value}; ask for 1 to {limits.candidates} (limits.candidates), or 0 for the server's default",
+        )
+
+
+def _candidate_ids(item_ids: Sequence[str], limits: Limits) -> Iterator[Violation]:
+    if not 1 <= len(item_ids) <= limits.candidates:
+        yield Violation(
+            "candidate_ids",
+            f"has {len(item_ids)} items; send 1 to {limits.candidates} (limits.candidates)",
+        )
+        return
+    yield from _identifiers("candidate_ids", item_ids, limits)
+
+
+def _history(history: History, limits: Limits) -> Iterator[Violation]:
+    length = len(history.item_ids)
+    if length > limits.history:
+        yield Violation(
+            "history.item_ids",
+            f"has {length} items; send the newest {limits.history} at most (limits.history)",
+        )
+        return
+    yield from _identifiers("history.item_ids", history.item_ids, limits)
+    yield from _parallel("history.events", len(history.events), length)
+    yield from _identifiers("history.events", history.events[: limits.history], limits)
+    yield from _parallel("history.timestamps", len(history.timestamps), length)
+    yield from _times(history.timestamps)
+
+
+def _parallel(field: str, found: int, length: int) -> Iterator[Violation]:
+    if found not in (0, length):
+        yield Violation(field, f"has {found} entries for {length} in history.item_ids; send one for each, or none")
+
+
+def _times(timestamps: Sequence[float]) -> Iterator[Violation]:
+    times = np.fromiter(timestamps, np.float64, len(timestamps))  # [L]
+    outside = ~((times >= 0) & (times <= LAST_SECOND))  # [L], so put that NaN is outside
+    if outside.any():
+        yield Violation(
+            f"history.timestamps[{int(outside.argmax())}]",
+            f"is not a time between 0 and {LAST_SECOND}; send seconds since 1970 UTC, not milliseconds",
+        )
+        return
+    backwards = np.diff(times) < 0  # [L - 1]
+    if backwards.any():
+        yield Violation(
+            f"history.timestamps[{int(backwards.argmax()) + 1}]",
+            "is earlier than the one before it; send the history oldest first",
+        )
+
+
+def _identifiers(field: str, values: Sequence[str], limits: Limits) -> Iterator[Violation]:
+    for place, value in enumerate(values):
+        # The longest character takes four bytes: a short string need not be encoded to be measured.
+        if len(value) * 4 > limits.id_bytes:
+            yield from _size(f"{field}[{place}]", value, limits.id_bytes, "limits.id_bytes")
+
+
+def _size(field: str, value: str, limit: int, name: str) -> Iterator[Violation]:
+    size = len(value.encode())
+    if size > limit:
+        yield Violation(field, f"has {size} bytes in UTF-8; send at most {limit} ({name})")

@@ -1,0 +1,240 @@
+"""`python -m index.build`, whole: what it publishes, what it refuses, with which exit code, how fast."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data_prep.command import GateFailed, UsageError, load_config
+from data_prep.dataset import Dataset
+from data_prep.prepare import PrepareConfig, prepare
+from index import Bundle, current_bundle
+from index.build import build
+from index.calibrate import index_recall
+from index.config import BuildConfig
+from index.publish import building
+from tests.tiny import tabular_overrides
+from towers import TrainedTowers
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def command(tiny_run, tiny_data, tmp_path):
+    """`command("index=exact")` runs the real process into a folder of its own."""
+
+    def run(*overrides):
+        line = [f"run={tiny_run}", f"data={tiny_data}", f"bundles={tmp_path / 'bundles'}", "threads=1", *overrides]
+        return subprocess.run(
+            [sys.executable, "-m", "index.build", *line], cwd=ROOT, capture_output=True, text=True, timeout=120
+        )
+
+    return run
+
+
+@pytest.fixture
+def config(tiny_run, tiny_data, tmp_path):
+    """`config("index=exact")` is the same for calling `build`."""
+
+    def make(*overrides):
+        line = [f"run={tiny_run}", f"data={tiny_data}", f"bundles={tmp_path / 'bundles'}", "threads=1", *overrides]
+        return load_config(BuildConfig, "build", line)
+
+    return make
+
+
+@pytest.fixture
+def other_data(tiny_logs, tmp_path):
+    """The same logs, split otherwise."""
+    overrides = [*tabular_overrides(*tiny_logs), f"artifacts={tmp_path}", "name=other", "split=leave_one_out"]
+    return prepare(load_config(PrepareConfig, "prepare", overrides)).path
+
+
+def published(bundles):
+    return sorted(path.name for path in bundles.glob("2*")) if bundles.exists() else []
+
+
+def test_a_build_publishes_a_bundle_and_says_what_and_why(command, tmp_path):
+    result = command()
+    assert result.returncode == 0, result.stderr
+    folder = current_bundle(tmp_path / "bundles")
+    assert f"bundles/{folder.name} is current" in result.stdout.replace("\n", "")
+    assert "fewer than exact_below=20,000: exact" in result.stdout
+    assert "index recall@30" in result.stdout
+    report = json.loads((folder / "report.json").read_text())
+    assert report["index_recall"]["measured"] == 1.0
+    assert report["index_recall"]["k"] == 30
+    assert {"read", "encode items", "index", "encode users", "calibrate"} <= report["seconds"].keys()
+
+
+def test_the_manifest_tells_where_everything_came_from(tiny_bundle, tiny_run, tiny_data):
+    manifest = Bundle.load(tiny_bundle).manifest
+    towers = TrainedTowers.open(tiny_run)
+    assert manifest.version == tiny_bundle.resolve().name
+    assert manifest.metric == towers.metric == "inner_product"
+    assert manifest.dim == towers.dim
+    assert manifest.exclude_seen == towers.exclude_seen
+    assert manifest.fingerprints["run"] == towers.fingerprint
+    assert manifest.fingerprints["dataset"] == Dataset.open(tiny_data).fingerprint
+    assert "reranker" in manifest.fingerprints
+    assert "faiss-cpu" in manifest.libraries or "faiss-gpu" in manifest.libraries
+
+
+def test_any_account_may_read_a_bundle(tiny_bundle):
+    assert all(path.stat().st_mode & 0o004 for path in tiny_bundle.resolve().rglob("*"))
+
+
+def test_the_same_inputs_give_the_same_contents(config, tmp_path):
+    first, second = (build(config()) for _ in range(2))
+    assert first.version.rpartition("-")[2] == second.version.rpartition("-")[2]
+
+
+def test_a_forced_product_quantiser_gives_way_where_vectors_are_too_few(config):
+    result = build(config("index=ivf_pq"))
+    assert result.plan.factory == "Flat"
+    assert "too few vectors for product quantisation: 30" in result.plan.reason
+
+
+def test_a_larger_catalogue_gets_inverted_lists_that_recall_enough(config, tmp_path, monkeypatch):
+    items = Dataset.items.func
+
+    def many(self):
+        table = items(self)
+        rng = np.random.default_rng(0)
+        titles = [" ".join(rng.choice(table["title"].tolist(), 3)) for _ in range(2_000)]
+        new = pd.DataFrame({"item_id": [f"new-{row}" for row in range(2_000)], "title": titles, "text": titles})
+        return pd.concat([table, new], ignore_index=True)
+
+    monkeypatch.setattr(Dataset, "items", property(many))
+    result = build(config("index.exact_below=1000", "recall_k=20"))
+    assert result.plan.factory == "IVF32,PQ32x4fs"
+    bundle = Bundle.load(current_bundle(tmp_path / "bundles"))
+    assert bundle.manifest.index.parameters == result.calibration.parameters
+    histories = [bundle.histories.at(place) for place in range(len(bundle.histories))]
+    users = bundle.user_encoder.encode(histories, [""] * len(histories))
+    assert index_recall(bundle.index, users, 20) >= 0.95
+    seen = [history.rows for history in histories]
+    for hits, barred in zip(bundle.index.search(users, 20, seen), seen, strict=True):
+        assert len(hits.rows) == 20 and not np.isin(hits.rows, barred).any()
+
+
+def test_data_of_another_fingerprint_is_refused_in_two_seconds_with_both(command, other_data, tiny_data, tmp_path):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = command(f"data={other_data}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # The processor's time, which other work on the machine does not lengthen; nothing here waits for anything.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime <= 2
+    assert result.returncode == 2
+    assert Dataset.open(other_data).fingerprint in result.stderr
+    assert Dataset.open(tiny_data).fingerprint in result.stderr
+    assert "Traceback" not in result.stderr
+    assert published(tmp_path / "bundles") == []
+
+
+def test_a_reranker_of_other_towers_is_refused_with_both(config, tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    marks = json.loads((run / "reranker" / "run.json").read_text())
+    (run / "reranker" / "run.json").write_text(json.dumps(marks | {"towers_fingerprint": "0123456789abcdef"}))
+    with pytest.raises(UsageError, match=r"0123456789abcdef.*train the reranker again") as refusal:
+        build(config(f"run={run}"))
+    assert TrainedTowers.open(tiny_run).fingerprint in str(refusal.value)
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", "[1]", "\udcff"])
+def test_a_run_that_is_not_whole_is_refused(config, tmp_path, content):
+    run = tmp_path / "run"
+    run.mkdir()
+    if content is not None:
+        (run / "run.json").write_text(content, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(UsageError, match=r"run\.json.*towers\.train"):
+        build(config(f"run={run}"))
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("index.exact_bellow=3", "exact_bellow"),
+        ("index.exact_below=few", "exact_below"),
+        ("recall_floor=1.5", "recall_floor"),
+        ("threads=0", "threads"),
+        ("seed=x", "seed"),
+        ("index=hnsw", "hnsw"),
+        ("data=/nowhere", "/nowhere"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_by_name(config, override, named):
+    with pytest.raises(UsageError, match=named):
+        build(config(override))
+
+
+def test_a_second_build_exits_3_and_names_the_first(command, tmp_path):
+    with building(tmp_path / "bundles", "index.build run=the-first"):
+        result = command()
+    assert result.returncode == 3
+    assert f"'index.build run=the-first', pid {os.getpid()}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_recall_below_the_floor_exits_1_and_publishes_nothing(config, tmp_path, monkeypatch):
+    from index import calibrate
+
+    monkeypatch.setattr(calibrate, "index_recall", lambda *_: 0.93)
+    with pytest.raises(GateFailed, match=r"index recall@30 is 0\.9300, below recall_floor=0\.95"):
+        build(config())
+    assert published(tmp_path / "bundles") == []
+
+
+def test_vectors_with_nan_exit_1_and_name_the_items(config, tiny_data, tmp_path, monkeypatch):
+    whole = TrainedTowers.item_vectors
+
+    def broken(self, items):
+        vectors = whole(self, items)
+        vectors[3, 0] = np.nan
+        return vectors
+
+    monkeypatch.setattr(TrainedTowers, "item_vectors", broken)
+    item_id = Dataset.open(tiny_data).items["item_id"].iloc[3]
+    with pytest.raises(GateFailed, match=rf"1 of 30 items have a vector with NaN or infinity: {item_id};"):
+        build(config())
+    assert published(tmp_path / "bundles") == []
+
+
+@pytest.mark.parametrize("broken", ["text", "item_id"])
+def test_items_that_cannot_be_served_exit_1_and_are_named(config, monkeypatch, broken):
+    items = Dataset.items.func
+
+    def spoilt(self):
+        table: pd.DataFrame = items(self)
+        table[broken] = table[broken].astype(object)
+        table.loc[4, broken] = "" if broken == "text" else table.loc[5, broken]
+        return table
+
+    monkeypatch.setattr(Dataset, "items", property(spoilt))
+    with pytest.raises(GateFailed, match="of 30 items"):
+        build(config())
+
+
+def test_a_bundle_that_does_not_answer_as_its_index_is_not_published(config, tmp_path, monkeypatch):
+    from index import write
+
+    whole = write.save_vectors
+    monkeypatch.setattr(write, "save_vectors", lambda path, vectors: whole(path, vectors[::-1].copy()))
+    with pytest.raises(UsageError, match="does not answer as the index it was written from"):
+        build(config())
+    assert published(tmp_path / "bundles") == []
+    assert not list((tmp_path / "bundles").glob(".*.tmp-*"))
+
+
+def test_too_little_room_is_said_before_anything_is_computed(config, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+    monkeypatch.setattr(TrainedTowers, "item_vectors", lambda *_: pytest.fail("computed before the check"))
+    with pytest.raises(GateFailed, match=r"needs .* MB, 1\.0 MB free"):
+        build(config())

@@ -1,0 +1,91 @@
+"""Search parameters are found against exact search."""
+
+import numpy as np
+import pytest
+
+from index.calibrate import calibrate, index_recall
+from index.exact import exact_search
+from index.factory import Plan, make_index
+from index.search import ItemIndex, SearchParameters
+
+
+@pytest.fixture(scope="module")
+def catalogue(clustered):
+    return clustered(6000, 32, 0)
+
+
+@pytest.fixture(scope="module")
+def ivf(catalogue):
+    return make_index(Plan("IVF64,PQ32x4fs", "test"), catalogue, 64, 0, False)
+
+
+def test_the_target_is_reached_on_users_that_had_no_say(ivf, catalogue, users):
+    found = calibrate(ivf, catalogue, users(catalogue, 200, 1), k=20, target=0.97)
+    assert found.reached
+    assert found.recall >= 0.95
+    fresh = users(catalogue, 100, 2)
+    assert index_recall(ItemIndex(catalogue, ivf, found.parameters), fresh, 20) >= 0.95
+
+
+def test_no_cheaper_point_of_the_curve_reached_the_target(ivf, catalogue, users):
+    found = calibrate(ivf, catalogue, users(catalogue, 200, 1), k=20, target=0.9)
+    chosen = (found.parameters.nprobe, found.parameters.rescore)
+    place = [(point.nprobe, point.rescore) for point in found.curve].index(chosen)
+    assert all(point.recall < 0.9 for point in found.curve[:place])
+    assert found.curve[place].recall >= 0.9
+
+
+def test_the_curve_agrees_with_searching(ivf, catalogue, users):
+    everyone = users(catalogue, 60, 3)
+    found = calibrate(ivf, catalogue, everyone, k=20, target=0.9)
+    for point in found.curve[::6]:
+        searched = ItemIndex(catalogue, ivf, SearchParameters(point.nprobe, point.rescore, 20))
+        # Searching may do better: it falls back where too little was found.
+        assert index_recall(searched, everyone[::2], 20) >= point.recall - 1e-9
+
+
+def test_the_same_users_give_the_same_parameters(ivf, catalogue, users):
+    first, second = (calibrate(ivf, catalogue, users(catalogue, 50, 4), 20, 0.95) for _ in range(2))
+    assert first.parameters == second.parameters
+    assert first.recall == second.recall
+
+
+def test_an_unreachable_target_gives_the_best_there_is_and_says_so(ivf, catalogue, users):
+    found = calibrate(ivf, catalogue, users(catalogue, 50, 5), k=20, target=1.1)
+    assert not found.reached
+    assert found.recall >= 0.99
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_flat_index_recalls_everything(count):
+    vectors = np.eye(count, 8, dtype=np.float32)
+    flat = make_index(Plan("Flat", "test"), vectors, 64, 0, False)
+    found = calibrate(flat, vectors, np.ones((1, 8), np.float32), k=100, target=0.97)
+    assert found.recall == 1.0
+    assert found.parameters.k == count
+    assert len(found.curve) == 1
+
+
+def test_recall_worked_out_by_hand():
+    vectors = np.array([[4], [3], [2], [1]], np.float32)
+
+    class Misses(ItemIndex):
+        def search(self, queries, k, exclude=None):
+            return exact_search(self.vectors, queries, k, [np.array([1])] * len(queries))
+
+    flat = make_index(Plan("Flat", "test"), vectors, 64, 0, False)
+    index = Misses(vectors, flat, SearchParameters(1, 1.0, 2))
+    assert index_recall(index, np.ones((1, 1), np.float32), 2) == 0.5
+    assert index_recall(index, np.ones((1, 1), np.float32), 1) == 1.0
+
+
+def test_an_equally_good_twin_counts_as_found():
+    vectors = np.ones((5, 2), np.float32)
+
+    class OtherTwin(ItemIndex):
+        def search(self, queries, k, exclude=None):
+            return exact_search(self.vectors, queries, k, [np.arange(3)] * len(queries))
+
+    flat = make_index(Plan("Flat", "test"), vectors, 64, 0, False)
+    index = OtherTwin(vectors, flat, SearchParameters(1, 1.0, 2))
+    assert index_recall(index, np.ones((1, 2), np.float32), 2) == 1.0

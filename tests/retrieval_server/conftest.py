@@ -1,0 +1,108 @@
+"""Servers over the small shop, reached through real gRPC on a free port."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import grpc
+import numpy as np
+import pytest
+
+from data_prep.command import load_config
+from retrieval_server import RetrievalClient
+from retrieval_server.config import Limits, ServeConfig
+from retrieval_server.served_bundle import ServedBundle
+from retrieval_server.server import RetrievalServer
+from tests.retrieval_server.shop import (
+    DIM,
+    ITEMS,
+    ExactSearch,
+    Gated,
+    GatedEncoder,
+    MeanEncoder,
+    PlainReranker,
+    ServerFor,
+    item,
+)
+from towers import History
+
+
+@pytest.fixture(scope="session")
+def shop() -> ServedBundle:
+    vectors = np.random.default_rng(7).standard_normal((ITEMS, DIM)).astype(np.float32)
+    stored = History(rows=np.array([3, 4]), events=["view", "cart"], timestamps=np.array([1.0, 2.0]))
+    return ServedBundle(
+        version="20261122T141500-3f2a91bc",
+        exclude_seen=True,
+        row_of={item(row): row for row in range(ITEMS)},
+        item_ids=np.array([item(row) for row in range(ITEMS)], object),
+        titles=np.array([f"Title {row} חלב 🥛" for row in range(ITEMS)], object),
+        texts=np.array([f"text of item {row}" for row in range(ITEMS)], object),
+        vectors=vectors,
+        index=ExactSearch(vectors),
+        user_encoder=MeanEncoder(vectors),
+        reranker=PlainReranker(),
+        history={"ann": stored}.get,
+    )
+
+
+@pytest.fixture(scope="session")
+def config() -> ServeConfig:
+    loaded = load_config(ServeConfig, "serve", ["port=0", "lame_duck_seconds=0", "workers=4"])
+    return replace(loaded, limits=replace(loaded.limits, k=100, candidates=30), rerank_candidates=10)
+
+
+@pytest.fixture(scope="session")
+def limits(config: ServeConfig) -> Limits:
+    return config.limits
+
+
+@pytest.fixture(scope="session")
+def server_for(config: ServeConfig) -> ServerFor:
+    @contextmanager
+    def open_server(bundle: ServedBundle) -> Iterator[RetrievalServer]:
+        server = RetrievalServer(config)
+        server.grpc_server.start()
+        server.slot.put(bundle)
+        server.health.serving()
+        yield server
+        server.side.close()
+        server.grpc_server.stop(None)
+
+    return open_server
+
+
+@pytest.fixture(scope="session")
+def server(server_for: ServerFor, shop: ServedBundle) -> Iterator[RetrievalServer]:
+    with server_for(shop) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def client(server: RetrievalServer) -> Iterator[RetrievalClient]:
+    with RetrievalClient(server.address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def channel(server: RetrievalServer) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(server.address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def gated(server_for: ServerFor, shop: ServedBundle) -> Iterator[Gated]:
+    encoder = GatedEncoder(shop)
+    with server_for(replace(shop, user_encoder=encoder)) as server:
+        yield Gated(server, encoder)
+        encoder.open()
+
+
+@pytest.fixture
+def server_not_ready(config: ServeConfig) -> Iterator[RetrievalServer]:
+    """A server that has no bundle yet."""
+    server = RetrievalServer(config)
+    server.grpc_server.start()
+    yield server
+    server.side.close()
+    server.grpc_server.stop(None)

@@ -1,0 +1,65 @@
+"""How a server stops: no accepted call is lost, new ones are refused, nobody who merely watches holds it up."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
+from retrieval_server import RetrievalClient, RetrievalError
+from retrieval_server.retrieval.v1.retrieval_pb2 import RecallRequest
+from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceStub
+from tests.retrieval_server.shop import Gated
+
+CALLS = 200
+
+
+def test_no_call_in_flight_is_lost_and_health_turns_first(gated: Gated) -> None:
+    with grpc.insecure_channel(gated.server.address) as channel, ThreadPoolExecutor(1) as pool:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(HealthCheckRequest(), timeout=60)
+        assert next(watch).status == HealthCheckResponse.SERVING
+        stub = RetrievalServiceStub(channel)
+        calls = [stub.Recall.future(RecallRequest(query="milk", k=3), timeout=60) for _ in range(CALLS)]
+        gated.encoder.wait_until_busy()
+        asked = time.monotonic()
+        draining = pool.submit(gated.drain)
+        assert next(watch).status == HealthCheckResponse.NOT_SERVING
+        assert time.monotonic() - asked < 0.1
+        gated.encoder.open()
+        assert sum(len(call.result().item_ids) == 3 for call in calls) == CALLS
+        assert draining.result(60), "all calls finished within the grace"
+
+
+def test_calls_after_the_stop_are_unavailable(gated: Gated) -> None:
+    with RetrievalClient(gated.server.address) as client, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(client.recall, query="milk")
+        gated.encoder.wait_until_busy()
+        gated.server.health.stopping()
+        stopped = gated.server.grpc_server.stop(30)
+        with pytest.raises(RetrievalError) as refused:
+            client.recall(query="bread")
+        assert refused.value.code is grpc.StatusCode.UNAVAILABLE
+        gated.encoder.open()
+        assert first.result(30).item_ids
+        assert stopped.wait(30)
+
+
+def test_a_stream_that_watches_health_does_not_hold_the_server_up(gated: Gated) -> None:
+    with grpc.insecure_channel(gated.server.address) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(HealthCheckRequest(), timeout=60)
+        next(watch)
+        started = time.monotonic()
+        assert gated.drain(lame_duck_seconds=0.0)
+        assert time.monotonic() - started < 10
+
+
+def test_calls_that_outlast_the_grace_are_cut_off_and_that_is_told(gated: Gated) -> None:
+    with RetrievalClient(gated.server.address) as client, ThreadPoolExecutor(1) as pool:
+        call = pool.submit(client.recall, query="milk")
+        gated.encoder.wait_until_busy()
+        assert not gated.drain(lame_duck_seconds=0.0, grace_seconds=0.2)
+        with pytest.raises(RetrievalError):
+            call.result(30)
+        gated.encoder.open()

@@ -1,0 +1,96 @@
+"""Any request and any bytes: a documented status, a sound answer, and a server that lives."""
+
+from typing import Any
+
+import grpc
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from retrieval_server.retrieval.v1.retrieval_pb2 import (
+    History,
+    RecallRequest,
+    RecallResponse,
+    RecommendRequest,
+    RecommendResponse,
+    RerankRequest,
+    RerankResponse,
+)
+from tests.retrieval_server.shop import ITEMS, item
+
+ALLOWED = {
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+RESPONSES: dict[str, Any] = {
+    "Recall": RecallResponse,
+    "Rerank": RerankResponse,
+    "Recommend": RecommendResponse,
+}
+
+text = st.text(max_size=40) | st.sampled_from(["", " ", "\x00", "milk", "x" * 5000])
+item_ids = st.lists(st.integers(0, ITEMS + 3).map(item) | text, max_size=60)
+histories = st.builds(
+    History,
+    item_ids=item_ids,
+    events=st.just([]) | st.lists(text, max_size=5),
+    timestamps=st.just([]) | st.lists(st.floats(), max_size=5),
+)
+numbers = st.integers(1, 30) | st.integers(-(2**31), 2**31 - 1)
+who = {"user_id": text | st.just("ann"), "history": histories, "query": text, "with_titles": st.booleans()}
+requests = st.one_of(
+    st.builds(RecallRequest, **who, k=numbers, include_seen=st.booleans()),
+    st.builds(RerankRequest, **who, candidate_ids=item_ids),
+    st.builds(RecommendRequest, **who, k=numbers, candidates=numbers, include_seen=st.booleans()),
+)
+fuzz = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def answer_to(channel: grpc.Channel, method: str, message: bytes) -> Any:
+    """The parsed answer, or None when it is refused with a status that it may be refused with."""
+    try:
+        answer = channel.unary_unary(f"/retrieval.v1.RetrievalService/{method}")(message, timeout=10)
+    except grpc.RpcError as error:
+        assert error.code() in ALLOWED, error
+        return None
+    return RESPONSES[method].FromString(answer)
+
+
+def assert_sound(answer: Any) -> None:
+    assert len(answer.item_ids) == len(answer.scores) == len(set(answer.item_ids))
+    assert len(answer.titles) in (0, len(answer.item_ids))
+    assert list(answer.scores) == sorted(answer.scores, reverse=True)
+    assert answer.bundle_version
+
+
+@fuzz
+@given(request=requests)
+def test_any_request_is_answered_soundly_or_refused(channel: grpc.Channel, request: Any) -> None:
+    method = type(request).__name__.removesuffix("Request")
+    answer = answer_to(channel, method, request.SerializeToString())
+    if answer is not None:
+        assert_sound(answer)
+
+
+@fuzz
+@given(method=st.sampled_from(sorted(RESPONSES)), message=st.binary(max_size=300))
+def test_any_bytes_are_answered_soundly_or_refused(channel: grpc.Channel, method: str, message: bytes) -> None:
+    answer = answer_to(channel, method, message)
+    if answer is not None:
+        assert_sound(answer)
+
+
+@fuzz
+@given(request=requests, data=st.data())
+def test_any_damaged_request_is_answered_soundly_or_refused(
+    channel: grpc.Channel, request: Any, data: st.DataObject
+) -> None:
+    message = bytearray(request.SerializeToString())
+    if message:
+        place = data.draw(st.integers(0, len(message) - 1))
+        message[place] ^= data.draw(st.integers(1, 255))
+    method = type(request).__name__.removesuffix("Request")
+    answer = answer_to(channel, method, bytes(message))
+    if answer is not None:
+        assert_sound(answer)

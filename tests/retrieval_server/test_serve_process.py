@@ -1,0 +1,192 @@
+"""The real command with a real bundle: what it prints, what it refuses, how it ends."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pandas as pd
+import pytest
+
+from data_prep.command import ExitCode
+from retrieval_server import RetrievalClient
+from retrieval_server.retrieval.v1.retrieval_pb2 import History, RecallRequest
+from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceStub
+
+ROOT = Path(__file__).parents[2]
+MIB = 2**20
+SERVING = re.compile(r"serving bundle (\S+) \(([\d,]+) items, (with|without) reranker\) from (\S+) on (\S+:\d+),")
+
+
+@dataclass
+class Running:
+    """A server process that said it was serving."""
+
+    process: subprocess.Popen[str]
+    banner: re.Match[str]
+
+    @property
+    def address(self) -> str:
+        return self.banner[5]
+
+    @property
+    def port(self) -> str:
+        return self.address.rsplit(":", 1)[1]
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = 30) -> tuple[int, str]:
+        """Send a signal, wait for the end; its exit code and log."""
+        self.process.send_signal(number)
+        _, log = self.process.communicate(timeout=timeout)
+        return self.process.returncode, log
+
+    def peak_bytes(self) -> int:
+        """The most memory the process ever had resident."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024
+
+
+def command(*overrides: str) -> list[str]:
+    return [sys.executable, "-m", "retrieval_server", *overrides]
+
+
+def refused(*overrides: str) -> tuple[int, str, float]:
+    """Run a server that is expected not to start; its exit code, what it says, and the processor seconds it took."""
+    before = os.times()
+    ended = subprocess.run(command(*overrides), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    after = os.times()
+    seconds = after.children_user + after.children_system - before.children_user - before.children_system
+    return ended.returncode, ended.stderr, seconds
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture(scope="module")
+def start(tiny_bundle: Path) -> Iterator[Start]:
+    """Starts servers over the tiny bundle on free ports, and ends those that the tests leave."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_one(*overrides: str) -> Running:
+        arguments = command(f"bundle={tiny_bundle}", "port=0", *overrides)
+        process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout is not None and process.stderr is not None
+        line = process.stdout.readline()
+        banner = SERVING.match(line)
+        assert banner, line + process.stderr.read()
+        return Running(process, banner)
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def shared(start: Start) -> Running:
+    """A server for the tests that do not end it."""
+    return start()
+
+
+def first_items(tiny_bundle: Path, count: int) -> list[str]:
+    return pd.read_parquet(tiny_bundle / "items.parquet")["item_id"].head(count).tolist()
+
+
+def test_health_turns_at_once_and_a_second_signal_ends_the_process_at_once(start: Start) -> None:
+    running = start("lame_duck_seconds=30", "grace_seconds=60")
+    with RetrievalClient(running.address) as client:
+        running.process.send_signal(signal.SIGTERM)
+        asked = time.monotonic()
+        while client.is_serving():
+            assert time.monotonic() - asked < 0.1
+        assert client.recall(query="still here").item_ids, "calls are taken for a while yet"
+    code, _ = running.stop(timeout=5)
+    assert code == ExitCode.INTERRUPTED
+
+
+def test_the_line_at_start_says_what_is_served_and_where(shared: Running, tiny_bundle: Path) -> None:
+    items = len(pd.read_parquet(tiny_bundle / "items.parquet"))
+    assert shared.banner[2] == f"{items:,}"
+    assert shared.banner[4] == str(tiny_bundle.resolve())
+    with RetrievalClient(shared.address) as client:
+        assert client.is_serving(), "once the line is out, the server is ready"
+        answer = client.recall(history=first_items(tiny_bundle, 2), k=3)
+    assert answer.bundle_version == shared.banner[1]
+
+
+def test_a_second_server_on_the_same_port_is_refused(shared: Running, tiny_bundle: Path) -> None:
+    code, message, _ = refused(f"bundle={tiny_bundle}", f"port={shared.port}")
+    assert code == ExitCode.GATE_FAILED
+    assert message == f"error: address in use: 127.0.0.1:{shared.port}; set another port or host\n"
+    with RetrievalClient(shared.address) as client:
+        assert client.is_serving()
+
+
+def test_a_compressed_bomb_is_refused_without_being_unpacked(shared: Running) -> None:
+    with grpc.insecure_channel(shared.address, options=[("grpc.max_send_message_length", -1)]) as channel:
+        call = channel.unary_unary("/retrieval.v1.RetrievalService/Recall")
+        before = shared.peak_bytes()
+        with pytest.raises(grpc.RpcError) as refusal:
+            call(bytes(200 * MIB), timeout=60, compression=grpc.Compression.Gzip)
+    assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert shared.peak_bytes() - before <= 32 * MIB
+
+
+def test_sigterm_under_load_loses_no_call_in_flight(start: Start, tiny_bundle: Path) -> None:
+    running = start("grace_seconds=30.0")
+    item_ids = first_items(tiny_bundle, 20)
+    with grpc.insecure_channel(running.address) as channel:
+        stub = RetrievalServiceStub(channel)
+        requests = [
+            RecallRequest(query=f"call {number}", k=5, history=History(item_ids=[item_ids[number % 20]]))
+            for number in range(200)
+        ]
+        calls = [stub.Recall.future(request, timeout=60) for request in requests]
+        calls[0].result()
+        code, log = running.stop()
+        assert sum(len(call.result().item_ids) == 5 for call in calls) == 200
+    assert code == ExitCode.OK
+    assert "every call in flight was answered" in log
+
+
+def test_sigterm_while_loading_ends_the_process_in_order(tiny_bundle: Path) -> None:
+    process = subprocess.Popen(
+        command(f"bundle={tiny_bundle}", "port=0"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert any("loading" in line for line in process.stderr)
+    process.send_signal(signal.SIGTERM)
+    out, log = process.communicate(timeout=60)
+    assert (process.returncode, out) == (ExitCode.OK, "")
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("limits.kk=5", "kk"),
+        ("port=many", "port"),
+        ("workers=0", "workers=0"),
+        ("bundle=no/such/folder", "bundle=no/such/folder"),
+        ("host=0.0.0.0", "allow_insecure=true"),
+    ],
+)
+def test_a_wrong_option_is_refused_by_name_within_two_seconds(override: str, named: str) -> None:
+    code, message, seconds = refused("port=0", "bundle=.", override)
+    assert code == ExitCode.USAGE
+    assert named in message
+    assert "Traceback" not in message
+    assert seconds < 2
+
+
+def test_a_folder_that_is_no_bundle_is_refused_within_two_seconds(tmp_path: Path) -> None:
+    code, message, seconds = refused(f"bundle={tmp_path}", "port=0")
+    assert code == ExitCode.USAGE
+    assert f"error: no bundle in {tmp_path}" in message
+    assert seconds < 2

@@ -1,0 +1,200 @@
+"""Training as a user runs it: sound vectors, the same result twice, resuming, refusing."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from data_prep.command import instantiate, load_config
+from data_prep.dataset import Dataset
+from data_prep.errors import UsageError
+from towers import History, TrainedTowers, UserEncoder
+from towers.config import TrainConfig
+from towers.fitting import CHECKPOINTS, whole_checkpoints
+from towers.train import train
+
+ROOT = Path(__file__).parents[2]
+LONG = ("trainer.epochs=2000", "trainer.patience=2000", "tokens_per_batch=16")
+"""Minutes of training, so that a test can end it before it ends by itself."""
+
+
+def config(overrides: list[str], *more: str) -> TrainConfig:
+    return load_config(TrainConfig, "train", [*overrides, *more])
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", *arguments]
+
+
+def test_the_towers_beat_chance_by_far_on_a_shop_with_something_to_learn(tiny_run: Path):
+    figures = json.loads((tiny_run / "run.json").read_text())["validation"]
+    assert figures["recall@10"] > 0.5  # 30 items, some 20 of them unseen by a user: chance is about a half of that
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_does_not(tiny_train_overrides, tmp_path):
+    short = [*tiny_train_overrides, "trainer.epochs=1"]
+    first, second = (train(config(short), tmp_path / name).fingerprint for name in ("a", "b"))
+    assert first == second
+    assert train(config(short, "seed=1"), tmp_path / "c").fingerprint != first
+
+
+def test_resuming_after_an_interruption_ends_where_an_uninterrupted_run_does(tiny_train_overrides, tmp_path):
+    run = tmp_path / "run"
+    whole = train(config(tiny_train_overrides), run)
+    for name in ("run.json", "model.safetensors"):
+        (run / name).unlink()
+    newest = sorted((run / CHECKPOINTS).glob("epoch-*.ckpt"))
+    assert len(newest) == 2
+    newest[-1].write_bytes(newest[-1].read_bytes()[:1000])  # as a crash of the machine may leave it
+
+    resumed = train(config(tiny_train_overrides, "resume=true"), run)
+    assert resumed.metrics == whole.metrics
+    assert resumed.fingerprint == whole.fingerprint
+
+
+def test_a_torn_checkpoint_is_passed_over_for_the_one_before_it(tmp_path):
+    torch.save({"epoch": 1}, tmp_path / "epoch-0001.ckpt")
+    (tmp_path / "epoch-0002.ckpt").write_bytes(b"PK\x03\x04torn")
+    assert [p.name for p in whole_checkpoints(tmp_path)] == ["epoch-0001.ckpt"]
+
+
+def test_a_finished_run_is_not_overwritten(tiny_run: Path, tiny_train_overrides):
+    with pytest.raises(UsageError, match="is finished"):
+        train(config(tiny_train_overrides, "resume=true"), tiny_run)
+
+
+def test_an_unfinished_run_is_not_silently_begun_anew(tiny_train_overrides, tmp_path):
+    (tmp_path / CHECKPOINTS).mkdir()
+    torch.save({}, tmp_path / CHECKPOINTS / "epoch-0000.ckpt")
+    with pytest.raises(UsageError, match="resume=true"):
+        train(config(tiny_train_overrides), tmp_path)
+
+
+def test_a_run_changed_after_training_is_refused(tiny_run: Path, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(tiny_run, copy)
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    with pytest.raises(UsageError, match="has changed since training"):
+        TrainedTowers.open(copy)
+
+
+def test_a_new_item_gets_a_vector_from_its_text_and_a_known_one_keeps_its_own(tiny_run: Path, tiny_data: Path):
+    towers, items = TrainedTowers.open(tiny_run), Dataset.open(tiny_data).items
+    new = pd.concat([items.iloc[:1].assign(item_id="brand new"), items.iloc[::-1]])
+    vectors, known = towers.item_vectors(new), towers.item_vectors(items)
+    np.testing.assert_allclose(vectors[1:], known[::-1], atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert vectors[0] @ known[0] > np.median(vectors[0] @ known.T)
+    assert not np.allclose(vectors[0], known[0])
+
+
+def test_the_encoder_saved_for_serving_answers_like_the_one_in_memory(tiny_run: Path, tiny_data: Path, tmp_path):
+    towers = TrainedTowers.open(tiny_run)
+    vectors = towers.item_vectors(Dataset.open(tiny_data).items)
+    towers.save_for_serving(tmp_path / "model")
+    histories = [
+        History(np.array([1, 4, 2]), ["view", "purchase", "?"], np.array([0.0, 60.0, np.nan])),
+        History.empty(),
+    ]
+    for queries in (["", ""], ["green tea", ""], ["", "cat food"], ["rye", "bread"]):
+        expected = towers.user_encoder(vectors).encode(histories, queries)
+        found = UserEncoder.load(tmp_path / "model", vectors).encode(histories, queries)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    with pytest.raises(UsageError, match="expected item vectors of dimension 32, got 31"):
+        UserEncoder.load(tmp_path / "model", vectors[:, :31])
+
+
+def test_answers_of_a_batch_are_those_of_its_members_alone(tiny_run: Path, tiny_data: Path):
+    towers = TrainedTowers.open(tiny_run)
+    users = towers.user_encoder(towers.item_vectors(Dataset.open(tiny_data).items))
+    rng = np.random.default_rng(0)
+    histories = [History(rng.integers(0, 30, n), ["view"] * n, np.arange(n) * 1e5) for n in (0, 1, 5, 14)]
+    queries = ["tea", "", "tea", "bread toast"]
+    together = users.encode(histories, queries)
+    for i, history in enumerate(histories):
+        np.testing.assert_allclose(users.encode([history], [queries[i]])[0], together[i], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_tuning_the_encoder_moves_its_weights_and_the_run_keeps_them(tiny_train_overrides, tiny_data, tmp_path):
+    tuned = [*tiny_train_overrides, "text=full", "trainer.epochs=1", "tokens_per_batch=128"]
+    train(config(tuned), tmp_path / "run")
+    towers = TrainedTowers.open(tmp_path / "run")
+    assert (tmp_path / "run" / "text_encoder" / "encoder.json").is_file()
+    frozen = load_config(TrainConfig, "train", tiny_train_overrides).encoder
+    before = instantiate(frozen).encode(["green tea"])
+    assert not np.allclose(towers.text_encoder.encode(["green tea"]), before, atol=1e-6)
+    assert towers.item_vectors(Dataset.open(tiny_data).items).shape == (30, 32)
+
+
+@pytest.mark.slow
+def test_a_killed_training_process_leaves_nothing_published_and_resumes(tiny_train_overrides, artifacts: Path):
+    arguments = command("towers.train", *tiny_train_overrides, "run=killed", *LONG)
+    process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    run = artifacts / "runs" / "killed"
+    deadline = time.monotonic() + 120
+    while not list(run.glob("checkpoints/epoch-*.ckpt")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (run / "run.json").exists()
+    again = [*tiny_train_overrides, "run=killed", "trainer.epochs=6", "resume=true"]
+    done = subprocess.run(command("towers.train", *again), cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert "going on from" in done.stderr
+    assert TrainedTowers.open(run).dim == 32
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_training_with_130_and_says_how_to_go_on(tiny_train_overrides, artifacts: Path):
+    arguments = command("towers.train", *tiny_train_overrides, "run=stopped", *LONG)
+    process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    run = artifacts / "runs" / "stopped"
+    deadline = time.monotonic() + 120
+    while not list(run.glob("checkpoints/epoch-*.ckpt")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "resume=true" in said
+    assert "Traceback" not in said
+
+
+def test_wrong_settings_exit_with_2_and_name_the_key(tiny_train_overrides):
+    for wrong, named in [("tower.dims=3", "dims"), ("protocol=weekly", "weekly")]:
+        done = subprocess.run(
+            command("towers.train", *tiny_train_overrides, "run=wrong", wrong),
+            cwd=ROOT, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 2, done.stderr
+        assert named in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_every_trial_and_ends_in_a_table_best_first(tiny_train_overrides, artifacts: Path):
+    grid = ["-m", "tower.dim=16,32", "negatives=in_batch,uniform", "run=sweep", "trainer.epochs=1"]
+    overrides = [o for o in tiny_train_overrides if not o.startswith(("tower.dim", "negatives", "trainer.epochs"))]
+    done = subprocess.run(
+        command("towers.train", *grid, *overrides), cwd=ROOT, capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if "tower.dim=" in line]
+    assert len(lines) == 4
+    for trial in range(4):
+        assert (artifacts / "runs" / "sweep" / str(trial) / "run.json").is_file()
+        assert "tower.dim" in (artifacts / "runs" / "sweep" / str(trial) / ".hydra" / "overrides.yaml").read_text()
