@@ -28,14 +28,14 @@ $(VENV)/dev.installed: pyproject.toml | $(VENV)/bin/python
 demo: $(VENV)/demo.installed
 	rm -rf $(DEMO)
 	$(BIN)/python -m data_prep source=completejourney
-	$(BIN)/python -m towers.train run=demo +experiment=demo
+	$(BIN)/python -m towers.train run=demo experiment=demo
 	$(BIN)/python -m towers.train_reranker run=$(DEMO)
 	$(BIN)/python -m towers.evaluate run=$(DEMO)
 	$(BIN)/python -m index.build run=$(DEMO)
 	$(BIN)/python -m retrieval_server port=$(PORT) & server=$$!; \
 	trap 'kill $$server; wait $$server' EXIT; \
-	client="$(BIN)/python -m retrieval_server.client"; at="--address 127.0.0.1:$(PORT)"; \
-	$$client health --wait 60 $$at
+	$(BIN)/python -m retrieval_server.client health --wait 60 --address 127.0.0.1:$(PORT) && \
+	$(BIN)/python -m retrieval_server.client.tour --address 127.0.0.1:$(PORT)
 
 test: $(VENV)/dev.installed
 	$(BIN)/python -m pytest -n 2

@@ -14,6 +14,7 @@ class TowerConfig:
 
     Attributes:
         id_embedding: whether items have an embedding of their own beside their text.
+        prior: whether items have a prior, their popularity at first (see `ItemTower`).
         signal_dropout: share of training windows without event types and times (see `TrainingBatches`).
     """
 
@@ -21,6 +22,7 @@ class TowerConfig:
     id_embedding: bool
     id_dropout: float
     id_scale: float
+    prior: bool
     max_history: int
     layers: int
     heads: int

@@ -1,4 +1,4 @@
-"""The item tower: whitened text plus an id embedding, one unit vector per item."""
+"""The item tower: whitened text plus an id embedding, one vector per item."""
 
 import torch
 from torch import Tensor, nn
@@ -15,34 +15,70 @@ class ItemTower(nn.Module):
     In training the id embedding of an item is left out at random, so that an item without one (new since training) or
     a query, which never has one, still gets a sound vector from its text alone.
 
+    With priors the last coordinate says what speaks for the item whoever asks (its popularity, at first); the user
+    tower answers it with a 1. So the model starts from the popularity ranking and learns what differs from it.
+
     Args:
         text_dim: length of a sentence vector.
         dim: length of an item vector.
         num_ids: items with an embedding of their own; 0 for a tower on text alone.
+        num_priors: items with a prior; None for vectors without that coordinate.
         id_dropout: share of items whose id embedding is left out in a training step.
         id_scale: standard deviation of a fresh id embedding's entries, times sqrt(dim).
     """
 
-    def __init__(self, text_dim: int, dim: int, num_ids: int, id_dropout: float, id_scale: float) -> None:
+    def __init__(
+        self,
+        text_dim: int,
+        dim: int,
+        num_ids: int,
+        num_priors: int | None,
+        id_dropout: float = 0.0,
+        id_scale: float = 1.0,
+    ) -> None:
         super().__init__()
         self.whitening = Whitening(text_dim)
-        self.project = nn.Linear(text_dim, dim)
-        self.ids = nn.Embedding(num_ids, dim) if num_ids else None
+        self.priors = None if num_priors is None else nn.Parameter(torch.zeros(num_priors))
+        width = dim if num_priors is None else dim - 1
+        self.project = nn.Linear(text_dim, width)
+        self.ids = nn.Embedding(num_ids, width) if num_ids else None
         self.id_dropout = id_dropout
         if self.ids is not None:
             nn.init.normal_(self.ids.weight, std=id_scale * dim**-0.5)
 
     def forward(self, text: Tensor, id_rows: Tensor) -> Tensor:
-        """Item vectors of unit length.
+        """Item vectors, of unit length but for the prior.
 
         Args:
             text: whitened sentence vectors, [n, text_dim].
-            id_rows: rows of the id embedding, [n]; NO_ID for text alone.
+            id_rows: rows of id embedding and prior, [n]; NO_ID for text alone and the average prior, 0.
+
+        Returns:
+            [n, dim].
         """
-        vectors = self.project(text)  # [n, dim]
+        vectors = self.project(text)  # [n, dim], or one less with priors
+        known = id_rows != NO_ID
+        place = id_rows.clamp(min=0)
         if self.ids is not None:
-            known = id_rows != NO_ID
+            kept = known
             if self.training and self.id_dropout > 0:
-                known = known & (torch.rand(id_rows.shape, device=id_rows.device) >= self.id_dropout)
-            vectors = vectors + self.ids(id_rows.clamp(min=0)) * known.unsqueeze(1)
-        return functional.normalize(vectors, dim=1)
+                kept = known & (torch.rand(id_rows.shape, device=id_rows.device) >= self.id_dropout)
+            vectors = vectors + self.ids(place) * kept.unsqueeze(1)
+        vectors = functional.normalize(vectors, dim=1)
+        if self.priors is None:
+            return vectors
+        priors = self.priors[place] * known if len(self.priors) else torch.zeros_like(vectors[:, 0])
+        return torch.cat([vectors, priors.unsqueeze(1)], dim=1)
+
+    @torch.no_grad()
+    def start_from_popularity(self, counts: Tensor, temperature: float) -> None:
+        """Set the priors so that a user of whom nothing is known gets items by popularity.
+
+        Args:
+            counts: training events of each item, [N]; items without any keep the average prior.
+            temperature: divides scores in the softmax.
+        """
+        if self.priors is not None and (counts > 0).any():
+            logits = torch.log(counts.clamp(min=1))
+            mean = logits[counts > 0].mean()
+            self.priors.copy_(torch.where(counts > 0, (logits - mean) * temperature, 0.0))

@@ -17,7 +17,7 @@ from towers.item_tower import ItemTower
 from towers.text_encoder import TextEncoder, open_text_encoder
 from towers.text_features import VectorCache
 from towers.tokens import EventTypes
-from towers.user_encoder import FORMAT_VERSION, UserEncoder, part
+from towers.user_encoder import FORMAT_VERSION, UserEncoder, part, query_side
 from towers.user_tower import UserTower
 
 MODEL, CONFIG, ITEM_IDS, RUN = "model.safetensors", "config.json", "item_ids.parquet", "run.json"
@@ -58,7 +58,7 @@ class TrainedTowers:
     @property
     def dim(self) -> int:
         """Length of item and user vectors."""
-        return self.items.project.out_features
+        return self.users.dim
 
     @torch.inference_mode()
     def item_vectors(self, items: pd.DataFrame) -> NDArray[np.float32]:
@@ -68,7 +68,7 @@ class TrainedTowers:
             items: canonical items table, N rows.
 
         Returns:
-            [N, dim] of unit length.
+            [N, dim].
         """
         raw = VectorCache(self.cache, self.text_encoder).encode([str(t) for t in items[Columns.TEXT]])
         known = torch.from_numpy(self.embedded.get_indexer(pd.Index(items[Columns.ITEM_ID])).astype(np.int64))
@@ -82,8 +82,10 @@ class TrainedTowers:
 
     def user_encoder(self, vectors: NDArray[np.float32]) -> UserEncoder:
         """Encoder of users over a table of item vectors, [N, dim]."""
-        query_tower = ItemTower(self.items.project.in_features, self.dim, num_ids=0, id_dropout=0.0, id_scale=0.0)
-        query_tower.load_state_dict({k: v for k, v in self.items.state_dict().items() if not k.startswith("ids.")})
+        query_tower = query_side(self.items.project.in_features, self.users)
+        own = query_tower.state_dict()
+        mine = self.items.state_dict()
+        query_tower.load_state_dict({k: mine[k] if k != "priors" else own[k] for k in own})
         return UserEncoder(self.users, query_tower, self.text_encoder, self.event_types, vectors)
 
     def save_for_serving(self, folder: Path) -> None:
@@ -161,8 +163,8 @@ class TrainedTowers:
         state = load_file(run / MODEL)
         users = UserTower(**config["user_tower"])
         num_ids = len(embedded) if "items.ids.weight" in state else 0
-        dim = int(config["user_tower"]["dim"])
-        items = ItemTower(config["text_dim"], dim, num_ids, id_dropout=0.0, id_scale=0.0)
+        num_priors = len(embedded) if "items.priors" in state else None
+        items = ItemTower(config["text_dim"], users.dim, num_ids, num_priors)
         items.load_state_dict(part(state, "items."))
         users.load_state_dict(part(state, "users."))
         return cls(

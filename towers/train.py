@@ -55,7 +55,15 @@ def build_retriever(config: TrainConfig, material: Material, batches: TrainingBa
     encoder = instantiate(config.encoder)
     tower = config.tower
     num_items = len(material.items)
-    items = ItemTower(encoder.dim, tower.dim, num_items if tower.id_embedding else 0, tower.id_dropout, tower.id_scale)
+    items = ItemTower(
+        encoder.dim,
+        tower.dim,
+        num_ids=num_items if tower.id_embedding else 0,
+        num_priors=num_items if tower.prior else None,
+        id_dropout=tower.id_dropout,
+        id_scale=tower.id_scale,
+    )
+    items.start_from_popularity(batches.target_counts(), config.optimization.temperature)
     text = instantiate(
         config.text, encoder=encoder, texts=material.texts, num_items=num_items, whitening=items.whitening
     )
@@ -69,6 +77,7 @@ def build_retriever(config: TrainConfig, material: Material, batches: TrainingBa
         dropout=tower.dropout,
         input_dropout=tower.input_dropout,
         window=tower.window,
+        prior=tower.prior,
     )
     evaluation = config.evaluation
     cases = Cases.held_out(
@@ -142,9 +151,11 @@ def publish(
     """Write the trained towers into the run, which makes it whole."""
     trained_rows = retriever.target_counts.cpu() > 0
     items = retriever.items
-    if items.ids is not None:  # rows that no event ever moved are left out: such items go by their text
-        kept = torch.nn.Embedding.from_pretrained(items.ids.weight.detach()[trained_rows])
-        items.ids = kept
+    # Rows that no event ever moved are left out: such items go by their text.
+    if items.ids is not None:
+        items.ids = torch.nn.Embedding.from_pretrained(items.ids.weight.detach()[trained_rows])
+    if items.priors is not None:
+        items.priors = torch.nn.Parameter(items.priors.detach()[trained_rows])
     towers = TrainedTowers(
         items=items,
         users=retriever.users,

@@ -63,7 +63,7 @@ class UserEncoder:
             queries: B search texts, "" for none.
 
         Returns:
-            [B, dim] of unit length; neither history nor query gives the vector learnt for a stranger.
+            [B, dim]; neither history nor query gives the vector learnt for a stranger.
         """
         asked = [i for i, query in enumerate(queries) if query.strip()]
         query_rows = [PADDING] * len(queries)
@@ -78,7 +78,7 @@ class UserEncoder:
         """Vectors of token rows [B, L] -> [B, L, dim], items from the table, queries encoded."""
         is_item = rows < len(self.vectors)
         gathered = self.vectors[np.where(is_item, rows, 0).ravel()].reshape(*rows.shape, self.dim)
-        vectors = torch.from_numpy(gathered)
+        vectors = torch.from_numpy(gathered)  # a copy, not the table
         if queries:
             encoded = torch.stack([self._query_vector(query) for query in queries])
             vectors[torch.from_numpy(~is_item)] = encoded[rows[~is_item] - len(self.vectors)]
@@ -122,11 +122,10 @@ class UserEncoder:
             raise UsageError(
                 f"{folder}: format {config['format']}, this version reads {FORMAT_VERSION}; rebuild the bundle"
             )
-        dim = config["user_tower"]["dim"]
-        if vectors.shape[1] != dim:
-            raise UsageError(f"{folder}: expected item vectors of dimension {dim}, got {vectors.shape[1]}")
         users = UserTower(**config["user_tower"])
-        query_tower = ItemTower(config["text_dim"], dim, num_ids=0, id_dropout=0.0, id_scale=0.0)
+        if vectors.shape[1] != users.dim:
+            raise UsageError(f"{folder}: expected item vectors of dimension {users.dim}, got {vectors.shape[1]}")
+        query_tower = query_side(config["text_dim"], users)
         state = load_file(folder / "model.safetensors")
         users.load_state_dict(part(state, "users."))
         query_tower.load_state_dict(part(state, "items."))
@@ -137,6 +136,11 @@ class UserEncoder:
             EventTypes(config["event_types"]),
             vectors,
         )
+
+
+def query_side(text_dim: int, users: UserTower) -> ItemTower:
+    """An item tower for texts alone that goes with a user tower; its weights are still to be loaded."""
+    return ItemTower(text_dim, users.dim, num_ids=0, num_priors=0 if users.prior else None)
 
 
 def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -68,6 +68,7 @@ class UserTower(nn.Module):
         layers, heads, feed_forward, dropout: of the transformer (see `CausalBlock`).
         input_dropout: rate on the entries of the input vectors.
         window: newest tokens on the direct path; 0 for none.
+        prior: user vectors end in a 1, which meets the prior that item vectors end in.
 
     Attributes:
         config: the arguments, to build the same tower again.
@@ -84,6 +85,7 @@ class UserTower(nn.Module):
         dropout: float,
         input_dropout: float,
         window: int,
+        prior: bool,
     ) -> None:
         super().__init__()
         if dim % heads:
@@ -98,7 +100,10 @@ class UserTower(nn.Module):
             "dropout": dropout,
             "input_dropout": input_dropout,
             "window": window,
+            "prior": prior,
         }
+        self.dim = dim
+        self.prior = prior
         self.max_history = max_history
         # In training every event may carry its own query token.
         self.max_length = 1 + 2 * max_history
@@ -119,12 +124,12 @@ class UserTower(nn.Module):
         """User vectors after the start token and after each token.
 
         Args:
-            vectors: unit item or query vectors, [B, L, dim]; anything at padding, which must be on the right.
+            vectors: item or query vectors, [B, L, dim]; anything at padding, which must be on the right.
             events: event type codes, [B, L].
             gaps: time gap buckets, [B, L].
 
         Returns:
-            [B, L + 1, dim] of unit length; position t knows the first t tokens.
+            [B, L + 1, dim] of unit length, with priors a unit vector and a 1; position t knows the first t tokens.
         """
         batch = vectors.shape[0]
         start = functional.normalize(self.start, dim=0).expand(batch, 1, -1)
@@ -136,7 +141,10 @@ class UserTower(nn.Module):
         distance = steps.unsqueeze(1) - steps
         for block in self.blocks:
             x = block(x, distance)
-        return functional.normalize(self.norm(x) + self._newest(items), dim=2)
+        users = self.norm(x) + self._newest(items)
+        if not self.prior:
+            return functional.normalize(users, dim=2)
+        return functional.pad(functional.normalize(users[..., :-1], dim=2), (0, 1), value=1.0)
 
     def last(self, vectors: Tensor, tokens: Tokens) -> Tensor:
         """User vectors after each sequence's last token, [B, dim]; `vectors` [B, L, dim] belong to the tokens."""

@@ -15,7 +15,7 @@ DIM = 16
 
 def user_tower(**changes) -> UserTower:
     torch.manual_seed(0)
-    sizes = {"dim": DIM, "event_types": 4, "max_history": 6, "layers": 2, "heads": 2, "feed_forward": 2}
+    sizes = {"dim": DIM, "event_types": 4, "max_history": 6, "layers": 2, "heads": 2, "feed_forward": 2, "prior": False}
     return UserTower(**{**sizes, "dropout": 0.2, "input_dropout": 0.2, "window": 3, **changes}).eval()
 
 
@@ -67,7 +67,7 @@ def test_heads_that_do_not_divide_the_width_are_refused_by_name():
 
 def test_an_item_without_id_has_the_vector_of_its_text_alone():
     torch.manual_seed(0)
-    tower = ItemTower(text_dim=8, dim=DIM, num_ids=5, id_dropout=0.5, id_scale=1.0).eval()
+    tower = ItemTower(text_dim=8, dim=DIM, num_ids=5, num_priors=None, id_dropout=0.5).eval()
     text = torch.randn(2, 8)
     found = tower(text, torch.tensor([NO_ID, 3]))
     torch.testing.assert_close(found[0], torch.nn.functional.normalize(tower.project(text[0]), dim=0))
@@ -75,9 +75,22 @@ def test_an_item_without_id_has_the_vector_of_its_text_alone():
     torch.testing.assert_close(found.norm(dim=1), torch.ones(2))
 
 
+def test_a_stranger_gets_items_by_popularity_before_any_training():
+    torch.manual_seed(0)
+    items = ItemTower(text_dim=8, dim=DIM, num_ids=4, num_priors=4)
+    items.start_from_popularity(torch.tensor([8.0, 0.0, 2.0, 4.0]), temperature=0.5)
+    found = items(torch.randn(5, 8), torch.tensor([0, 1, 2, 3, NO_ID]))
+    torch.testing.assert_close(found[:, :-1].norm(dim=1), torch.ones(5))
+    # log 8, log 2, log 4 about their mean log 4, halved; what has no events gets the average.
+    torch.testing.assert_close(found[:, -1] / np.log(2), torch.tensor([0.5, 0.0, -0.5, 0.0, 0.0]))
+    user = user_tower(prior=True)(torch.zeros(1, 0, DIM), *(torch.zeros(1, 0, dtype=torch.int64),) * 2)
+    assert user.shape == (1, 1, DIM)
+    assert user[0, 0, -1] == 1
+
+
 def test_id_dropout_leaves_out_about_its_share_in_training_and_nothing_after():
     torch.manual_seed(0)
-    tower = ItemTower(text_dim=8, dim=DIM, num_ids=1, id_dropout=0.3, id_scale=1.0)
+    tower = ItemTower(text_dim=8, dim=DIM, num_ids=1, num_priors=None, id_dropout=0.3)
     text, ids = torch.zeros(4000, 8), torch.zeros(4000, dtype=torch.int64)
     tower.project.bias.data.normal_()
     alone = torch.nn.functional.normalize(tower.project.bias, dim=0)

@@ -94,7 +94,8 @@ def test_a_new_item_gets_a_vector_from_its_text_and_a_known_one_keeps_its_own(ti
     new = pd.concat([items.iloc[:1].assign(item_id="brand new"), items.iloc[::-1]])
     vectors, known = towers.item_vectors(new), towers.item_vectors(items)
     np.testing.assert_allclose(vectors[1:], known[::-1], atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(vectors[:, :-1], axis=1), 1, atol=1e-5)
+    assert vectors[0, -1] == 0  # the average prior
     assert vectors[0] @ known[0] > np.median(vectors[0] @ known.T)
     assert not np.allclose(vectors[0], known[0])
 
@@ -111,7 +112,8 @@ def test_the_encoder_saved_for_serving_answers_like_the_one_in_memory(tiny_run: 
         expected = towers.user_encoder(vectors).encode(histories, queries)
         found = UserEncoder.load(tmp_path / "model", vectors).encode(histories, queries)
         np.testing.assert_allclose(found, expected, atol=1e-6)
-        np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(np.linalg.norm(found[:, :-1], axis=1), 1, atol=1e-5)
+        assert (found[:, -1] == 1).all()  # meets the items' prior
     with pytest.raises(UsageError, match="expected item vectors of dimension 32, got 31"):
         UserEncoder.load(tmp_path / "model", vectors[:, :31])
 
