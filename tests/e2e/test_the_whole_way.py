@@ -1,0 +1,89 @@
+"""From CSV files to a gRPC answer with nothing but the commands of the README, each a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_prep.dataset import Dataset
+from tests.tiny import RERANK_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides
+from towers import TrainedTowers
+from towers.evaluation import Cases, evaluate
+from towers.material import read_sequences
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(module: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_logs_become_answers(tiny_logs: tuple[Path, Path], tiny_encoder: Path, tmp_path: Path):
+    artifacts = f"artifacts={tmp_path}"
+    data, trained = f"data={tmp_path}/data/shop", f"run={tmp_path}/runs/first"
+    run("data_prep", *tabular_overrides(*tiny_logs), artifacts, "name=shop")
+    run("towers.train", data, artifacts, "run=first", f"encoder.folder={tiny_encoder}", *TRAIN_OVERRIDES)
+    bert = f"model.folder={tiny_encoder.parent / 'bert'}"
+    said = run("towers.train_reranker", trained, data, artifacts, bert, *RERANK_OVERRIDES)
+    assert "the recall order has" in said
+    table = run("towers.evaluate", trained, data, artifacts, "evaluation.cutoffs=[5,10]", "threads=1")
+    assert all(name in table for name in ("two towers", "popularity", "item-knn", "text similarity"))
+    assert "is current" in run("index.build", trained, data, artifacts, "threads=1")
+
+    bundle = tmp_path / "bundles" / "current"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "retrieval_server", f"bundle={bundle}", "port=0", "lame_duck_seconds=0"],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    try:
+        line = server.stdout.readline()
+        assert line.startswith("serving bundle")
+        at = ["--address", line.split(" on ")[1].split(",")[0]]
+        run("retrieval_server.client", "health", "--wait", "60", *at)
+        answer = json.loads(
+            run("retrieval_server.client", "recall", "--history", "co-0,co-1", "-k", "5", "--json", *at)
+        )
+        assert len(answer["item_ids"]) == 5
+        shown = run("retrieval_server.client.tour", "--bundle", str(bundle), *at)
+        assert "Recommend" in shown
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == 0
+
+
+def test_the_metrics_file_holds_what_evaluating_again_finds(tiny_run: Path, tiny_data: Path):
+    from data_prep.columns import Split
+    from data_prep.command import load_config
+    from towers.evaluate import EvaluateConfig, TowersScorer, evaluate_run
+
+    overrides = [f"run={tiny_run}", f"data={tiny_data}", "evaluation.cutoffs=[5]", "threads=1"]
+    report = evaluate_run(load_config(EvaluateConfig, "evaluate", overrides))
+    towers, dataset = TrainedTowers.open(tiny_run), Dataset.open(tiny_data)
+    item_ids = [str(i) for i in dataset.items["item_id"]]
+    cases = Cases.held_out(read_sequences(dataset, ""), item_ids, Split.TEST, True, [5])
+    outcome = evaluate(TowersScorer(towers, towers.item_vectors(dataset.items)), cases, batch_size=7)
+    mean = report["scorers"]["two towers"]["metrics"]["recall@5"]["mean"]
+    assert mean == pytest.approx(outcome.metrics[:, 0].mean(), abs=1e-9)
+    assert (np.isin(outcome.top, np.arange(len(item_ids)))).all()
+    for case, top in enumerate(outcome.top):
+        assert not set(top) & set(cases.seen(case))
+
+
+def test_towers_and_data_that_do_not_belong_together_are_refused(tiny_run: Path, tiny_logs, tmp_path: Path):
+    run("data_prep", *tabular_overrides(*tiny_logs), f"artifacts={tmp_path}", "name=other", "split.test_fraction=0.2")
+    done = subprocess.run(
+        [sys.executable, "-m", "towers.evaluate", f"run={tiny_run}", f"data={tmp_path}/data/other"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "was trained on data" in done.stderr
