@@ -31,11 +31,10 @@ class PlainProgress(Callback):
             total = int(trainer.num_training_batches)
             log.info("epoch %d: batch %d of %d, loss %.3f", trainer.current_epoch, batch_idx + 1, total, loss)
 
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.training:
-            found = {k: float(v) for k, v in trainer.callback_metrics.items() if k.endswith(("loss", "@10"))}
-            line = "  ".join(f"{name} {value:.4f}" for name, value in found.items())
-            log.info("epoch %d of %s: %s", trainer.current_epoch, trainer.max_epochs, line)
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        found = {k: float(v) for k, v in trainer.callback_metrics.items() if k.endswith(("loss", "temperature", "@10"))}
+        line = "  ".join(f"{name} {value:.4f}" for name, value in found.items())
+        log.info("epoch %d, of at most %s: %s", trainer.current_epoch, trainer.max_epochs, line)
 
 
 def progress_callback() -> Callback:

@@ -59,6 +59,9 @@ class UserTower(nn.Module):
     Source: self-attention over histories, Kang & McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018; the
     direct path from the newest items keeps what a Markov chain knows. Input vectors are the item tower's own.
 
+    With priors a user vector is [strength * unit vector ; 1]: the strength, learnt from the same history, is how far
+    this moment departs from what everybody wants. A query speaks loudly, a long mixed basket softly.
+
     A learnt start token precedes every sequence, so that an empty history has a vector too.
 
     Args:
@@ -104,6 +107,10 @@ class UserTower(nn.Module):
         }
         self.dim = dim
         self.prior = prior
+        self.strength = nn.Linear(dim, 1) if prior else None
+        if self.strength is not None:  # everybody's is 1 before training
+            nn.init.zeros_(self.strength.weight)
+            nn.init.constant_(self.strength.bias, math.log(math.e - 1))
         self.max_history = max_history
         # In training every event may carry its own query token.
         self.max_length = 1 + 2 * max_history
@@ -129,7 +136,7 @@ class UserTower(nn.Module):
             gaps: time gap buckets, [B, L].
 
         Returns:
-            [B, L + 1, dim] of unit length, with priors a unit vector and a 1; position t knows the first t tokens.
+            [B, L + 1, dim]; position t knows the first t tokens.
         """
         batch = vectors.shape[0]
         start = functional.normalize(self.start, dim=0).expand(batch, 1, -1)
@@ -142,9 +149,10 @@ class UserTower(nn.Module):
         for block in self.blocks:
             x = block(x, distance)
         users = self.norm(x) + self._newest(items)
-        if not self.prior:
+        if self.strength is None:
             return functional.normalize(users, dim=2)
-        return functional.pad(functional.normalize(users[..., :-1], dim=2), (0, 1), value=1.0)
+        strength = functional.softplus(self.strength(self.norm(x)))  # [B, L + 1, 1]
+        return functional.pad(strength * functional.normalize(users[..., :-1], dim=2), (0, 1), value=1.0)
 
     def last(self, vectors: Tensor, tokens: Tokens) -> Tensor:
         """User vectors after each sequence's last token, [B, dim]; `vectors` [B, L, dim] belong to the tokens."""
