@@ -6,6 +6,7 @@ model and loaded again from there without running code from the folder (safetens
 
 import importlib
 import logging
+import math
 import os
 import shutil
 from abc import abstractmethod
@@ -100,7 +101,9 @@ class SentenceTransformerEncoder(TextEncoder):
         self.model = SentenceTransformer(
             str(self.folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
         )
-        self.model.max_seq_length = max_tokens
+        longest = self.model.max_seq_length
+        if longest is not None and math.isfinite(longest):  # a bag of word vectors has no longest text
+            self.model.max_seq_length = min(int(longest), max_tokens)
         dim = self.model.get_embedding_dimension()
         assert dim is not None
         self.dim = dim

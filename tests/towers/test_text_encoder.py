@@ -1,0 +1,76 @@
+"""Text encoders and the cache in front of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from transformers import AutoTokenizer
+
+from data_prep.errors import UsageError
+from towers.text_encoder import SentenceTransformerEncoder, UniversalSentenceEncoder, load_text_encoder
+from towers.text_features import VectorCache
+
+CHINESE = ["新鲜牛奶", "低脂鲜奶", "狗粮", "犬用干粮"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_encoder: Path) -> SentenceTransformerEncoder:
+    return SentenceTransformerEncoder(tiny_encoder, None, 32)
+
+
+def test_an_encoder_saved_beside_a_model_encodes_the_same(encoder: SentenceTransformerEncoder, tmp_path: Path):
+    encoder.save(tmp_path / "encoder")
+    loaded = load_text_encoder(tmp_path / "encoder")
+    texts = ["green tea", "", "Ein Löffel 🥄", "x" * 5000]
+    np.testing.assert_allclose(loaded.encode(texts), encoder.encode(texts), atol=1e-6)
+    assert loaded.fingerprint() == encoder.fingerprint()
+    assert loaded.max_tokens == 32
+
+
+def test_folders_and_packages_that_are_no_encoders_are_refused_by_name(tmp_path: Path):
+    with pytest.raises(UsageError, match=r"modules\.json"):
+        SentenceTransformerEncoder(tmp_path, None, 32)
+    with pytest.raises(UsageError, match="no_such_package is not installed"):
+        SentenceTransformerEncoder(None, "no_such_package", 32)
+    with pytest.raises(UsageError, match=r"encoder\.json is missing"):
+        load_text_encoder(tmp_path)
+
+
+def test_word_vectors_without_a_longest_text_are_an_encoder_too(tiny_encoder: Path, tmp_path: Path):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder.parent / "bert")
+    words = StaticEmbedding(tokenizer.backend_tokenizer, embedding_dim=16)
+    SentenceTransformer(modules=[words]).save(str(tmp_path / "static"), create_model_card=False)
+    assert SentenceTransformerEncoder(tmp_path / "static", None, 32).encode(["green tea"]).shape == (1, 16)
+
+
+def test_the_cache_encodes_each_text_once_and_remembers_it(encoder: SentenceTransformerEncoder, tmp_path: Path):
+    first = VectorCache(tmp_path, encoder).encode(["rye", "tea", "rye"])
+    np.testing.assert_array_equal(first[0], first[2])
+
+    asked: list[str] = []
+
+    class Watched(SentenceTransformerEncoder):
+        def encode(self, texts):
+            asked.extend(texts)
+            return super().encode(texts)
+
+    again = Watched(encoder.folder, None, 32)
+    second = VectorCache(tmp_path, again).encode(["tea", "bagel", "rye"])
+    assert asked == ["bagel"]
+    np.testing.assert_array_equal(second[[2, 0]], first[:2])
+    assert VectorCache(tmp_path, again).encode([]).shape == (0, encoder.dim)
+
+
+def test_the_multilingual_encoder_understands_chinese_and_is_frozen(tmp_path: Path):
+    encoder = UniversalSentenceEncoder(None, 64)
+    encoder.save(tmp_path / "encoder")
+    loaded = load_text_encoder(tmp_path / "encoder")
+    vectors = loaded.encode(CHINESE)
+    np.testing.assert_allclose(vectors, encoder.encode(CHINESE), atol=1e-6)
+    likeness = vectors @ vectors.T
+    assert min(likeness[0, 1], likeness[2, 3]) > max(likeness[0, 2], likeness[0, 3], likeness[1, 2], likeness[1, 3])
+    assert np.isfinite(encoder.encode(["", " ", "a" * 10_000])).all()
+    with pytest.raises(UsageError, match="text=frozen"):
+        encoder(["牛奶"])
