@@ -35,6 +35,7 @@ demo: $(VENV)/demo.installed
 	$(BIN)/python -m retrieval_server port=$(PORT) & server=$$!; \
 	trap 'kill $$server; wait $$server' EXIT; \
 	$(BIN)/python -m retrieval_server.client health --wait 60 --address 127.0.0.1:$(PORT) && \
+	kill -0 $$server && \
 	$(BIN)/python -m retrieval_server.client.tour --address 127.0.0.1:$(PORT)
 
 test: $(VENV)/dev.installed

@@ -28,7 +28,7 @@ MODEL = "model"
 RERANKER = "reranker"
 
 POPULARITY = "popularity"
-"""Column of the bundle's items: training events of each, the fallback for somebody nothing is known of."""
+"""Column of the bundle's items: training events of each, for whoever reads the bundle."""
 
 
 @dataclass(frozen=True)

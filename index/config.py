@@ -13,7 +13,7 @@ class BuildConfig:
 
     Attributes:
         run: folder of a training run.
-        data: folder of the dataset it was trained on.
+        data: folder of the dataset it was trained on; null finds it.
         artifacts: folder of everything the commands make.
         bundles: folder of all versions and of the link `current`.
         index: how the index is chosen; a file of `conf/index/`.
@@ -30,7 +30,7 @@ class BuildConfig:
     """
 
     run: Path
-    data: Path
+    data: Path | None
     artifacts: Path
     bundles: Path
     index: Any

@@ -26,12 +26,12 @@ class Inputs:
     fingerprints: dict[str, str]
 
 
-def check_inputs(run: Path, data: Path) -> Inputs:
+def check_inputs(run: Path, data: Path | None) -> Inputs:
     """Refuse inputs that do not belong together, from their fingerprints alone.
 
     Args:
         run: folder of a training run.
-        data: folder of a dataset.
+        data: folder of a dataset; None for the one the run was trained on.
 
     Raises:
         UsageError: run, reranker or dataset is missing, or was not made from what lies before it; the message
@@ -39,10 +39,10 @@ def check_inputs(run: Path, data: Path) -> Inputs:
     """
     trained_on = _mark(run, "dataset_fingerprint", "python -m towers.train")
     towers = _mark(run, "fingerprint", "python -m towers.train")
-    dataset = Dataset.open(data)
+    dataset = Dataset.open(data or Path(_mark(run, "data", "python -m towers.train")))
     if trained_on != dataset.fingerprint:
         raise UsageError(
-            f"{run} was trained on data {trained_on}, but {data} is {dataset.fingerprint}; "
+            f"{run} was trained on data {trained_on}, but {dataset.path} is {dataset.fingerprint}; "
             "name the data it was trained on, or train again"
         )
     fingerprints = {"dataset": dataset.fingerprint, "run": towers}

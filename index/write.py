@@ -16,13 +16,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data_prep.columns import Columns
+from data_prep.errors import GateFailed
 from data_prep.files import fingerprint, write_json
 from index.bundle import HISTORIES, INDEX, ITEMS, MODEL, RERANKER, VECTORS, Bundle
 from index.calibrate import Calibration
 from index.factory import Plan
 from index.histories import Histories
 from index.inputs import Inputs
-from index.manifest import FORMAT, BundleError, IndexRecord, Manifest, records
+from index.manifest import FORMAT, IndexRecord, Manifest, records
 from index.report import REPORT
 from index.search import ItemIndex
 from index.vector_file import save_vectors
@@ -84,13 +86,21 @@ def check_answers(folder: Path, contents: Contents, users: NDArray[np.float32]) 
     """Load a written bundle as a server would, and refuse it unless it answers as what it was written from.
 
     Raises:
-        BundleError: it does not load, or some user gets other items.
+        GateFailed: some user gets other items or another vector.
+        BundleError: it does not load.
     """
     parameters = contents.calibration.parameters
     built = ItemIndex(contents.vectors, contents.index, parameters).search(users, parameters.k)
-    loaded = Bundle.load(folder).index.search(users, parameters.k)
+    bundle = Bundle.load(folder)
+    loaded = bundle.index.search(users, parameters.k)
     if any(not np.array_equal(a.rows, b.rows) for a, b in zip(built, loaded, strict=True)):
-        raise BundleError(f"{folder} does not answer as the index it was written from; nothing was published")
+        raise GateFailed(f"{folder} does not answer as the index it was written from; nothing was published")
+    histories = [contents.histories.at(place) for place in range(min(len(users), len(contents.histories)))]
+    queries = [str(title) for title in bundle.items[Columns.TITLE].iloc[: len(histories)]]
+    queries += [""] * (len(histories) - len(queries))
+    expected = contents.towers.user_encoder(contents.vectors).encode(histories, queries)
+    if not np.allclose(bundle.user_encoder.encode(histories, queries), expected, atol=1e-5):
+        raise GateFailed(f"{folder} does not encode users as the towers it was written from; nothing was published")
 
 
 def _manifest(version: str, contents: Contents) -> Manifest:

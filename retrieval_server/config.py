@@ -83,9 +83,10 @@ def require_sound(config: ServeConfig) -> None:
             raise UsageError(f"{key}={value}: must be at least 1")
     if not 0 <= config.port <= 65535:
         raise UsageError(f"port={config.port}: must be 0 (any free port) to 65535")
-    if not 0 <= config.lame_duck_seconds <= config.grace_seconds:
+    if not 0 <= config.lame_duck_seconds < config.grace_seconds:
         raise UsageError(
-            f"lame_duck_seconds={config.lame_duck_seconds}: must be 0 to grace_seconds={config.grace_seconds}"
+            f"lame_duck_seconds={config.lame_duck_seconds}: must be at least 0 and below "
+            f"grace_seconds={config.grace_seconds}"
         )
     if not 1 <= config.rerank_candidates <= limits.candidates:
         raise UsageError(

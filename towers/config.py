@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from towers.fitting import TrainerConfig
+from data_prep.errors import UsageError
+from towers.fitting import TrainerConfig, require
 from towers.retriever import Optimization
+
+LEAST_SIZES = {"dim": 2, "max_history": 1, "layers": 0, "heads": 1, "feed_forward": 1, "window": 0}
 
 
 @dataclass
@@ -32,6 +35,19 @@ class TowerConfig:
     signal_dropout: float
     window: int
 
+    def __post_init__(self) -> None:
+        for name, least in {
+            "dim": 2,
+            "max_history": 1,
+            "layers": 0,
+            "heads": 1,
+            "feed_forward": 1,
+            "window": 0,
+        }.items():
+            require(f"tower.{name}", getattr(self, name), least)
+        for name in ("id_dropout", "dropout", "input_dropout", "signal_dropout"):
+            require(f"tower.{name}", getattr(self, name), 0, 0.99)
+
 
 @dataclass
 class QueryConfig:
@@ -54,7 +70,7 @@ class EvaluationConfig:
 
     Attributes:
         exclude_seen: do not recommend what is in the history; also what the server does by default.
-        cutoffs: the k of the metrics; must hold 10, which early stopping watches.
+        cutoffs: the k of the metrics; in training they must hold 10, which early stopping watches.
         batch_size: users scored at a time: memory is batch_size × items scores.
         validation_users: users evaluated after each epoch, at random; the whole catalogue is ranked always.
         bootstrap_samples, confidence: of the intervals.
@@ -66,6 +82,12 @@ class EvaluationConfig:
     validation_users: int
     bootstrap_samples: int
     confidence: float
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "validation_users", "bootstrap_samples"):
+            require(f"evaluation.{name}", getattr(self, name), 1)
+        require("evaluation.confidence", self.confidence, 0.01, 0.999)
+        require("evaluation.cutoffs", min(self.cutoffs, default=0), 1)
 
 
 @dataclass
@@ -98,3 +120,10 @@ class TrainConfig:
     optimization: Optimization
     trainer: TrainerConfig
     evaluation: EvaluationConfig
+
+    def __post_init__(self) -> None:
+        require("tokens_per_batch", self.tokens_per_batch, 1)
+        require("queries.rate", self.queries.rate, 0, 1)
+        if 10 not in self.evaluation.cutoffs:
+            cutoffs = self.evaluation.cutoffs
+            raise UsageError(f"evaluation.cutoffs: {cutoffs} must hold 10, which early stopping watches")

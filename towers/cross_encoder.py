@@ -99,8 +99,8 @@ class CrossEncoder(nn.Module):
         for start in range(0, len(order), PAIRS_AT_ONCE):
             chosen = order[start : start + PAIRS_AT_ONCE]
             texts = [candidates[i] for i in chosen]
-            recalled = torch.from_numpy(np.asarray(recall_scores, np.float32)[chosen])
-            found[chosen] = self([context] * len(chosen), texts, recalled).numpy()
+            recalled = torch.from_numpy(np.asarray(recall_scores, np.float32)[chosen]).to(self.head.weight.device)
+            found[chosen] = self([context] * len(chosen), texts, recalled).cpu().numpy()
         return found
 
     def save(self, folder: Path) -> None:

@@ -24,7 +24,7 @@ from towers.evaluation import Cases, Scorer, evaluate
 from towers.history import History, Sequences
 from towers.material import read_sequences
 from towers.report import print_slices, print_table, summarize
-from towers.run import RUN, TrainedTowers
+from towers.run import RUN, TrainedTowers, dataset_of
 from towers.text_features import VectorCache
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class EvaluateConfig:
 
     Attributes:
         run: folder of a finished training run.
-        data: the dataset it was trained on.
+        data: the dataset it was trained on; null finds it.
         artifacts: root of everything written.
         split: "test" or "valid".
         seed: of the bootstrap.
@@ -61,7 +61,7 @@ class EvaluateConfig:
     """
 
     run: Path
-    data: Path
+    data: Path | None
     artifacts: Path
     split: str
     seed: int
@@ -88,19 +88,6 @@ class TowersScorer:
         """Inner products with every item, [B, N]."""
         users = torch.from_numpy(self.users.encode(histories, [""] * len(histories)))
         return users @ self.items.T
-
-
-def check_same_data(towers: TrainedTowers, dataset: Dataset) -> None:
-    """Refuse to judge towers on data they were not made for.
-
-    Raises:
-        UsageError: the fingerprints differ.
-    """
-    if towers.dataset_fingerprint != dataset.fingerprint:
-        raise UsageError(
-            f"run {towers.run} was trained on data {towers.dataset_fingerprint}, {dataset.path} is "
-            f"{dataset.fingerprint}; give the data it was trained on, or train on this data"
-        )
 
 
 def training_matrix(sequences: Sequences, num_items: int) -> sp.csr_array:
@@ -138,14 +125,13 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     if config.split not in ("test", "valid"):
         raise UsageError(f"split: {config.split!r} is neither 'test' nor 'valid'")
     torch.set_num_threads(config.threads)
-    towers, dataset = TrainedTowers.open(config.run), Dataset.open(config.data)
-    check_same_data(towers, dataset)
+    towers, dataset = TrainedTowers.open(config.run), dataset_of(config.run, config.data)
     sequences = read_sequences(dataset, read_json(config.run / RUN)["config"]["protocol"])
     split, settings = Split[config.split.upper()], config.evaluation
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(sequences, item_ids, split, towers.exclude_seen, settings.cutoffs)
     if not len(cases):
-        raise GateFailed(f"data: {config.data} has no user with something to find in its {config.split} split")
+        raise GateFailed(f"{dataset.path} has no user with something to find in its {config.split} split")
     counts = np.bincount(sequences.rows[sequences.splits == Split.TRAIN], minlength=len(item_ids))
     summaries = {}
     for scorer in scorers(config, towers, dataset, sequences):

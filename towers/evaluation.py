@@ -189,7 +189,7 @@ class Outcome:
     Attributes:
         name: the scorer's.
         metrics: [U, M] each case's metrics, columns as `metric_names`.
-        top: [U, K] the first K items of each case, K the smallest cutoff.
+        top: [U, K] the first K items of each case, K the smallest cutoff; -1 where there were fewer.
     """
 
     name: str
@@ -210,5 +210,6 @@ def evaluate(scorer: Scorer, cases: Cases, batch_size: int) -> Outcome:
     for batch in track(batches, f"evaluating {scorer.name}", total=len(batches)):
         scores = scorer.score(batch.histories)
         metrics.append(rank_batch(scores, batch, cases))
-        top.append(scores.topk(min(min(cases.cutoffs), scores.shape[1]), dim=1).indices)
+        best = scores.topk(min(min(cases.cutoffs), scores.shape[1]), dim=1)
+        top.append(torch.where(best.values.isfinite(), best.indices, -1))  # what was seen is not recommended
     return Outcome(scorer.name, torch.cat(metrics).numpy(), torch.cat(top).numpy())

@@ -1,8 +1,10 @@
 """One way to fit a module: checkpoints, early stopping, progress, TensorBoard, resuming."""
 
+import json
 import logging
+import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +16,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader, IterableDataset
 
 from data_prep.errors import UsageError
+from data_prep.files import read_json, write_json
 from towers.progress import progress_callback
 
 log = logging.getLogger(__name__)
@@ -26,6 +29,17 @@ Batch = TypeVar("Batch", covariant=True)
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", module="pytorch_lightning.*")
 warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+
+
+def require(name: str, value: float, least: float, most: float = math.inf) -> None:
+    """Check a number of a configuration.
+
+    Raises:
+        UsageError: it lies outside least…most.
+    """
+    if not least <= value <= most:
+        bounds = f"at least {least:g}" if math.isinf(most) else f"within {least:g}…{most:g}"
+        raise UsageError(f"{name} must be {bounds}, not {value:g}")
 
 
 @dataclass
@@ -46,6 +60,10 @@ class TrainerConfig:
     threads: int
     checkpoints: int
 
+    def __post_init__(self) -> None:
+        for name in ("epochs", "patience", "threads", "checkpoints"):
+            require(f"trainer.{name}", getattr(self, name), 1)
+
 
 class EpochDataset(IterableDataset[Batch]):
     """Training batches that differ from epoch to epoch and are the same for the same epoch."""
@@ -53,18 +71,33 @@ class EpochDataset(IterableDataset[Batch]):
     epoch: int = 0
 
 
-class EpochOfBatches(Callback):
-    """Tells the training batches which epoch they are for, and restarts the random numbers with it.
+class EpochData(pl.LightningDataModule):
+    """Training batches of the epoch at hand, and the validation data.
 
-    So a run resumed after epoch e draws what an uninterrupted one would have drawn.
+    Lightning asks for the loader at the start of each epoch and then takes its length: earlier than any callback runs.
     """
 
-    def __init__(self, batches: EpochDataset[Any], seed: int) -> None:
+    def __init__(self, batches: EpochDataset[Any], validation: DataLoader[Any]) -> None:
+        super().__init__()
         self.batches = batches
+        self.validation = validation
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        assert self.trainer is not None
+        self.batches.epoch = self.trainer.current_epoch
+        return DataLoader(self.batches, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self.validation
+
+
+class SeedOfEpoch(Callback):
+    """Restarts the random numbers with each epoch: a resumed run draws what an uninterrupted one would have drawn."""
+
+    def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.batches.epoch = trainer.current_epoch
         torch.manual_seed(self.seed * 100_003 + trainer.current_epoch)
 
 
@@ -92,11 +125,42 @@ def starting_checkpoint(folder: Path, resume: bool) -> Path | None:
         UsageError: there are checkpoints and nobody asked to resume.
     """
     if not resume and any(folder.glob("*.ckpt")):
-        raise UsageError(f"{folder.parent} was begun and not finished; resume=true goes on, another run=… begins anew")
+        raise UsageError(f"{folder.parent} was begun and not finished; resume=true goes on, removing it begins anew")
     found = next(whole_checkpoints(folder), None) if resume else None
     if found:
         log.info("going on from %s", found)
     return found
+
+
+def begin(folder: Path, description: Mapping[str, Any], resume: bool) -> None:
+    """Note what a training is begun with, or check that a resumed one goes on with the same.
+
+    Args:
+        folder: of the training; `begun.json` is kept there.
+        description: fingerprints and settings that decide the weights, by name.
+        resume: whether to go on with what is there.
+
+    Raises:
+        UsageError: it was begun with something else; the first difference is named.
+    """
+    path = folder / "begun.json"
+    now = json.loads(json.dumps(description, default=str))
+    if resume and path.is_file():
+        before = read_json(path)
+        for name in now:
+            if before.get(name) != now[name]:
+                raise UsageError(
+                    f"{folder} was begun with {name}={before.get(name)}, not {now[name]}: resume with what it was "
+                    "begun with, or begin anew elsewhere"
+                )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, now)
+
+
+def stopped_early(checkpoint: Mapping[str, Any], patience: int) -> bool:
+    """Whether the training that wrote a checkpoint had nothing more to do."""
+    states = [state for name, state in checkpoint["callbacks"].items() if name.startswith("EarlyStopping")]
+    return any(state["wait_count"] >= patience for state in states)
 
 
 def fit(
@@ -145,20 +209,24 @@ def fit(
         accelerator=config.accelerator,
         devices=1,
         logger=TensorBoardLogger(run, name="", version="tensorboard"),
-        callbacks=[EpochOfBatches(batches, seed), progress_callback(), best, newest, stopping],
+        callbacks=[SeedOfEpoch(seed), progress_callback(), best, newest, stopping],
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         gradient_clip_val=1.0,
         reload_dataloaders_every_n_epochs=1,  # the number of batches changes with the epoch
     )
-    loader: DataLoader[Any] = DataLoader(batches, batch_size=None)
-    try:
-        trainer.fit(module, loader, validation, ckpt_path=resume_from, weights_only=True)
-    except SystemExit as error:  # how Lightning answers Ctrl-C
-        log.warning("interrupted in epoch %d; resume=true with the same run goes on", trainer.current_epoch)
-        raise KeyboardInterrupt from error
-    epochs = trainer.current_epoch
+    module.train()  # pretrained parts come switched to evaluation
+    before = torch.load(resume_from, map_location="cpu", weights_only=True) if resume_from else None
+    if before and stopped_early(before, config.patience):
+        epochs = int(before["epoch"]) + 1
+    else:
+        try:
+            trainer.fit(module, datamodule=EpochData(batches, validation), ckpt_path=resume_from, weights_only=True)
+        except SystemExit as error:  # how Lightning answers Ctrl-C
+            log.warning("interrupted in epoch %d; resume=true with the same run goes on", trainer.current_epoch)
+            raise KeyboardInterrupt from error
+        epochs = trainer.current_epoch
     state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
     module.load_state_dict(state["state_dict"])
     trainer.validate(module, validation, verbose=False)

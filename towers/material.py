@@ -89,9 +89,8 @@ def read_sequences(dataset: Dataset, protocol: str) -> Sequences:
     column = PROTOCOLS[protocol] if protocol else dataset.split_column
     if column not in dataset.events:
         raise UsageError(f"protocol: {dataset.path} has no {column}; it was prepared without times")
-    has_times = Columns.SPLIT_TEMPORAL in dataset.events
     item_ids = pd.Index(dataset.items[Columns.ITEM_ID])
-    return Sequences.from_events(dataset.events, item_ids, column, has_times)
+    return Sequences.from_events(dataset.events, item_ids, column, dataset.manifest.has_times)
 
 
 def _derive_queries(items: pd.DataFrame, config: QueryConfig) -> tuple[NDArray[np.int64], list[str]]:

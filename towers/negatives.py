@@ -10,6 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from data_prep.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -63,6 +65,8 @@ class Uniform:
     """
 
     def __init__(self, number: int) -> None:
+        if number < 1:
+            raise UsageError(f"negatives.number must be at least 1, not {number}")
         self.number = number
 
     def draw(self, positives: Tensor, target_counts: Tensor) -> Candidates:

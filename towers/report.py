@@ -47,7 +47,7 @@ def beyond_accuracy(top: NDArray[np.int64], counts: NDArray[np.int64]) -> dict[s
     """What the lists are like, whatever they hit.
 
     Args:
-        top: [U, K] recommended items.
+        top: [U, K] recommended items, -1 where there were fewer than K.
         counts: training events of each item, [N].
 
     Returns:
@@ -55,13 +55,19 @@ def beyond_accuracy(top: NDArray[np.int64], counts: NDArray[np.int64]) -> dict[s
         training events, one event being the least (Zhou et al., PNAS 2010); `popularity_share`: share of the places
         that go to the most popular tenth of the catalogue.
     """
-    popular = np.argsort(-counts, kind="stable")[: max(int(len(counts) * POPULAR_SHARE), 1)]
+    popular = _popular(counts)
     surprise = -np.log2(np.maximum(counts, 1) / max(counts.sum(), 1))
+    shown = top[top >= 0]
     return {
-        "coverage": len(np.unique(top)) / len(counts),
-        "novelty": float(surprise[top].mean()),
-        "popularity_share": float(np.isin(top, popular).mean()),
+        "coverage": len(np.unique(shown)) / len(counts),
+        "novelty": float(surprise[shown].mean()),
+        "popularity_share": float(np.isin(shown, popular).mean()),
     }
+
+
+def _popular(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The tenth of the catalogue with the most training events, at least one item."""
+    return np.argsort(-counts, kind="stable")[: max(int(len(counts) * POPULAR_SHARE), 1)]
 
 
 def _slices(outcome: Outcome, cases: Cases, counts: NDArray[np.int64]) -> dict[str, dict[str, Any]]:
@@ -73,9 +79,9 @@ def _slices(outcome: Outcome, cases: Cases, counts: NDArray[np.int64]) -> dict[s
     for low, high in HISTORY_BUCKETS:
         label = f"history {low}" if low == high else f"history {low}–{high}" if high else f"history {low}+"
         groups[label] = (lengths >= low) & (lengths <= (high if high is not None else np.inf))
-    threshold = np.quantile(counts, 1 - POPULAR_SHARE)
+    popular = _popular(counts)
     groups["wants a cold item"] = np.array([bool((counts[t] == 0).any()) for t in cases.truth])
-    groups["wants only the popular tenth"] = np.array([bool((counts[t] >= threshold).all()) for t in cases.truth])
+    groups["wants only the popular tenth"] = np.array([bool(np.isin(t, popular).all()) for t in cases.truth])
     groups["wants something less popular"] = ~groups["wants only the popular tenth"]
     return {
         label: {"users": int(mask.sum())}

@@ -53,7 +53,7 @@ class RerankConfig:
 
     Attributes:
         run: folder of a finished training run; the reranker is written into it.
-        data: the dataset it was trained on.
+        data: the dataset it was trained on; null finds it.
         artifacts: root of everything written.
         resume: go on from the last whole checkpoint.
         seed: decides everything that is random.
@@ -63,7 +63,7 @@ class RerankConfig:
     """
 
     run: Path
-    data: Path
+    data: Path | None
     artifacts: Path
     resume: bool
     seed: int

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from data_prep.columns import Columns
+from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.files import fingerprint, read_json, sha256, write_json
 from towers.item_tower import ItemTower
@@ -114,7 +115,7 @@ class TrainedTowers:
                 "format": FORMAT_VERSION,
                 "user_tower": self.users.config,
                 "text_dim": self.items.project.in_features,
-                "event_types": self.event_types.names,
+                "event_types": self.event_types.names[:-1],
                 "temperature": self.temperature,
                 "exclude_seen": self.exclude_seen,
                 "cache": str(self.cache.absolute()),
@@ -180,6 +181,22 @@ class TrainedTowers:
             run=run,
             fingerprint=files,
         )
+
+
+def dataset_of(run: Path, data: Path | None) -> Dataset:
+    """The dataset at `data`, or the one the run was trained on if that is None.
+
+    Raises:
+        UsageError: it is not there, or not the one the run was trained on.
+    """
+    marks = read_json(run / RUN)
+    dataset = Dataset.open(data or Path(marks["data"]))
+    if marks["dataset_fingerprint"] != dataset.fingerprint:
+        raise UsageError(
+            f"run {run} was trained on data {marks['dataset_fingerprint']}, {dataset.path} is {dataset.fingerprint}; "
+            "leave `data` out to use the data it was trained on, or train on this data"
+        )
+    return dataset
 
 
 def open_encoder(run: Path) -> TextEncoder:

@@ -59,7 +59,7 @@ class TextEncoder(nn.Module):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Identify the weights: equal fingerprints give equal vectors."""
+        """Identify weights and settings: equal fingerprints give equal vectors."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -120,8 +120,10 @@ class SentenceTransformerEncoder(TextEncoder):
         return vectors  # [n, dim]
 
     def fingerprint(self) -> str:
-        weights = sorted(self.folder.rglob("*.safetensors"))
-        return fingerprint(self.kind, str(self.max_tokens), *(sha256(path) for path in weights))
+        # Pooling and tokenizer decide the vectors as much as the weights do: every file counts.
+        files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.suffix not in (".md", ".gitattributes"))
+        parts = [part for path in files for part in (str(path.relative_to(self.folder)), sha256(path))]
+        return fingerprint(self.kind, str(self.max_tokens), *parts)
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

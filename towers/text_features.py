@@ -5,6 +5,7 @@ Amazon Beauty (docs/models.md). Source of the transform: Su et al., "Whitening S
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,14 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 
 from data_prep.progress import track
 from towers.text_encoder import TextEncoder, length_batches
+
+log = logging.getLogger(__name__)
 
 BATCH = 256
 SHARD = 8192  # texts between two writes to disk: what an interrupted encoding loses at most
@@ -66,7 +70,12 @@ class VectorCache:
     def _read(self) -> dict[bytes, NDArray[np.float32]]:
         known: dict[bytes, NDArray[np.float32]] = {}
         for path in sorted(self.folder.glob("*.safetensors")):
-            shard = load_file(path)
+            try:
+                shard = load_file(path)
+            except SafetensorError as error:
+                log.warning("%s is damaged (%s): its texts are encoded again", path, error)
+                path.unlink()
+                continue
             known.update(zip((k.tobytes() for k in shard["keys"]), shard["vectors"], strict=True))
         return known
 

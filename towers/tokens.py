@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from data_prep.errors import UsageError
 from towers.history import History
 
 PADDING = -1
@@ -47,10 +48,15 @@ class EventTypes:
 
     Args:
         names: type names; "query" is added.
+
+    Raises:
+        UsageError: the log has an event type of that name.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.names = sorted({*names, QUERY_EVENT})
+        if QUERY_EVENT in names:
+            raise UsageError(f"event type {QUERY_EVENT!r} is the towers' own name for a search text; map it to another")
+        self.names = [*sorted(names), QUERY_EVENT]
         self._codes = {name: code for code, name in enumerate(self.names, start=1)}
         self.query = self._codes[QUERY_EVENT]
 

@@ -21,7 +21,7 @@ from data_prep.files import lock
 from towers.batches import TrainingBatches
 from towers.config import TrainConfig
 from towers.evaluation import Cases, EvaluationBatch, EvaluationBatches
-from towers.fitting import fit
+from towers.fitting import begin, fit
 from towers.item_tower import ItemTower
 from towers.material import Material
 from towers.retriever import Retriever
@@ -130,6 +130,7 @@ def train(config: TrainConfig, run: Path) -> TrainResult:
             config.tower.signal_dropout,
             config.seed,
         )
+        begin(run, begun_with(config, dataset), config.resume)
         retriever = build_retriever(config, material, batches)
         validation: DataLoader[EvaluationBatch] = DataLoader(
             EvaluationBatches(retriever.cases, config.evaluation.batch_size), batch_size=None
@@ -138,6 +139,13 @@ def train(config: TrainConfig, run: Path) -> TrainResult:
         epochs = int(figures.pop("epochs"))
         trained = publish(config, retriever, material, dataset, run, {"validation": figures, "epochs": epochs})
         return TrainResult(run, trained.fingerprint, figures, epochs)
+
+
+def begun_with(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
+    """What decides the weights, apart from how long they are trained."""
+    left_out = ("data", "artifacts", "run", "resume", "trainer", "text")
+    settings = {name: value for name, value in asdict(config).items() if name not in left_out}
+    return {"dataset": dataset.fingerprint, "text": config.text["_target_"], **settings}
 
 
 def publish(
@@ -168,7 +176,11 @@ def publish(
         cache=Path(config.text["cache"]),
     )
     libraries = {name: version(name) for name in ("torch", "pytorch-lightning", "sentence-transformers")}
-    described = {"config": json.loads(json.dumps(asdict(config), default=str)), "libraries": libraries}
+    described = {
+        "data": str(dataset.path.absolute()),
+        "config": json.loads(json.dumps(asdict(config), default=str)),
+        "libraries": libraries,
+    }
     return towers.save(run, report | described, keep_encoder=retriever.text.tuned)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,14 +18,13 @@ from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed
 from data_prep.files import lock, new_directory, read_json, write_json
 from towers.cross_encoder import CrossEncoder, small_backbone
-from towers.evaluate import check_same_data
 from towers.evaluation import Cases
-from towers.fitting import fit
+from towers.fitting import begin, fit
 from towers.material import read_sequences
 from towers.mining import Shortlist, groups, shortlists
 from towers.reranker_config import RerankConfig
 from towers.reranker_training import CUTOFF, WATCHED, GroupBatches, RerankerTraining, shortlist_ndcg
-from towers.run import RUN, TrainedTowers
+from towers.run import RUN, TrainedTowers, dataset_of
 from towers.text_encoder import package_folder
 
 log = logging.getLogger(__name__)
@@ -84,8 +84,7 @@ def train_reranker(config: RerankConfig) -> RerankResult:
     with lock(config.run / ".reranker.lock", f"train the reranker of {config.run}"):
         torch.set_num_threads(config.trainer.threads)
         pl.seed_everything(config.seed, verbose=False)
-        towers, dataset = TrainedTowers.open(config.run), Dataset.open(config.data)
-        check_same_data(towers, dataset)
+        towers, dataset = TrainedTowers.open(config.run), dataset_of(config.run, config.data)
         marks = read_json(config.run / RUN)
         lists = mine(config, towers, dataset, marks["config"]["protocol"])
         learning, held_out = split_users(lists, config)
@@ -109,6 +108,8 @@ def train_reranker(config: RerankConfig) -> RerankResult:
             recall_weight=1 / towers.temperature,
         )
         texts = [str(text) for text in dataset.items[Columns.TEXT]]
+        settings = {name: value for name, value in asdict(config).items() if name in ("model", "mining", "seed")}
+        begin(training_folder, {"towers": towers.fingerprint, **settings}, config.resume)
         module = RerankerTraining(model, texts, config)
         batches = GroupBatches(material, config.groups_per_batch, config.seed)
         validation: DataLoader[Shortlist] = DataLoader(held_out, batch_size=None)  # type: ignore[arg-type]
@@ -123,6 +124,7 @@ def train_reranker(config: RerankConfig) -> RerankResult:
             groups=len(material),
         )
         publish(config, model, towers, result)
+        shutil.rmtree(training_folder)  # what it was for is published; the next training begins anew
         return result
 
 

@@ -102,7 +102,7 @@ class UserEncoder:
                 "format": FORMAT_VERSION,
                 "user_tower": self.users.config,
                 "text_dim": self.query_tower.project.in_features,
-                "event_types": self.event_types.names,
+                "event_types": self.event_types.names[:-1],
             },
         )
 

@@ -1,4 +1,4 @@
-"""The user tower: a causal transformer over item vectors, one unit vector for every moment of a history."""
+"""The user tower: a causal transformer over item vectors, one vector for every moment of a history."""
 
 import math
 
@@ -54,7 +54,7 @@ class CausalBlock(nn.Module):
 
 
 class UserTower(nn.Module):
-    """user = L2norm(transformer(history) + learnt sum of the last few items).
+    """user = L2norm(transformer(history) + learnt sum of the last few items), with priors times a strength.
 
     Source: self-attention over histories, Kang & McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018; the
     direct path from the newest items keeps what a Markov chain knows. Input vectors are the item tower's own.

@@ -91,7 +91,7 @@ class RetrievalClient:
         """
         request = RecallRequest(
             user_id=user_id,
-            history=History(item_ids=history, events=events, timestamps=timestamps),
+            history=History(item_ids=_strings("history", history), events=events, timestamps=timestamps),
             query=query,
             k=k,
             include_seen=include_seen,
@@ -117,9 +117,9 @@ class RetrievalClient:
         """
         request = RerankRequest(
             user_id=user_id,
-            history=History(item_ids=history, events=events, timestamps=timestamps),
+            history=History(item_ids=_strings("history", history), events=events, timestamps=timestamps),
             query=query,
-            candidate_ids=candidate_ids,
+            candidate_ids=_strings("candidate_ids", candidate_ids),
             with_titles=with_titles,
         )
         return self._call(self._retrieval.Rerank, request)
@@ -144,7 +144,7 @@ class RetrievalClient:
         """
         request = RecommendRequest(
             user_id=user_id,
-            history=History(item_ids=history, events=events, timestamps=timestamps),
+            history=History(item_ids=_strings("history", history), events=events, timestamps=timestamps),
             query=query,
             k=k,
             include_seen=include_seen,
@@ -195,3 +195,11 @@ class RetrievalClient:
             return method(request, timeout=self._timeout)
         except grpc.RpcError as error:
             raise RetrievalError(error) from None
+
+
+def _strings(name: str, ids: Sequence[str]) -> Sequence[str]:
+    """The ids, checked: protobuf's own message for a number does not say which field or why."""
+    for place, item_id in enumerate(ids):
+        if not isinstance(item_id, str):
+            raise TypeError(f"{name}[{place}] is {item_id!r}, a {type(item_id).__name__}: ids are strings, pass str(…)")
+    return ids

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from data_prep.dataset import Dataset
@@ -34,11 +33,11 @@ def test_logs_become_answers(tiny_logs: tuple[Path, Path], tiny_encoder: Path, t
     run("data_prep", *tabular_overrides(*tiny_logs), artifacts, "name=shop")
     run("towers.train", data, artifacts, "run=first", f"encoder.folder={tiny_encoder}", *TRAIN_OVERRIDES)
     bert = f"model.folder={tiny_encoder.parent / 'bert'}"
-    said = run("towers.train_reranker", trained, data, artifacts, bert, *RERANK_OVERRIDES)
+    said = run("towers.train_reranker", trained, artifacts, bert, *RERANK_OVERRIDES)
     assert "the recall order has" in said
-    table = run("towers.evaluate", trained, data, artifacts, "evaluation.cutoffs=[5,10]", "threads=1")
+    table = run("towers.evaluate", trained, artifacts, "evaluation.cutoffs=[5,10]", "threads=1")
     assert all(name in table for name in ("two towers", "popularity", "item-knn", "text similarity"))
-    assert "is current" in run("index.build", trained, data, artifacts, "threads=1")
+    assert "is current" in run("index.build", trained, artifacts, "threads=1")
 
     bundle = tmp_path / "bundles" / "current"
     server = subprocess.Popen(
@@ -74,7 +73,8 @@ def test_the_metrics_file_holds_what_evaluating_again_finds(tiny_run: Path, tiny
     outcome = evaluate(TowersScorer(towers, towers.item_vectors(dataset.items)), cases, batch_size=7)
     mean = report["scorers"]["two towers"]["metrics"]["recall@5"]["mean"]
     assert mean == pytest.approx(outcome.metrics[:, 0].mean(), abs=1e-9)
-    assert (np.isin(outcome.top, np.arange(len(item_ids)))).all()
+    assert outcome.top.min() >= -1
+    assert outcome.top.max() < len(item_ids)
     for case, top in enumerate(outcome.top):
         assert not set(top) & set(cases.seen(case))
 

@@ -63,7 +63,7 @@ def test_text_similarity_prefers_what_reads_like_the_newest_item():
 
 def test_coverage_novelty_and_popularity_of_lists_worked_out_by_hand():
     counts = np.array([8, 4, 2, 1, 1, 0, 0, 0, 0, 0])
-    found = beyond_accuracy(np.array([[0, 1], [0, 5]]), counts)
+    found = beyond_accuracy(np.array([[0, 1, -1], [0, 5, -1]]), counts)
     assert found["coverage"] == 0.3
     assert found["popularity_share"] == 0.5  # the most popular tenth is item 0
     assert found["novelty"] == pytest.approx((1 + 2 + 1 + 4) / 4)  # shares 1/2, 1/4, 1/2 and at least 1/16

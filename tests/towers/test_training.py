@@ -56,6 +56,8 @@ def test_resuming_after_an_interruption_ends_where_an_uninterrupted_run_does(tin
     assert len(newest) == 2
     newest[-1].write_bytes(newest[-1].read_bytes()[:1000])  # as a crash of the machine may leave it
 
+    with pytest.raises(UsageError, match=r"was begun with seed=0, not 1"):
+        train(config(tiny_train_overrides, "resume=true", "seed=1"), run)
     resumed = train(config(tiny_train_overrides, "resume=true"), run)
     assert resumed.metrics == whole.metrics
     assert resumed.fingerprint == whole.fingerprint
@@ -152,7 +154,7 @@ def test_a_killed_training_process_leaves_nothing_published_and_resumes(tiny_tra
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (run / "run.json").exists()
-    again = [*tiny_train_overrides, "run=killed", "trainer.epochs=6", "resume=true"]
+    again = [*tiny_train_overrides, "run=killed", *LONG, "trainer.epochs=6", "resume=true"]
     done = subprocess.run(command("towers.train", *again), cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert "going on from" in done.stderr
@@ -176,7 +178,11 @@ def test_ctrl_c_ends_training_with_130_and_says_how_to_go_on(tiny_train_override
 
 
 def test_wrong_settings_exit_with_2_and_name_the_key(tiny_train_overrides):
-    for wrong, named in [("tower.dims=3", "dims"), ("protocol=weekly", "weekly")]:
+    for wrong, named in [
+        ("tower.dims=3", "dims"),
+        ("trainer.epochs=0", "trainer.epochs"),
+        ("protocol=weekly", "weekly"),
+    ]:
         done = subprocess.run(
             command("towers.train", *tiny_train_overrides, "run=wrong", wrong),
             cwd=ROOT, capture_output=True, text=True, timeout=120,
