@@ -226,7 +226,7 @@ def test_a_bundle_that_does_not_answer_as_its_index_is_not_published(config, tmp
 
     whole = write.save_vectors
     monkeypatch.setattr(write, "save_vectors", lambda path, vectors: whole(path, vectors[::-1].copy()))
-    with pytest.raises(UsageError, match="does not answer as the index it was written from"):
+    with pytest.raises(GateFailed, match="does not answer as the index it was written from"):
         build(config())
     assert published(tmp_path / "bundles") == []
     assert not list((tmp_path / "bundles").glob(".*.tmp-*"))
