@@ -39,7 +39,7 @@ class Running:
     def port(self) -> str:
         return self.address.rsplit(":", 1)[1]
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = 30) -> tuple[int, str]:
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = 120) -> tuple[int, str]:
         """Send a signal, wait for the end; its exit code and log."""
         self.process.send_signal(number)
         _, log = self.process.communicate(timeout=timeout)
