@@ -2,26 +2,26 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.columns import Columns, Split
-from data_prep.command import command
+from data_prep.command import command, instantiate
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import read_json, write_json
-from towers.baselines import ItemKNN, Popularity, TextSimilarity
+from towers.baselines import Baseline, DoesNotApply, TrainingData
 from towers.config import EvaluationConfig
 from towers.evaluation import Cases, Scorer, evaluate
 from towers.history import History, Sequences
+from towers.interactions import Interactions
 from towers.material import read_sequences
 from towers.report import print_slices, print_table, summarize
 from towers.run import RUN, TrainedTowers, dataset_of
@@ -30,19 +30,6 @@ from towers.text_features import VectorCache
 log = logging.getLogger(__name__)
 
 METRICS = "metrics.json"
-
-
-@dataclass
-class BaselineConfig:
-    """Of the scorers that need no training.
-
-    Attributes:
-        neighbours: similar items kept by ItemKNN.
-        decay: weight of an event relative to the next newer one.
-    """
-
-    neighbours: int
-    decay: float
 
 
 @dataclass
@@ -57,7 +44,7 @@ class EvaluateConfig:
         seed: of the bootstrap.
         threads: intra-op threads of torch.
         evaluation: cutoffs and the like; whether seen items are left out comes from the run.
-        baselines: of the rows beside the towers.
+        baselines: what stands beside the towers, conf/baselines.
     """
 
     run: Path
@@ -67,7 +54,7 @@ class EvaluateConfig:
     seed: int
     threads: int
     evaluation: EvaluationConfig
-    baselines: BaselineConfig
+    baselines: dict[str, Any]
 
 
 class TowersScorer:
@@ -90,26 +77,44 @@ class TowersScorer:
         return users @ self.items.T
 
 
-def training_matrix(sequences: Sequences, num_items: int) -> sp.csr_array:
-    """Users by items, counts of training events: [U, N]."""
-    users = np.repeat(np.arange(len(sequences)), np.diff(sequences.offsets))
-    kept = sequences.splits == Split.TRAIN
-    ones = np.ones(int(kept.sum()), np.float32)
-    return sp.csr_array((ones, (users[kept], sequences.rows[kept])), shape=(len(sequences), num_items))
+def training_data(towers: TrainedTowers, dataset: Dataset, sequences: Sequences, until: Split) -> TrainingData:
+    """What baselines learn from: the very events the towers have seen, those of splits earlier than `until`."""
+    return TrainingData(
+        Interactions.of(sequences, len(dataset.items), until),
+        dataset.items,
+        VectorCache(towers.cache, towers.text_encoder).encode,
+        towers.exclude_seen,
+    )
 
 
-def scorers(config: EvaluateConfig, towers: TrainedTowers, dataset: Dataset, sequences: Sequences) -> list[Scorer]:
-    """The towers and what they have to beat."""
-    texts = [str(text) for text in dataset.items[Columns.TEXT]]
-    matrix = training_matrix(sequences, len(texts))
-    raw = VectorCache(towers.cache, towers.text_encoder).encode(texts)
-    baselines = config.baselines
-    return [
-        TowersScorer(towers, towers.item_vectors(dataset.items)),
-        Popularity(torch.from_numpy(matrix.sum(axis=0))),
-        ItemKNN(matrix, baselines.neighbours, baselines.decay, include_self=not towers.exclude_seen),
-        TextSimilarity(raw, baselines.decay),
-    ]
+def scorers(
+    config: EvaluateConfig, towers: TrainedTowers, training: TrainingData, left_out: dict[str, str]
+) -> Iterator[Scorer]:
+    """The towers and what they have to beat, each made when its turn comes, so that memory holds one at a time.
+
+    Args:
+        config: names the baselines.
+        towers: the trained towers.
+        training: what the baselines are fitted to.
+        left_out: filled with the baselines that do not apply, name -> reason.
+    """
+    yield TowersScorer(towers, towers.item_vectors(training.items))
+    for name, node in config.baselines.items():
+        baseline: Baseline = instantiate(node)
+        began = time.monotonic()
+        try:
+            baseline.fit(training)
+        except DoesNotApply as reason:
+            log.warning("%s left out: %s", name, reason)
+            left_out[name] = str(reason)
+            continue
+        log.info("%s: fitted in %.1f s", baseline.name, time.monotonic() - began)
+        yield baseline
+
+
+def trained_until(run: dict[str, Any]) -> Split:
+    """The first split whose events a run, as its `run.json` tells, has not seen."""
+    return Split[run.get("until", "valid").upper()]
 
 
 def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
@@ -119,22 +124,27 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
         What is written to `metrics.json`.
 
     Raises:
-        UsageError: run and data do not belong together, or the split is unknown.
+        UsageError: run and data do not belong together, or the split is unknown or one the run was trained on.
         GateFailed: nobody has anything to be found.
     """
     if config.split not in ("test", "valid"):
         raise UsageError(f"split: {config.split!r} is neither 'test' nor 'valid'")
     torch.set_num_threads(config.threads)
     towers, dataset = TrainedTowers.open(config.run), dataset_of(config.run, config.data)
-    sequences = read_sequences(dataset, read_json(config.run / RUN)["config"]["protocol"])
-    split, settings = Split[config.split.upper()], config.evaluation
+    run = read_json(config.run / RUN)
+    sequences = read_sequences(dataset, run["config"]["protocol"])
+    split, until, settings = Split[config.split.upper()], trained_until(run), config.evaluation
+    if split < until:
+        raise UsageError(f"split: {config.run} was trained on the {config.split} events; evaluate split=test")
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(sequences, item_ids, split, towers.exclude_seen, settings.cutoffs)
     if not len(cases):
         raise GateFailed(f"{dataset.path} has no user with something to find in its {config.split} split")
-    counts = np.bincount(sequences.rows[sequences.splits == Split.TRAIN], minlength=len(item_ids))
-    summaries = {}
-    for scorer in scorers(config, towers, dataset, sequences):
+    training = training_data(towers, dataset, sequences, until)
+    counts = training.interactions.counts()
+    summaries: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+    for scorer in scorers(config, towers, training, left_out):
         began = time.monotonic()
         outcome = evaluate(scorer, cases, settings.batch_size)
         log.info("%s: %d users in %.1f s", scorer.name, len(cases), time.monotonic() - began)
@@ -143,6 +153,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
         )
     return {
         "split": config.split,
+        "until": until.name.lower(),
         "users": len(cases),
         "items": len(item_ids),
         "exclude_seen": towers.exclude_seen,
@@ -150,6 +161,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
         "data": dataset.fingerprint,
         "confidence": settings.confidence,
         "scorers": summaries,
+        "left_out": left_out,
     }
 
 
@@ -162,6 +174,8 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
         f"{report['confidence']:.0%} bootstrap intervals"
     )
     print_table(report["scorers"], config.evaluation.cutoffs, title)
+    for name, reason in report["left_out"].items():
+        print(f"{name} left out: {reason}")
     print_slices(report["scorers"][TowersScorer.name], f"{TowersScorer.name}, by kind of user")
     write_json(config.run / METRICS, report)
     print(f"written to {config.run / METRICS}")

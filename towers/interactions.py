@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data_prep.columns import Split
 from towers.batches import basket_starts
-from towers.history import Sequences
+from towers.history import History, Sequences
 
 
 @dataclass(frozen=True)
@@ -59,3 +59,8 @@ class Interactions:
     def counts(self) -> NDArray[np.int64]:
         """Events of each item, [N]."""
         return np.bincount(self.rows, minlength=self.num_items)
+
+    def history(self, user: int) -> History:
+        """All events of one user, their types unknown."""
+        part = slice(int(self.offsets[user]), int(self.offsets[user + 1]))
+        return History(self.rows[part], [""] * (part.stop - part.start), self.timestamps[part])

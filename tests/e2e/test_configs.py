@@ -26,7 +26,7 @@ ROOTS = {
 GROUPS = {
     "train": ["encoder", "text", "negatives", "tower", "evaluation", "experiment"],
     "prepare": ["source", "cleaning", "split"],
-    "evaluate": ["evaluation"],
+    "evaluate": ["evaluation", "baselines"],
     "build": ["index"],
 }
 

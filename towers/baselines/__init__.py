@@ -1,7 +1,33 @@
-"""Untrained scorers every model has to beat, behind the same interface as the towers."""
+"""Scorers every model has to beat, behind the same interface as the towers; they are counted, not trained."""
 
-from towers.baselines.item_knn import ItemKNN
-from towers.baselines.popularity import Popularity
+from towers.baselines.baseline_mix import BaselineMix
+from towers.baselines.cooccurrence import Cooccurrence
+from towers.baselines.ease import Ease
+from towers.baselines.ials import IALS
+from towers.baselines.knn import ItemKNN, UserKNN
+from towers.baselines.markov import Markov
+from towers.baselines.popularity import DecayedPopularity, Popularity
+from towers.baselines.similarity import Cosine, Pearson
 from towers.baselines.text_similarity import TextSimilarity
+from towers.baselines.training_data import Baseline, DoesNotApply, TrainingData
+from towers.baselines.words import BM25, TfIdf
 
-__all__ = ["ItemKNN", "Popularity", "TextSimilarity"]
+__all__ = [
+    "BM25",
+    "IALS",
+    "Baseline",
+    "BaselineMix",
+    "Cooccurrence",
+    "Cosine",
+    "DecayedPopularity",
+    "DoesNotApply",
+    "Ease",
+    "ItemKNN",
+    "Markov",
+    "Pearson",
+    "Popularity",
+    "TextSimilarity",
+    "TfIdf",
+    "TrainingData",
+    "UserKNN",
+]

@@ -4,24 +4,49 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
+from towers.batches import basket_starts
 from towers.history import History
+
+NOTHING = 1e-7  # a weight this far below the newest event's does not move a float32 sum
 
 
 def recency_profiles(histories: Sequence[History], num_items: int, decay: float) -> sp.csr_array:
     """Histories as sparse rows, the newest event weighing 1, the one before `decay`, then decay^2, …
 
+    Events of one instant have no order: all of a basket weigh as its middle does.
+
     Args:
         histories: B histories.
         num_items: N.
-        decay: between 0 (the last item alone) and 1 (all alike).
+        decay: between 0 (the newest alone) and 1 (all alike).
 
     Returns:
         [B, N]; an item's repeats add up.
     """
-    lengths = [len(h.rows) for h in histories]
-    weights = [float(decay) ** np.arange(n - 1, -1, -1) for n in lengths]
-    columns = np.concatenate([h.rows for h in histories]) if histories else np.zeros(0, np.int64)
-    data = np.concatenate(weights).astype(np.float32) if weights else np.zeros(0, np.float32)
+    weights = [_weights(history, decay) for history in histories]
+    lengths = [len(part) for part in weights]
+    newest = [history.rows[len(history.rows) - n :] for history, n in zip(histories, lengths, strict=True)]
+    columns = np.concatenate(newest) if newest else np.zeros(0, np.int64)
+    data = np.concatenate(weights) if weights else np.zeros(0, np.float32)
     users = np.repeat(np.arange(len(histories)), lengths)
     return sp.csr_array((data, (users, columns)), shape=(len(histories), num_items))
+
+
+def _weights(history: History, decay: float) -> NDArray[np.float32]:
+    """Weights of the newest events, as many as count."""
+    length = len(history.rows)
+    starts = basket_starts(history.timestamps)
+    middle = starts + (np.bincount(starts, minlength=length)[starts] - 1) / 2  # [L]
+    weights = np.power(float(decay), length - 1 - middle)
+    kept = weights >= NOTHING * weights.max(initial=0.0)
+    return weights[np.argmax(kept) :].astype(np.float32) if length else np.zeros(0, np.float32)
+
+
+def sets(histories: Sequence[History], num_items: int) -> sp.csr_array:
+    """Histories as sets, [B, N] of ones: neither order nor repeats count."""
+    profiles = recency_profiles(histories, num_items, 1.0)
+    profiles.sum_duplicates()
+    profiles.data[:] = 1
+    return profiles

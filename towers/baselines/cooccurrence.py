@@ -1,0 +1,55 @@
+"""Directional co-occurrence as a scorer of its own; the counting is in `towers.cooccurrence`."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from towers.baselines.profile import recency_profiles
+from towers.baselines.training_data import TrainingData
+from towers.cooccurrence import directional_cooccurrence
+from towers.fitting import require
+from towers.history import History
+
+
+class Cooccurrence:
+    """Scores an item by how strongly the items of the history lead to it.
+
+    Args:
+        max_gap, gap_exponent, backward, source_exponent, target_exponent: see `directional_cooccurrence`.
+        decay: weight of each event relative to the next newer one.
+    """
+
+    name = "co-occurrence"
+
+    def __init__(
+        self,
+        max_gap: int,
+        gap_exponent: float,
+        backward: float,
+        source_exponent: float,
+        target_exponent: float,
+        decay: float,
+    ) -> None:
+        require("max_gap", max_gap, 1)
+        require("decay", decay, 0, 1)
+        self.max_gap, self.gap_exponent, self.backward = max_gap, gap_exponent, backward
+        self.source_exponent, self.target_exponent, self.decay = source_exponent, target_exponent, decay
+
+    def fit(self, training: TrainingData) -> Self:
+        """Count pairs."""
+        self.matrix = directional_cooccurrence(
+            training.interactions,
+            self.max_gap,
+            self.gap_exponent,
+            self.backward,
+            self.source_exponent,
+            self.target_exponent,
+        )  # [N, N]
+        return self
+
+    def score(self, histories: Sequence[History]) -> Tensor:
+        """[B, N]; zero for items that never met the history's."""
+        profiles = recency_profiles(histories, self.matrix.shape[0], self.decay)
+        return torch.from_numpy((profiles @ self.matrix).toarray())

@@ -1,0 +1,65 @@
+"""Markov chains: what came next, one, two, … steps after an item."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from towers.baselines.profile import recency_profiles
+from towers.baselines.training_data import TrainingData
+from towers.batches import basket_starts
+from towers.fitting import require
+from towers.history import History
+
+
+class Markov:
+    """Scores an item by how often it followed the newest items of the history.
+
+    Steps are baskets: events of one instant have no order and take one step together; without times every event is a
+    step. Source: Rendle et al., "Factorizing personalized Markov chains", WWW 2010, without the factorisation.
+
+    Args:
+        step_weights: weight of a transition over 1, 2, … steps, in counting and in scoring.
+        normalize: exponent of an item's number of events that its row is divided by: 1 gives probabilities, 0 counts.
+    """
+
+    name = "markov"
+
+    def __init__(self, step_weights: list[float], normalize: float) -> None:
+        require("step_weights", len(step_weights), 1)
+        self.step_weights, self.normalize = step_weights, normalize
+
+    def fit(self, training: TrainingData) -> Self:
+        """Count transitions."""
+        log = training.interactions
+        starts, basket = np.unique(log.baskets, return_inverse=True)
+        owner = log.users[starts]
+        ones = np.ones(len(log.rows), np.float32)
+        content = sp.csr_array((ones, (basket, log.rows)), shape=(len(starts), log.num_items))  # [baskets, N]
+        total = sp.csr_array((log.num_items, log.num_items), dtype=np.float32)
+        for step, weight in enumerate(self.step_weights, start=1):
+            first = np.flatnonzero(owner[:-step] == owner[step:])
+            total = total + weight * (content[first].T @ content[first + step])
+        counts = np.maximum(log.counts(), 1).astype(np.float32)
+        self.transitions = sp.csr_array(sp.diags_array(counts**-self.normalize) @ total)  # [N, N]
+        return self
+
+    def score(self, histories: Sequence[History]) -> Tensor:
+        """[B, N]; zero for what never followed."""
+        profiles = sp.csr_array((len(histories), self.transitions.shape[0]), dtype=np.float32)
+        for step, weight in enumerate(self.step_weights, start=1):
+            back = [_basket(history, step) for history in histories]
+            profiles = profiles + weight * recency_profiles(back, self.transitions.shape[0], 1.0)
+        return torch.from_numpy((profiles @ self.transitions).toarray())
+
+
+def _basket(history: History, step: int) -> History:
+    """The basket that is the last but `step` - 1 of a history; empty if there were not as many."""
+    starts = np.unique(basket_starts(history.timestamps))
+    if step > len(starts):
+        return History.empty()
+    part = slice(starts[-step], starts[1 - step] if step > 1 else None)
+    return History(history.rows[part], history.events[part], history.timestamps[part])

@@ -1,0 +1,98 @@
+"""Scorers by the words of item texts: TF-IDF and BM25. They need no events, so they know new items too."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from torch import Tensor
+
+from towers.baselines.profile import recency_profiles
+from towers.baselines.training_data import DoesNotApply, TrainingData
+from towers.fitting import require
+from towers.history import History
+
+
+class TfIdf:
+    """Scores an item by the cosine of its TF-IDF vector with those of the history, the newest weighing most.
+
+    Args:
+        max_words: longest phrase that is a term of its own, words.
+        decay: weight of each event relative to the next newer one.
+    """
+
+    name = "tf-idf"
+
+    def __init__(self, max_words: int, decay: float) -> None:
+        require("max_words", max_words, 1)
+        require("decay", decay, 0, 1)
+        self.max_words, self.decay = max_words, decay
+
+    def fit(self, training: TrainingData) -> Self:
+        """Weigh the words of the texts.
+
+        Raises:
+            DoesNotApply: the texts hold no words.
+        """
+        vectorizer = TfidfVectorizer(ngram_range=(1, self.max_words), sublinear_tf=True, dtype=np.float32)
+        self.vectors = _vectorize(vectorizer, training.texts)  # [N, V], rows of length 1
+        self.across = sp.csr_array(self.vectors.T)
+        return self
+
+    def score(self, histories: Sequence[History]) -> Tensor:
+        """Sum of cosines: [B, N]."""
+        profiles = recency_profiles(histories, self.vectors.shape[0], self.decay)
+        return torch.from_numpy((profiles @ self.vectors @ self.across).toarray())
+
+
+class BM25:
+    """Scores an item's text by BM25, the history's texts being the query, words of newer items weighing more.
+
+    Source: Robertson & Zaragoza, "The probabilistic relevance framework: BM25 and beyond", 2009, eq. 3.15; the idf is
+    Lucene's, log(1 + (N - n + .5) / (n + .5)), which never turns negative.
+
+    Args:
+        k1: how soon a repeated word is worth no more.
+        b: how far long texts are held against themselves, 0…1.
+        decay: weight of each event relative to the next newer one.
+    """
+
+    name = "bm25"
+
+    def __init__(self, k1: float, b: float, decay: float) -> None:
+        require("k1", k1, 0)
+        require("b", b, 0, 1)
+        require("decay", decay, 0, 1)
+        self.k1, self.b, self.decay = k1, b, decay
+
+    def fit(self, training: TrainingData) -> Self:
+        """Weigh the words of the texts.
+
+        Raises:
+            DoesNotApply: the texts hold no words.
+        """
+        counts = _vectorize(CountVectorizer(dtype=np.float32), training.texts)  # [N, V]
+        n, length = counts.shape[0], np.asarray(counts.sum(axis=1))
+        have = np.bincount(counts.indices, minlength=counts.shape[1])
+        idf = np.log1p((n - have + 0.5) / (have + 0.5))  # [V]
+        row = np.repeat(np.arange(n), np.diff(counts.indptr))
+        damping = self.k1 * (1 - self.b + self.b * length[row] / length.mean())
+        self.words = counts.astype(bool).astype(np.float32)  # [N, V]
+        weights = idf[counts.indices] * counts.data * (self.k1 + 1) / (counts.data + damping)
+        weighed = sp.csr_array((weights.astype(np.float32), counts.indices, counts.indptr), counts.shape)
+        self.across = sp.csr_array(weighed.T)  # [V, N]
+        return self
+
+    def score(self, histories: Sequence[History]) -> Tensor:
+        """[B, N]."""
+        profiles = recency_profiles(histories, self.words.shape[0], self.decay)
+        return torch.from_numpy((profiles @ self.words @ self.across).toarray())
+
+
+def _vectorize(vectorizer: CountVectorizer, texts: Sequence[str]) -> sp.csr_array:
+    try:
+        return sp.csr_array(vectorizer.fit_transform(texts))
+    except ValueError as error:
+        raise DoesNotApply(f"item texts hold no words ({error}); give the source a text template") from None
