@@ -1,0 +1,52 @@
+"""The user's side of a block: a weighted sum over the history, and what the query says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from towers.blocks.text import unit_text
+from towers.history import History
+from towers.text_features import Whitening
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Turns histories and queries into a block's user vectors.
+
+    Attributes:
+        table: what each item adds, [N, d].
+        of_items: whether the table is a slice of the item vectors (memory-mapped, when serving) or one of its own.
+        decay: weight of an event relative to the next newer one.
+        max_history: newest events read.
+        whitening: of queries' sentence vectors; None where queries add nothing.
+        scale: of query vectors; the table has it already.
+    """
+
+    table: NDArray[np.float32]
+    of_items: bool
+    decay: float
+    max_history: int
+    whitening: Whitening | None
+    scale: float
+
+    def encode(
+        self, histories: Sequence[History], sentences: Sequence[NDArray[np.float32] | None]
+    ) -> NDArray[np.float32]:
+        """User vectors, [B, d].
+
+        Args:
+            histories: B histories whose rows point into the table.
+            sentences: B raw sentence vectors [text_dim] of queries, None for none; a query counts as the newest event.
+        """
+        vectors = np.zeros((len(histories), self.table.shape[1]), np.float32)
+        for user, (history, sentence) in enumerate(zip(histories, sentences, strict=True)):
+            asked = self.whitening is not None and sentence is not None
+            rows = history.rows[-self.max_history :]
+            age = np.arange(len(rows) - 1, -1, -1) + asked
+            weights = (self.decay**age).astype(np.float32)  # [L]
+            vectors[user] = weights @ self.table[rows]
+            if self.whitening is not None and sentence is not None:
+                vectors[user] += self.scale * unit_text(self.whitening, sentence[np.newaxis])[0]
+        return vectors

@@ -1,0 +1,77 @@
+"""Whitened text: items whose words are near those of the history, and of the query."""
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from towers.baselines.training_data import TrainingData
+from towers.fitting import require
+from towers.text_features import Whitening
+
+
+class WhitenedText:
+    """Centred, whitened sentence vectors of unit length: what an item has from its first day.
+
+    Args:
+        decay: weight of a history's event relative to the next newer one; a query counts as the newest of all.
+    """
+
+    name = "text"
+
+    def __init__(self, decay: float) -> None:
+        require("blocks.text.decay", decay, 0, 1)
+        self.decay = decay
+
+    def fit(self, training: TrainingData) -> "FittedText":
+        """Learn the whitening from the items' texts."""
+        vectors = training.vectors
+        return FittedText(self.decay, Whitening(vectors.shape[1]).fit(vectors))
+
+
+class FittedText:
+    """A whitening and what goes with it.
+
+    Args:
+        decay: weight of a history's event relative to the next newer one.
+        whitening: of sentence vectors.
+    """
+
+    name = WhitenedText.name
+    item_ids = None
+
+    def __init__(self, decay: float, whitening: Whitening) -> None:
+        self.decay = decay
+        self.whitening = whitening
+
+    @property
+    def dim(self) -> int:
+        return len(self.whitening.mean)
+
+    def item_vectors(self, items: pd.DataFrame, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Unit text vectors, [N, text_dim]."""
+        return unit_text(self.whitening, sentences)
+
+    def history_vectors(self, items: pd.DataFrame) -> None:
+        """The item vectors serve the history too."""
+        return None
+
+    def state(self) -> Mapping[str, Tensor]:
+        return dict(self.whitening.state_dict())
+
+    @classmethod
+    def restore(cls, decay: float, item_ids: pd.Index | None, state: Mapping[str, Tensor]) -> Self:
+        whitening = Whitening(len(state["mean"]))
+        whitening.load_state_dict(dict(state))
+        return cls(decay, whitening)
+
+
+def unit_text(whitening: Whitening, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Whitened sentence vectors of unit length, [n, text_dim]."""
+    vectors: NDArray[np.float32] = functional.normalize(whitening(torch.from_numpy(sentences)), dim=1).numpy()
+    return vectors

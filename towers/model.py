@@ -1,0 +1,152 @@
+"""What a run holds and an index is built from: one vector for an item, one for a user, made of named blocks.
+
+item = [tower ; √w·block ; …], user = [tower ; √w·block ; …]: the inner product is the towers' score plus w times each
+block's. The towers weigh 1; the blocks' weights were chosen on validation and stand in the run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from data_prep.columns import Columns
+from data_prep.files import read_json, write_json
+from towers.blocks import FittedBlock, Profile
+from towers.blocks.cooccurrence import FittedCooccurrence
+from towers.blocks.text import FittedText
+from towers.model_encoder import ModelEncoder
+from towers.run import METRIC, TrainedTowers
+from towers.text_features import VectorCache
+
+BLOCKS = "blocks"
+KINDS: dict[str, type[FittedBlock]] = {kind.name: kind for kind in (FittedCooccurrence, FittedText)}
+
+
+@dataclass(frozen=True)
+class WeightedBlock:
+    """A block and what it weighs beside the towers.
+
+    Attributes:
+        block: the block.
+        weight: factor of its inner product; the towers' is 1.
+    """
+
+    block: FittedBlock
+    weight: float
+
+    @property
+    def scale(self) -> float:
+        """Factor of its vectors on either side."""
+        return float(self.weight**0.5)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Towers and blocks as one vector.
+
+    Attributes:
+        towers: the trained towers.
+        blocks: what stands beside them, in this order.
+    """
+
+    towers: TrainedTowers
+    blocks: Sequence[WeightedBlock]
+
+    metric = METRIC
+
+    @property
+    def dim(self) -> int:
+        """Length of item and user vectors."""
+        return self.towers.dim + sum(self._block_dims())
+
+    @property
+    def exclude_seen(self) -> bool:
+        """Whether the model was trained and judged on items not in the history."""
+        return self.towers.exclude_seen
+
+    def only(self, names: Sequence[str]) -> "Model":
+        """The same towers with some of the blocks: what an ablation looks at."""
+        return replace(self, blocks=[part for part in self.blocks if part.block.name in names])
+
+    def item_vectors(self, items: pd.DataFrame) -> NDArray[np.float32]:
+        """Vectors of items, known to training or not, in the table's order.
+
+        Args:
+            items: canonical items table, N rows.
+
+        Returns:
+            [N, dim].
+        """
+        parts = [self.towers.item_vectors(items)]
+        if self.blocks:
+            sentences = self._sentences(items)
+            parts += [part.scale * part.block.item_vectors(items, sentences) for part in self.blocks]
+        return np.concatenate(parts, axis=1)
+
+    def user_encoder(self, items: pd.DataFrame, vectors: NDArray[np.float32]) -> ModelEncoder:
+        """Encoder of users over a catalogue.
+
+        Args:
+            items: canonical items table, N rows.
+            vectors: `item_vectors(items)`, [N, dim].
+        """
+        start = self.towers.dim
+        encoder = self.towers.user_encoder(vectors[:, :start])
+        profiles = {}
+        for part, dim in zip(self.blocks, self._block_dims(), strict=True):
+            history = part.block.history_vectors(items)
+            profiles[part.block.name] = Profile(
+                table=vectors[:, start : start + dim] if history is None else part.scale * history,
+                of_items=history is None,
+                decay=part.block.decay,
+                max_history=encoder.max_history,
+                whitening=part.block.whitening,
+                scale=part.scale,
+            )
+            start += dim
+        return ModelEncoder(encoder, profiles)
+
+    def _sentences(self, items: pd.DataFrame) -> NDArray[np.float32]:
+        texts = [str(text) for text in items[Columns.TEXT]]
+        return VectorCache(self.towers.cache, self.towers.text_encoder).encode(texts)
+
+    def _block_dims(self) -> list[int]:
+        return [part.block.dim for part in self.blocks]
+
+    def save(self, run: Path, report: dict[str, Any], keep_encoder: bool) -> "Model":
+        """Write the run; see `TrainedTowers.save`, which comes last."""
+        folder = run / BLOCKS
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = {}
+        for part in self.blocks:
+            block = part.block
+            settings[block.name] = {"weight": part.weight, "decay": block.decay}
+            save_file({k: v.contiguous() for k, v in block.state().items()}, folder / f"{block.name}.safetensors")
+            if block.item_ids is not None:
+                frame = pd.DataFrame({Columns.ITEM_ID: block.item_ids})
+                frame.to_parquet(folder / f"{block.name}.parquet")
+        write_json(folder / "blocks.json", settings)
+        towers = self.towers.save(run, report, keep_encoder)
+        return replace(self, towers=towers)
+
+    @classmethod
+    def open(cls, run: Path) -> "Model":
+        """Load a run.
+
+        Raises:
+            UsageError: as `TrainedTowers.open`, which checks the blocks' files too.
+        """
+        towers = TrainedTowers.open(run)
+        folder = Path(run) / BLOCKS
+        blocks = []
+        for name, settings in read_json(folder / "blocks.json").items():
+            ids = folder / f"{name}.parquet"
+            item_ids = pd.Index(pd.read_parquet(ids)[Columns.ITEM_ID]) if ids.exists() else None
+            block = KINDS[name].restore(settings["decay"], item_ids, load_file(folder / f"{name}.safetensors"))
+            blocks.append(WeightedBlock(block, settings["weight"]))
+        return cls(towers, blocks)

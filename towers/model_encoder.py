@@ -1,0 +1,113 @@
+"""The user's side of the one vector: the user tower and the blocks' profiles, side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from torch import from_numpy
+
+from data_prep.errors import UsageError
+from data_prep.files import read_json, write_json
+from towers.blocks import Profile
+from towers.history import History
+from towers.text_features import Whitening
+from towers.user_encoder import UserEncoder
+
+BLOCKS = "blocks.json"
+
+
+class ModelEncoder:
+    """Encodes users over a fixed table of item vectors.
+
+    Args:
+        towers: encodes the towers' part.
+        profiles: encode the blocks' parts, in the order in which they follow it, by block name.
+    """
+
+    def __init__(self, towers: UserEncoder, profiles: dict[str, Profile]) -> None:
+        self.towers = towers
+        self.profiles = profiles
+        self.max_history = towers.max_history
+
+    @property
+    def dim(self) -> int:
+        """Length of a user vector."""
+        return self.towers.dim + sum(profile.table.shape[1] for profile in self.profiles.values())
+
+    def encode(self, histories: Sequence[History], queries: Sequence[str]) -> NDArray[np.float32]:
+        """User vectors of B requests.
+
+        Args:
+            histories: B histories whose rows point into the table; the newest `max_history` events are read.
+            queries: B search texts, "" for none.
+
+        Returns:
+            [B, dim], or [B, interests, dim] of a model with several.
+        """
+        users = self.towers.encode(histories, queries)  # [B, (interests,) dim]
+        if not self.profiles:
+            return users
+        sentences = [self.towers.sentence(query) for query in queries]
+        parts = [profile.encode(histories, sentences) for profile in self.profiles.values()]  # [B, d] each
+        blocks = np.concatenate(parts, axis=1)
+        if users.ndim == 3:  # every interest has the same blocks
+            blocks = np.repeat(blocks[:, np.newaxis], users.shape[1], axis=1)
+        return np.concatenate([users, blocks], axis=-1)
+
+    def save(self, folder: Path) -> None:
+        """Write all but the table of item vectors into `folder`."""
+        self.towers.save(folder)
+        write_json(
+            folder / BLOCKS,
+            {
+                name: {"dim": profile.table.shape[1], "decay": profile.decay, "scale": profile.scale}
+                for name, profile in self.profiles.items()
+            },
+        )
+        for name, profile in self.profiles.items():
+            state = {}
+            if not profile.of_items:
+                state["history"] = np.ascontiguousarray(profile.table)
+            if profile.whitening is not None:
+                state |= {key: value.numpy() for key, value in profile.whitening.state_dict().items()}
+            save_file(state, folder / f"{name}.safetensors")
+
+    @classmethod
+    def load(cls, folder: Path, vectors: NDArray[np.float32]) -> "ModelEncoder":
+        """Read what `save` wrote.
+
+        Args:
+            folder: the saved encoder.
+            vectors: item vectors made by the same model, [N, dim].
+
+        Raises:
+            UsageError: the folder is of another format, or the dimensions differ.
+        """
+        settings = read_json(folder / BLOCKS)
+        dim = vectors.shape[1] - sum(block["dim"] for block in settings.values())
+        if dim < 1:
+            raise UsageError(f"{folder}: expected item vectors with blocks {list(settings)}, got dimension {dim}")
+        towers = UserEncoder.load(folder, vectors[:, :dim])
+        profiles, start = {}, dim
+        for name, block in settings.items():
+            state = load_file(folder / f"{name}.safetensors")
+            of_items = "history" not in state
+            own = vectors[:, start : start + block["dim"]]
+            profiles[name] = Profile(
+                table=own if of_items else state["history"],
+                of_items=of_items,
+                decay=block["decay"],
+                max_history=towers.max_history,
+                whitening=_whitening(state) if "mean" in state else None,
+                scale=block["scale"],
+            )
+            start += block["dim"]
+        return cls(towers, profiles)
+
+
+def _whitening(state: dict[str, NDArray[np.float32]]) -> Whitening:
+    whitening = Whitening(len(state["mean"]))
+    whitening.load_state_dict({key: from_numpy(state[key]) for key in ("mean", "transform")})
+    return whitening
