@@ -55,7 +55,7 @@ def sampled_softmax(
     total = torch.logsumexp(torch.cat([positive.unsqueeze(1), negative], dim=1), dim=1)  # [P]
     if not smoothing:
         return total - positive
-    return total - (1 - smoothing) * positive - smoothing * _mean_of_others(negative, log_weight, positive)
+    return total - positive + smoothing * (positive - _mean_of_others(negative, log_weight, positive))
 
 
 def _mean_of_others(negative: Tensor, log_weight: Tensor, positive: Tensor) -> Tensor:
