@@ -1,6 +1,6 @@
 """Training batches: histories cut into windows, packed by tokens, the same for the same seed and epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +85,9 @@ class TrainingBatches(EpochDataset[Batch]):
         tokens_per_batch: padded tokens in a batch, at most (one window if that is longer).
         signal_dropout: share of windows whose event types and times are withheld, as a caller may not know them.
         seed: with `epoch`, decides everything that is random here.
+
+    With several ranks every one draws the whole batch, as one alone would, and keeps each `ranks`-th window, which may
+    be none; users and known items are those of its own windows.
     """
 
     def __init__(
@@ -154,19 +157,21 @@ class TrainingBatches(EpochDataset[Batch]):
         return packs
 
     def _batch(self, windows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        parts = [self._window(slice(first, last), rng) for _, first, last in windows]
-        rows, events, gaps, moments, positives = zip(*parts, strict=True)
+        own = slice(self.rank, None, self.ranks)
+        parts = [self._window(slice(first, last), rng) for _, first, last in windows][own]
+        windows = windows[own]
+        rows, events, gaps, moments, positives = zip(*parts, strict=True) if parts else ([], [], [], [], [])
         number = [len(p) for p in positives]
         people, user = np.unique(windows[:, 0], return_inverse=True)
         known = [self.sequences.rows[self.sequences.offsets[u] : self.ends[u]] for u in people]
         return Batch(
             tokens=pad(rows, events, gaps),
             windows=torch.from_numpy(np.repeat(np.arange(len(windows)), number)),
-            moments=torch.from_numpy(np.concatenate(moments)),
-            positives=torch.from_numpy(np.concatenate(positives)),
+            moments=_flat(moments),
+            positives=_flat(positives),
             users=torch.from_numpy(np.repeat(user, number)),
             known_users=torch.from_numpy(np.repeat(np.arange(len(people)), [len(rows) for rows in known])),
-            known_rows=torch.from_numpy(np.concatenate(known)),
+            known_rows=_flat(known),
         )
 
     def _window(self, positions: slice, rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
@@ -189,6 +194,11 @@ class TrainingBatches(EpochDataset[Batch]):
         events = np.insert(codes, basket[asked], self.event_types.query)[kept]
         gaps = np.insert(buckets, basket[asked], UNKNOWN_GAP)[kept]
         return rows, events, gaps, moments, np.concatenate([items, items[asked]])
+
+
+def _flat(parts: Sequence[NDArray[np.int64]]) -> Tensor:
+    """One after the other; nothing for no parts."""
+    return torch.from_numpy(np.concatenate([np.zeros(0, np.int64), *parts]))
 
 
 def basket_starts(timestamps: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from data_prep.errors import UsageError
 from towers.fitting import TrainerConfig, require
-from towers.retriever import Optimization
+from towers.retriever import LossConfig, Optimization
 
 LEAST_SIZES = {"dim": 2, "max_history": 1, "layers": 0, "heads": 1, "feed_forward": 1, "window": 0}
 
@@ -91,6 +91,21 @@ class EvaluationConfig:
 
 
 @dataclass
+class TowersTrainerConfig(TrainerConfig):
+    """The same for the towers, which several processes can train.
+
+    Attributes:
+        devices: processes, each with a device of its own (on a CPU: `threads` threads) and its share of every batch.
+    """
+
+    devices: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("trainer.devices", self.devices, 1)
+
+
+@dataclass
 class TrainConfig:
     """`python -m towers.train`.
 
@@ -117,13 +132,17 @@ class TrainConfig:
     negatives: dict[str, Any]
     tower: TowerConfig
     queries: QueryConfig
+    loss: LossConfig
     optimization: Optimization
-    trainer: TrainerConfig
+    trainer: TowersTrainerConfig
     evaluation: EvaluationConfig
 
     def __post_init__(self) -> None:
         require("tokens_per_batch", self.tokens_per_batch, 1)
         require("queries.rate", self.queries.rate, 0, 1)
+        require("loss.smoothing", self.loss.smoothing, 0, 0.99)
+        for dim in self.loss.dims:
+            require("loss.dims", dim, 2, self.tower.dim - 1)
         if 10 not in self.evaluation.cutoffs:
             cutoffs = self.evaluation.cutoffs
             raise UsageError(f"evaluation.cutoffs: {cutoffs} must hold 10, which early stopping watches")

@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch.utils.data import DataLoader, IterableDataset
 
 from data_prep.errors import UsageError
@@ -66,9 +67,16 @@ class TrainerConfig:
 
 
 class EpochDataset(IterableDataset[Batch]):
-    """Training batches that differ from epoch to epoch and are the same for the same epoch."""
+    """Training batches that differ from epoch to epoch and are the same for the same epoch.
+
+    Attributes:
+        epoch: which one.
+        rank, ranks: of several processes each gets its share of every batch, so all have the same number of batches.
+    """
 
     epoch: int = 0
+    rank: int = 0
+    ranks: int = 1
 
 
 class EpochData(pl.LightningDataModule):
@@ -85,6 +93,7 @@ class EpochData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
         self.batches.epoch = self.trainer.current_epoch
+        self.batches.rank, self.batches.ranks = self.trainer.global_rank, self.trainer.world_size
         return DataLoader(self.batches, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -92,13 +101,16 @@ class EpochData(pl.LightningDataModule):
 
 
 class SeedOfEpoch(Callback):
-    """Restarts the random numbers with each epoch: a resumed run draws what an uninterrupted one would have drawn."""
+    """Restarts the random numbers with each epoch: a resumed run draws what an uninterrupted one would have drawn.
+
+    Other ranks than the first draw others, so that dropout is not the same everywhere.
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        torch.manual_seed(self.seed * 100_003 + trainer.current_epoch)
+        torch.manual_seed(self.seed * 100_003 + trainer.current_epoch + trainer.global_rank * 1_000_000_007)
 
 
 def linear_decay(total: int, warmup: int) -> Callable[[int], float]:
@@ -163,6 +175,14 @@ def stopped_early(checkpoint: Mapping[str, Any], patience: int) -> bool:
     return any(state["wait_count"] >= patience for state in states)
 
 
+def together(ranks: int) -> Strategy | str:
+    """How Lightning has several processes train: gradients averaged over gloo or NCCL, by device."""
+    if ranks == 1:
+        return "auto"
+    # Tuned encoders carry weights that no loss reaches; features in buffers are the same everywhere to begin with.
+    return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+
+
 def fit(
     module: pl.LightningModule,
     batches: EpochDataset[Any],
@@ -172,8 +192,11 @@ def fit(
     config: TrainerConfig,
     resume: bool,
     seed: int,
+    ranks: int = 1,
 ) -> dict[str, float]:
     """Fit a module and leave it with the weights of its best epoch.
+
+    With several ranks each of them calls this; only the first writes anything. All of them validate on everything.
 
     Args:
         module: the module; logs `watched` when validating.
@@ -184,6 +207,7 @@ def fit(
         config: how long and on what.
         resume: go on from the newest whole checkpoint.
         seed: of everything random in training.
+        ranks: processes that train together.
 
     Returns:
         Validation figures of the best epoch, and `epochs`, the number trained.
@@ -207,7 +231,9 @@ def fit(
         default_root_dir=run,
         max_epochs=config.epochs,
         accelerator=config.accelerator,
-        devices=1,
+        devices=ranks,
+        strategy=together(ranks),
+        use_distributed_sampler=False,  # it would shuffle; batches know their rank
         logger=TensorBoardLogger(run, name="", version="tensorboard"),
         callbacks=[SeedOfEpoch(seed), progress_callback(), best, newest, stopping],
         enable_progress_bar=False,

@@ -11,8 +11,11 @@ def sampled_softmax(
     log_q: Tensor,
     excluded: Tensor,
     temperature: Tensor | float,
+    own: Tensor | None = None,
+    own_excluded: Tensor | None = None,
+    smoothing: float = 0.0,
 ) -> Tensor:
-    """Cross-entropy of each positive against a shared set of sampled candidates.
+    """Cross-entropy of each positive against a shared set of sampled candidates, and candidates of its own.
 
     For row i, with s the inner product and T the temperature, the loss is
         -log( exp(s_ii / T) / (exp(s_ii / T) + sum_j exp(s_ij / T - log Q_j)) )
@@ -21,6 +24,12 @@ def sampled_softmax(
     & Senécal, "Adaptive importance sampling to accelerate training of a neural probabilistic language model", 2008;
     the uncorrected positive: Khrylchenko et al., "Correcting the LogQ Correction", RecSys 2025.
 
+    A row's own candidates were picked for it with certainty, Q = 1; they must be excluded for it among the shared ones.
+
+    With label smoothing the target is 1 - smoothing on the positive, and the rest even over the other items: over the
+    whole catalogue with the full softmax, elsewhere its estimate, each candidate weighing 1 / Q. Source: Szegedy et
+    al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
+
     Args:
         users: user vectors, [P, d].
         positives: the positive item's vector for each, [P, d].
@@ -28,6 +37,9 @@ def sampled_softmax(
         log_q: log of each candidate's expected count, [C]; zeros when every item stands in the set once.
         excluded: [P, C], True where a candidate is no negative for that row.
         temperature: divides the similarities before anything else.
+        own: vectors of each row's own candidates, [P, H, d].
+        own_excluded: [P, H], True where a row has fewer.
+        smoothing: share of the target that goes to other items than the positive, 0…1.
 
     Returns:
         Loss of each row, [P].
@@ -35,7 +47,24 @@ def sampled_softmax(
     positive = (users * positives).sum(dim=1) / temperature  # [P]
     negative = users @ candidates.T / temperature - log_q  # [P, C]
     negative = negative.masked_fill(excluded, float("-inf"))
-    return torch.logsumexp(torch.cat([positive.unsqueeze(1), negative], dim=1), dim=1) - positive
+    log_weight = -log_q.expand_as(negative)  # [P, C]
+    if own is not None and own_excluded is not None:
+        certain = (own @ users.unsqueeze(2)).squeeze(2) / temperature  # [P, H]
+        negative = torch.cat([negative, certain.masked_fill(own_excluded, float("-inf"))], dim=1)  # [P, C + H]
+        log_weight = torch.cat([log_weight, torch.zeros_like(certain)], dim=1)
+    total = torch.logsumexp(torch.cat([positive.unsqueeze(1), negative], dim=1), dim=1)  # [P]
+    if not smoothing:
+        return total - positive
+    return total - positive + smoothing * (positive - _mean_of_others(negative, log_weight, positive))
+
+
+def _mean_of_others(negative: Tensor, log_weight: Tensor, positive: Tensor) -> Tensor:
+    """Mean similarity, weighted by 1 / Q, of what is not excluded (-inf), [P]; the positive's where nothing is left."""
+    excluded = negative.isneginf()
+    weight = torch.softmax(log_weight.masked_fill(excluded, float("-inf")), dim=1)  # NaN where nothing is left
+    similarity = (negative - log_weight).masked_fill(excluded, 0.0)
+    mean = (weight.masked_fill(excluded, 0.0) * similarity).sum(dim=1)
+    return torch.where(excluded.all(dim=1), positive, mean)
 
 
 def excluded_candidates(
@@ -53,10 +82,28 @@ def excluded_candidates(
     Returns:
         [P, C] boolean.
     """
-    num_users = int(row_users.max()) + 1 if len(row_users) else 0
-    span = int(max(candidates.max(), known_rows.max(), positives.max())) + 1
+    if not len(row_users) or not len(candidates):
+        return torch.zeros(len(row_users), len(candidates), dtype=torch.bool, device=candidates.device)
+    num_users = int(row_users.max()) + 1
+    span = int(torch.cat([candidates, known_rows, positives]).max()) + 1
     pairs = torch.cat([known_users * span + known_rows, row_users * span + positives]).unique()
     wanted = torch.arange(num_users, device=candidates.device).unsqueeze(1) * span + candidates  # [U, C]
     place = torch.searchsorted(pairs, wanted).clamp(max=len(pairs) - 1)
     excluded: Tensor = (pairs[place] == wanted)[row_users]
     return excluded  # [P, C]
+
+
+def repeated_candidates(own: Tensor, candidates: Tensor) -> Tensor:
+    """Which shared candidates a row has among its own already, so that nothing is counted twice.
+
+    Args:
+        own: each row's own candidates, [P, H], PADDING where there are fewer.
+        candidates: shared candidates, [C].
+
+    Returns:
+        [P, C] boolean.
+    """
+    ascending = own.sort(dim=1).values
+    wanted = candidates.expand(len(own), -1).contiguous()  # [P, C]
+    place = torch.searchsorted(ascending, wanted).clamp(max=own.shape[1] - 1)
+    return ascending.gather(1, place) == wanted

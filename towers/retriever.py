@@ -1,6 +1,7 @@
 """The two towers, their candidates and their loss, as one LightningModule."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -8,13 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from data_prep.errors import GateFailed
+from towers import ranks
 from towers.batches import Batch
+from towers.collapse import effective_rank, mean_cosine
 from towers.evaluation import Cases, EvaluationBatch, mean_metrics, rank_batch
 from towers.fitting import linear_decay
 from towers.item_text import ItemText
 from towers.item_tower import NO_ID, ItemTower
-from towers.losses import excluded_candidates, sampled_softmax
-from towers.negatives import Negatives
+from towers.losses import excluded_candidates, repeated_candidates, sampled_softmax
+from towers.matryoshka import truncate
+from towers.negatives import Candidates, Encoded, Negatives
+from towers.temperature import BoundedTemperature
 from towers.text_encoder import TextEncoder
 from towers.tokens import PADDING, EventTypes, tokenize
 from towers.user_tower import UserTower
@@ -29,16 +34,30 @@ class Optimization:
         encoder_learning_rate: the same for the text encoder's own weights when they are tuned.
         weight_decay: on matrices of the towers; biases, norms and embeddings are left alone.
         warmup_steps: steps of linear warm-up; linear decay to zero follows.
-        temperature: initial temperature of the softmax, learnt from there.
-        min_temperature: lower bound of it; the upper bound is 1.
     """
 
     learning_rate: float
     encoder_learning_rate: float
     weight_decay: float
     warmup_steps: int
+
+
+@dataclass
+class LossConfig:
+    """What is minimised.
+
+    Attributes:
+        temperature: initial temperature of the softmax, learnt from there.
+        min_temperature, max_temperature: its bounds.
+        smoothing: label smoothing: share of the target that goes to other items than the positive.
+        dims: prefixes of the vectors that are to work by themselves (`truncate`), beside the whole.
+    """
+
     temperature: float
     min_temperature: float
+    max_temperature: float
+    smoothing: float
+    dims: list[int]
 
 
 class Retriever(pl.LightningModule):
@@ -51,7 +70,8 @@ class Retriever(pl.LightningModule):
         encoder: the text encoder behind `text`; kept for those who save the towers.
         event_types: codes of the events.
         negatives: where negatives come from.
-        optimization: learning rates and temperature.
+        loss: what is minimised.
+        optimization: how the weights are moved.
         target_counts: how often each item is a target in an epoch, [N].
         cases: users of the validation split, evaluated exactly after every epoch.
     """
@@ -66,6 +86,7 @@ class Retriever(pl.LightningModule):
         encoder: TextEncoder,
         event_types: EventTypes,
         negatives: Negatives,
+        loss: LossConfig,
         optimization: Optimization,
         target_counts: Tensor,
         cases: Cases,
@@ -77,10 +98,11 @@ class Retriever(pl.LightningModule):
         self._encoder = (encoder,)  # in a tuple: frozen weights stay out of checkpoints, tuned ones are in `text`
         self.event_types = event_types
         self.negatives = negatives
+        self.loss = loss
         self.optimization = optimization
         self.cases = cases
         self.register_buffer("target_counts", target_counts, persistent=False)
-        self.log_temperature = nn.Parameter(torch.tensor(optimization.temperature).log())
+        self.bounded = BoundedTemperature(loss.temperature, loss.min_temperature, loss.max_temperature)
         self._catalogue: Tensor | None = None  # item vectors while validating, [N, dim]
         self._validation: list[Tensor] = []
 
@@ -96,8 +118,9 @@ class Retriever(pl.LightningModule):
 
     @property
     def temperature(self) -> Tensor:
-        """The softmax temperature, kept within its bounds."""
-        return self.log_temperature.exp().clamp(self.optimization.min_temperature, 1.0)
+        """The softmax temperature, within its bounds."""
+        temperature: Tensor = self.bounded()
+        return temperature
 
     def vectors(self, rows: Tensor) -> Tensor:
         """Vectors of item or query rows, [n] -> [n, dim]."""
@@ -106,36 +129,79 @@ class Retriever(pl.LightningModule):
         vectors: Tensor = self.items(self.text(rows), id_rows)
         return vectors
 
+    def on_train_epoch_start(self) -> None:
+        self.negatives.start_epoch(self.current_epoch)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        candidates = self.negatives.draw(batch.positives, self.target_counts)
+        sampled = self.negatives.sample()
+        users, positives, encoded = self._encode(batch, sampled)
+        sizes = ranks.sizes_of(batch.positives)
+        everyones = Encoded(ranks.gather(batch.positives, sizes), ranks.gather(positives, sizes))
+        candidates = self.negatives.candidates(everyones, Encoded(sampled, encoded))
+        losses, excluded = self._losses(batch, users, positives, candidates)
+        number = sum(sizes)
+        loss = losses.sum() * (len(sizes) / number)  # gradients are averaged over the ranks afterwards
+        mean = ranks.total(losses.sum()) / number
+        if not torch.isfinite(mean):
+            raise GateFailed(
+                f"the loss became {mean.item()} at epoch {self.current_epoch}, batch {batch_idx}: lower "
+                "optimization.learning_rate or raise loss.min_temperature; nothing was published"
+            )
+        self.log("train/loss", mean, prog_bar=True, batch_size=number)
+        self.log("train/temperature", self.temperature)
+        self.log("train/conflicts", torch.count_nonzero(excluded) / max(excluded.numel(), 1))
+        if self.users.prior:
+            self.log("train/strength", users.detach()[:, :-1].norm(dim=1).mean())
+        return loss
+
+    def _encode(self, batch: Batch, sampled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """User vectors and positives' vectors, [P, dim] each, and those of sampled rows [n] -> [n, dim]."""
         token_rows = batch.tokens.rows.clamp(min=0).flatten()
-        unique, place = torch.cat([token_rows, batch.positives, candidates.rows]).unique(return_inverse=True)
+        parts = [token_rows, batch.positives, sampled]
+        unique, place = torch.cat(parts).unique(return_inverse=True)
         table = self.vectors(unique)  # each item once, however often it stands in the batch
-        token_place, positive_place, candidate_place = place.split(
-            [len(token_rows), len(batch.positives), len(candidates.rows)]
-        )
+        token_place, positive_place, sampled_place = place.split([len(part) for part in parts])
         tokens = table[token_place.view_as(batch.tokens.rows)]  # [B, L, dim]
         moments = self.users(tokens, batch.tokens.events, batch.tokens.gaps)  # [B, L + 1, dim]
+        return moments[batch.windows, batch.moments], table[positive_place], table[sampled_place]
+
+    def _losses(self, batch: Batch, users: Tensor, positives: Tensor, candidates: Candidates) -> tuple[Tensor, Tensor]:
+        """Loss of each row, [P], the mean over all dimensions that are to work, and what was excluded, [P, C]."""
         excluded = excluded_candidates(
             batch.users, batch.known_users, batch.known_rows, batch.positives, candidates.rows
         )
-        losses = sampled_softmax(
-            moments[batch.windows, batch.moments],
-            table[positive_place],
-            table[candidate_place],
-            candidates.log_q,
-            excluded,
-            self.temperature,
-        )
-        loss = losses.mean()
-        if not torch.isfinite(loss):
-            raise GateFailed(
-                f"the loss became {loss.item()} at epoch {self.current_epoch}, batch {batch_idx}: lower "
-                "optimization.learning_rate or raise optimization.min_temperature; nothing was published"
+        own_rows = self._own_candidates(batch, users)  # [P, H]
+        own = None
+        if own_rows is not None:
+            excluded = excluded | repeated_candidates(own_rows, candidates.rows)
+            unique, place = own_rows.clamp(min=0).unique(return_inverse=True)
+            own = self.vectors(unique)[place]  # [P, H, dim]
+        losses = []
+        for dim in (*self.loss.dims, self.users.dim):
+            prefix = partial(truncate, dim=dim, prior=self.users.prior)
+            losses.append(
+                sampled_softmax(
+                    prefix(users),
+                    prefix(positives),
+                    prefix(candidates.vectors),
+                    candidates.log_q,
+                    excluded,
+                    self.temperature,
+                    own if own is None else prefix(own),
+                    own_rows if own_rows is None else own_rows == PADDING,
+                    self.loss.smoothing,
+                )
             )
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(losses))
-        self.log("train/temperature", self.temperature)
-        return loss
+        return losses[0] if len(losses) == 1 else torch.stack(losses).mean(dim=0), excluded
+
+    def _own_candidates(self, batch: Batch, users: Tensor) -> Tensor | None:
+        """Each row's own hard negatives, [P, H]; None where they are not asked for."""
+        if self.negatives.hard is None:
+            return None
+        number = int(batch.users.max()) + 1 if len(batch.users) else 0
+        barred = (self.target_counts == 0).repeat(number, 1)  # [U, N]
+        barred[batch.known_users, batch.known_rows] = True
+        return self.negatives.hard.mine(users, batch.positives, barred, batch.users, self.item_vectors)
 
     def on_validation_epoch_start(self) -> None:
         self._catalogue = self.item_vectors()
@@ -161,7 +227,17 @@ class Retriever(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         for name, value in mean_metrics(self._validation, self.cases).items():
             self.log(f"valid/{name}", value, prog_bar=name in ("ndcg@10", "recall@10"))
+        self._log_collapse()
         self._catalogue = None
+
+    def _log_collapse(self) -> None:
+        """How the vectors of trained items lie, whatever their priors, and how long id embeddings have grown."""
+        assert self._catalogue is not None
+        vectors = self._catalogue[self.target_counts > 0, : self.users.dim - int(self.users.prior)]
+        self.log("items/mean_cosine", mean_cosine(vectors))
+        self.log("items/effective_rank", effective_rank(vectors))
+        if self.items.ids is not None:
+            self.log("items/id_norm", self.items.ids.weight.detach()[self.target_counts > 0].norm(dim=1).mean())
 
     def configure_optimizers(self) -> Any:
         o = self.optimization

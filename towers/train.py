@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,7 @@ from towers.evaluation import Cases, EvaluationBatch, EvaluationBatches
 from towers.fitting import begin, fit
 from towers.item_tower import ItemTower
 from towers.material import Material
+from towers.ranks import others
 from towers.retriever import Retriever
 from towers.run import RUN, TrainedTowers
 from towers.user_tower import UserTower
@@ -63,7 +65,7 @@ def build_retriever(config: TrainConfig, material: Material, batches: TrainingBa
         id_dropout=tower.id_dropout,
         id_scale=tower.id_scale,
     )
-    items.start_from_popularity(batches.target_counts(), config.optimization.temperature)
+    items.start_from_popularity(batches.target_counts(), config.loss.temperature)
     text = instantiate(
         config.text, encoder=encoder, texts=material.texts, num_items=num_items, whitening=items.whitening
     )
@@ -97,7 +99,8 @@ def build_retriever(config: TrainConfig, material: Material, batches: TrainingBa
         text,
         encoder,
         material.event_types,
-        instantiate(config.negatives),
+        instantiate(config.negatives, target_counts=batches.target_counts(), seed=config.seed),
+        config.loss,
         config.optimization,
         batches.target_counts(),
         cases,
@@ -119,26 +122,48 @@ def train(config: TrainConfig, run: Path) -> TrainResult:
     with lock(run / ".lock", f"train {run}"):
         if (run / RUN).exists():
             raise UsageError(f"run: {run} is finished; give another name (run=…) or remove that folder")
-        torch.set_num_threads(config.trainer.threads)
-        pl.seed_everything(config.seed, verbose=False)
         dataset = Dataset.open(config.data)
-        material = Material.of(dataset, config.protocol, config.queries)
-        batches = material.batches(
-            config.tower.max_history,
-            config.tokens_per_batch,
-            config.queries.rate,
-            config.tower.signal_dropout,
-            config.seed,
-        )
+        material, batches, retriever = prepare_training(config, dataset)
         begin(run, begun_with(config, dataset), config.resume)
-        retriever = build_retriever(config, material, batches)
-        validation: DataLoader[EvaluationBatch] = DataLoader(
-            EvaluationBatches(retriever.cases, config.evaluation.batch_size), batch_size=None
-        )
-        figures = fit(retriever, batches, validation, run, WATCHED, config.trainer, config.resume, config.seed)
+        with others(config.trainer.devices, help_training, config, run):
+            figures = fit_towers(config, retriever, batches, run)
         epochs = int(figures.pop("epochs"))
         trained = publish(config, retriever, material, dataset, run, {"validation": figures, "epochs": epochs})
         return TrainResult(run, trained.fingerprint, figures, epochs)
+
+
+def prepare_training(config: TrainConfig, dataset: Dataset) -> tuple[Material, TrainingBatches, Retriever]:
+    """All that is trained and what it is trained on; the same in every process."""
+    torch.set_num_threads(config.trainer.threads)
+    pl.seed_everything(config.seed, verbose=False)
+    material = Material.of(dataset, config.protocol, config.queries)
+    batches = material.batches(
+        config.tower.max_history,
+        config.tokens_per_batch,
+        config.queries.rate,
+        config.tower.signal_dropout,
+        config.seed,
+    )
+    return material, batches, build_retriever(config, material, batches)
+
+
+def fit_towers(config: TrainConfig, retriever: Retriever, batches: TrainingBatches, run: Path) -> dict[str, float]:
+    """Train; see `fit`."""
+    validation: DataLoader[EvaluationBatch] = DataLoader(
+        EvaluationBatches(retriever.cases, config.evaluation.batch_size), batch_size=None
+    )
+    trainer = config.trainer
+    return fit(retriever, batches, validation, run, WATCHED, trainer, config.resume, config.seed, trainer.devices)
+
+
+def help_training(ready: Callable[[], None], config: TrainConfig, run: Path) -> None:
+    """What every rank but the first does: train its share of the batches, and write nothing.
+
+    Text vectors are in the cache by now, put there by the first rank.
+    """
+    _, batches, retriever = prepare_training(config, Dataset.open(config.data))
+    ready()
+    fit_towers(config, retriever, batches, run)
 
 
 def begun_with(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:

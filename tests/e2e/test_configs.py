@@ -24,7 +24,7 @@ ROOTS = {
     "serve": (ServeConfig, []),
 }
 GROUPS = {
-    "train": ["encoder", "text", "negatives", "tower", "evaluation", "experiment"],
+    "train": ["encoder", "text", "negatives", "negatives/counts", "tower", "evaluation", "experiment"],
     "prepare": ["source", "cleaning", "split"],
     "evaluate": ["evaluation", "baselines"],
     "build": ["index"],
