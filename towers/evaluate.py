@@ -22,6 +22,7 @@ from towers.baselines import ItemKNN, Popularity, TextSimilarity
 from towers.config import EvaluationConfig
 from towers.evaluation import Cases, Scorer, evaluate
 from towers.history import History, Sequences
+from towers.interests import score
 from towers.material import read_sequences
 from towers.report import print_slices, print_table, summarize
 from towers.run import RUN, TrainedTowers, dataset_of
@@ -85,9 +86,9 @@ class TowersScorer:
         self.items = torch.from_numpy(vectors)
 
     def score(self, histories: Sequence[History]) -> Tensor:
-        """Inner products with every item, [B, N]."""
+        """Inner products with every item, the best of a user's vectors, [B, N]."""
         users = torch.from_numpy(self.users.encode(histories, [""] * len(histories)))
-        return users @ self.items.T
+        return score(users, self.items)
 
 
 def training_matrix(sequences: Sequences, num_items: int) -> sp.csr_array:
@@ -126,7 +127,8 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
         raise UsageError(f"split: {config.split!r} is neither 'test' nor 'valid'")
     torch.set_num_threads(config.threads)
     towers, dataset = TrainedTowers.open(config.run), dataset_of(config.run, config.data)
-    sequences = read_sequences(dataset, read_json(config.run / RUN)["config"]["protocol"])
+    protocol = read_json(config.run / RUN)["config"]["protocol"]
+    sequences = read_sequences(dataset, protocol, towers.users.attributes.columns)
     split, settings = Split[config.split.upper()], config.evaluation
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(sequences, item_ids, split, towers.exclude_seen, settings.cutoffs)

@@ -11,6 +11,7 @@ from data_prep.errors import GateFailed
 from towers.batches import Batch
 from towers.evaluation import Cases, EvaluationBatch, mean_metrics, rank_batch
 from towers.fitting import linear_decay
+from towers.interests import best_interest, score
 from towers.item_text import ItemText
 from towers.item_tower import NO_ID, ItemTower
 from towers.losses import excluded_candidates, sampled_softmax
@@ -115,13 +116,15 @@ class Retriever(pl.LightningModule):
             [len(token_rows), len(batch.positives), len(candidates.rows)]
         )
         tokens = table[token_place.view_as(batch.tokens.rows)]  # [B, L, dim]
-        moments = self.users(tokens, batch.tokens.events, batch.tokens.gaps)  # [B, L + 1, dim]
+        signals = batch.tokens.events, batch.tokens.gaps, batch.tokens.attributes
+        moments = self.users(tokens, *signals)  # [B, L + 1, dim] or [B, L + 1, interests, dim]
+        positives = table[positive_place]  # [P, dim]
         excluded = excluded_candidates(
             batch.users, batch.known_users, batch.known_rows, batch.positives, candidates.rows
         )
         losses = sampled_softmax(
-            moments[batch.windows, batch.moments],
-            table[positive_place],
+            best_interest(moments[batch.windows, batch.moments], positives),
+            positives,
             table[candidate_place],
             candidates.log_q,
             excluded,
@@ -154,9 +157,11 @@ class Retriever(pl.LightningModule):
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         assert self._catalogue is not None
         no_query = [PADDING] * len(batch.histories)
-        tokens = tokenize(batch.histories, no_query, self.event_types, self.users.max_history).to(self.device)
-        users = self.users.last(self._catalogue[tokens.rows.clamp(min=0)], tokens)  # [B, dim]
-        self._validation.append(rank_batch(users @ self._catalogue.T, batch, self.cases))
+        users = self.users
+        tokens = tokenize(batch.histories, no_query, self.event_types, users.max_history, users.attributes)
+        tokens = tokens.to(self.device)
+        last = users.last(self._catalogue[tokens.rows.clamp(min=0)], tokens)  # [B, dim] or [B, interests, dim]
+        self._validation.append(rank_batch(score(last, self._catalogue), batch, self.cases))
 
     def on_validation_epoch_end(self) -> None:
         for name, value in mean_metrics(self._validation, self.cases).items():

@@ -78,6 +78,11 @@ def build_retriever(config: TrainConfig, material: Material, batches: TrainingBa
         input_dropout=tower.input_dropout,
         window=tower.window,
         prior=tower.prior,
+        block=tower.block,
+        positions=tower.positions,
+        interests=tower.interests,
+        attributes=material.attributes.values,
+        attribute_dropout=tower.attributes.dropout,
     )
     evaluation = config.evaluation
     cases = Cases.held_out(
@@ -122,7 +127,7 @@ def train(config: TrainConfig, run: Path) -> TrainResult:
         torch.set_num_threads(config.trainer.threads)
         pl.seed_everything(config.seed, verbose=False)
         dataset = Dataset.open(config.data)
-        material = Material.of(dataset, config.protocol, config.queries)
+        material = Material.of(dataset, config.protocol, config.queries, config.tower.attributes.columns)
         batches = material.batches(
             config.tower.max_history,
             config.tokens_per_batch,

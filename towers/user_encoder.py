@@ -18,7 +18,7 @@ from towers.text_encoder import TextEncoder, load_text_encoder
 from towers.tokens import PADDING, EventTypes, tokenize
 from towers.user_tower import UserTower
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CACHED_QUERIES = 4096
 
 
@@ -63,13 +63,15 @@ class UserEncoder:
             queries: B search texts, "" for none.
 
         Returns:
-            [B, dim]; neither history nor query gives the vector learnt for a stranger.
+            [B, dim], or [B, interests, dim] of a model with several; neither history nor query gives the vector
+            learnt for a stranger.
         """
         asked = [i for i, query in enumerate(queries) if query.strip()]
         query_rows = [PADDING] * len(queries)
         for place, i in enumerate(asked):
             query_rows[i] = len(self.vectors) + place
-        tokens = tokenize(histories, query_rows, self.event_types, self.max_history)
+        attributes = self.users.attributes
+        tokens = tokenize(histories, query_rows, self.event_types, self.max_history, attributes)
         vectors = self._token_vectors(tokens.rows.numpy(), [queries[i].strip() for i in asked])
         encoded: NDArray[np.float32] = self.users.last(vectors, tokens).numpy()
         return encoded
