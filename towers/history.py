@@ -105,9 +105,9 @@ class Sequences:
                 f"tower.attributes.columns: users have no {', '.join(missing)}; there is "
                 f"{', '.join(known) or 'nothing'}"
             )
-        table = users.set_index(Columns.USER_ID)[list(columns)].reindex(pd.Index(self.user_ids))
-        texts = {name: table[name].astype("string").fillna("").to_numpy(dtype=object) for name in columns}
-        return replace(self, attributes=texts)
+        table = users.set_index(Columns.USER_ID)[list(columns)].astype("string").fillna("")
+        table = table.reindex(pd.Index(self.user_ids), fill_value="")
+        return replace(self, attributes={name: table[name].to_numpy(dtype=object) for name in columns})
 
     def __len__(self) -> int:
         return len(self.user_ids)
