@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from index.bundle import Bundle
-    from index.exact import Hits
+    from index.exact import Hits, exact_scores
     from index.manifest import BundleError, Manifest
     from index.publish import current_bundle
     from index.search import ItemIndex, SearchParameters
 
-__all__ = ["Bundle", "BundleError", "Hits", "ItemIndex", "Manifest", "SearchParameters", "current_bundle"]
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Hits",
+    "ItemIndex",
+    "Manifest",
+    "SearchParameters",
+    "current_bundle",
+    "exact_scores",
+]
 
 _HOMES = {
     "Bundle": "index.bundle",
@@ -23,6 +32,7 @@ _HOMES = {
     "Manifest": "index.manifest",
     "SearchParameters": "index.search",
     "current_bundle": "index.publish",
+    "exact_scores": "index.exact",
 }
 
 

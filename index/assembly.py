@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from data_prep.columns import Columns, Split
+from data_prep.columns import Split
 from data_prep.command import GateFailed
 from data_prep.dataset import Dataset
 from data_prep.files import require_space
@@ -31,6 +31,7 @@ from index.report import BuildResult, as_json
 from index.write import Contents, check_answers, name_version, write_contents
 from towers import History, TrainedTowers, UserEncoder
 from towers.history import Sequences
+from towers.material import read_sequences
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +74,8 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
     faiss.omp_set_num_threads(threads)
     stages = Stages()
     with stages("read"):
-        items, sequences = _read(inputs.dataset)
         towers = TrainedTowers.open(inputs.run)
+        items, sequences = _read(inputs.dataset, towers.users.attributes.columns)
         require_space(config.bundles, 2 * len(items) * towers.dim * 4 + HEADROOM)
     with stages("encode items"):
         vectors = np.ascontiguousarray(towers.item_vectors(items), np.float32)
@@ -113,17 +114,16 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
     )
 
 
-def _read(dataset: Dataset) -> tuple[pd.DataFrame, Sequences]:
+def _read(dataset: Dataset, attributes: list[str]) -> tuple[pd.DataFrame, Sequences]:
     items = dataset.items.reset_index(drop=True)
     check_items(items)
-    item_ids = pd.Index(items[Columns.ITEM_ID])
-    sequences = Sequences.from_events(dataset.events, item_ids, dataset.split_column, dataset.manifest.has_times)
+    sequences = read_sequences(dataset, "", attributes)
     training = sequences.rows[sequences.splits == Split.TRAIN]
     return items.assign(**{POPULARITY: np.bincount(training, minlength=len(items))}), sequences
 
 
 def _sample_users(encoder: UserEncoder, histories: Histories, size: int, seed: int) -> NDArray[np.float32]:
-    """Vectors of users drawn at random, [U, D]; of a stranger where there are no users."""
+    """Vectors of users drawn at random, [U, D] or [U, K, D]; of a stranger where there are no users."""
     drawn = np.random.default_rng(seed).permutation(len(histories))[:size]
     sample = [histories.at(int(place)) for place in drawn] or [History.empty()]
     blocks = [sample[start : start + USERS_AT_ONCE] for start in range(0, len(sample), USERS_AT_ONCE)]

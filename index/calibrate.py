@@ -69,12 +69,14 @@ def calibrate(
     Args:
         index: a trained and filled `faiss.Index`.
         vectors: [N, D] the same vectors.
-        users: [U, D] vectors of real users, at least one.
+        users: [U, D] vectors of real users, or [U, K, D] of K interests each; at least one user. The index is
+            searched for one vector at a time, so each interest counts as a query of its own.
         k: depth of the recall; a smaller catalogue lowers it to its size.
         target: index recall@k to reach.
     """
     k = min(k, len(vectors))
-    chosen_on, judged_on = users[::2], users[1::2] if len(users) > 1 else users
+    halves = (users[::2], users[1::2]) if len(users) > 1 else (users, users)  # a user's interests stay together
+    chosen_on, judged_on = (half.reshape(-1, vectors.shape[1]) for half in halves)
     curve = _curve(index, vectors, chosen_on, k)
     curve.sort(key=lambda point: _work(point, index, k))
     good = [point for point in curve if point.recall >= target]

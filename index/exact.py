@@ -32,8 +32,11 @@ def exact_scores(vectors: NDArray[np.float32], query: NDArray[np.float32]) -> ND
 
     Args:
         vectors: [n, D].
-        query: [D].
+        query: [D], or [K, D] for the best of several interests.
     """
+    if query.ndim == 2:
+        each = [exact_scores(vectors, interest) for interest in query]
+        return np.asarray(np.max(each, axis=0), np.float32)
     scores: NDArray[np.float32] = np.einsum("nd,d->n", vectors, query)
     return scores
 
@@ -42,6 +45,15 @@ def best(rows: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Hits:
     """The k best of some scored rows, by descending score, then by row."""
     order = np.lexsort((rows, -scores))[:k]
     return Hits(rows[order], scores[order])
+
+
+def merged(hits: Sequence[Hits], k: int) -> Hits:
+    """The k best of several answers; an item in more than one has its highest score."""
+    rows = np.concatenate([answer.rows for answer in hits])
+    found = best(rows, np.concatenate([answer.scores for answer in hits]), len(rows))
+    _, first = np.unique(found.rows, return_index=True)
+    kept = np.sort(first)[:k]
+    return Hits(found.rows[kept], found.scores[kept])
 
 
 def longest(vectors: NDArray[np.float32]) -> float:

@@ -1,6 +1,7 @@
 """What the bundle remembers of its users, so that a caller need only name one."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -11,6 +12,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from towers.history import History, Sequences
+
+ATTRIBUTE = "attribute."
+"""What the names of columns that hold users' attributes begin with."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Histories:
         event_codes: [E] positions in `event_names`.
         event_names: the event types there are.
         timestamps: [E] seconds since the epoch, NaN where unknown.
+        attributes: of the users, column -> [U] values, "" where unknown; those the model reads.
     """
 
     user_ids: NDArray[np.object_]
@@ -32,6 +37,7 @@ class Histories:
     event_codes: NDArray[np.int64]
     event_names: tuple[str, ...]
     timestamps: NDArray[np.float64]
+    attributes: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
 
     @classmethod
     def collect(cls, sequences: Sequences, kept: int) -> Self:
@@ -50,6 +56,7 @@ class Histories:
             event_codes=codes.astype(np.int64),
             event_names=tuple(names.tolist()),
             timestamps=sequences.timestamps[inside],
+            attributes=sequences.attributes,
         )
 
     def save(self, path: Path) -> None:
@@ -63,6 +70,7 @@ class Histories:
             "event": pa.LargeListArray.from_arrays(offsets, events.cast(pa.string())),
             "timestamp": pa.LargeListArray.from_arrays(offsets, pa.array(self.timestamps)),
         }
+        columns |= {f"{ATTRIBUTE}{name}": pa.array(known, pa.string()) for name, known in self.attributes.items()}
         pq.write_table(pa.table(columns), path)
 
     @classmethod
@@ -79,6 +87,11 @@ class Histories:
             event_codes=encoded.indices.to_numpy().astype(np.int64),
             event_names=tuple(encoded.dictionary.to_pylist()),
             timestamps=timestamps.to_numpy(zero_copy_only=False),
+            attributes={
+                name.removeprefix(ATTRIBUTE): table[name].to_numpy()
+                for name in table.column_names
+                if name.startswith(ATTRIBUTE)
+            },
         )
 
     def __len__(self) -> int:
@@ -94,7 +107,8 @@ class Histories:
         """The events of the user at a place of `user_ids`."""
         part = slice(int(self.offsets[place]), int(self.offsets[place + 1]))
         events = [self.event_names[code] for code in self.event_codes[part]]
-        return History(self.rows[part], events, self.timestamps[part])
+        known = {name: str(values[place]) for name, values in self.attributes.items()}
+        return History(self.rows[part], events, self.timestamps[part], known)
 
     @cached_property
     def _places(self) -> dict[str, int]:

@@ -9,7 +9,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from index.exact import Hits, best, exact_scores, exact_search, longest, rounding_slack
+from index.exact import Hits, best, exact_scores, exact_search, longest, merged, rounding_slack
 
 EXACT_SHARE = 0.25
 """When more than this share of the catalogue would be re-scored, scoring all of it is no dearer."""
@@ -80,8 +80,10 @@ class ItemIndex:
     ) -> list[Hits]:
         """The k best items for each query, with their exact inner products.
 
+        Several vectors of one query are searched each on its own; an item scores by the best of them.
+
         Args:
-            queries: [B, D].
+            queries: [B, D], or [B, K, D] for queries of K vectors.
             k: answers wanted; fewer come back only where fewer exist.
             exclude: for each query, rows that may not be returned.
 
@@ -89,6 +91,8 @@ class ItemIndex:
             ValueError: k below 1, a wrong dimension, a query that is not finite, an `exclude` of another
                 length or with a row that does not exist.
         """
+        if queries.ndim == 3:
+            return self._search_interests(queries, k, exclude)
         queries = self._checked(queries, k)
         barred = self._barred(exclude, len(queries))
         hits: dict[int, Hits] = {}
@@ -106,6 +110,21 @@ class ItemIndex:
         scanned = exact_search(self.vectors, queries[missing], k, [barred[number] for number in missing])
         hits.update(zip(missing, scanned, strict=True))
         return [hits[number] for number in range(len(queries))]
+
+    def _search_interests(
+        self, queries: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int64]] | None
+    ) -> list[Hits]:
+        """Search for queries of K vectors, [B, K, D].
+
+        No item is lost: whatever stands above an item for the vector it scores best by also scores higher in all, so
+        the k best in all are among the k best of their own vectors.
+        """
+        batch, interests, dim = queries.shape
+        repeated = None if exclude is None else [rows for rows in exclude for _ in range(interests)]
+        if exclude is not None and len(exclude) != batch:
+            raise ValueError(f"exclude has {len(exclude)} entries for {batch} queries")
+        hits = self.search(queries.reshape(batch * interests, dim), k, repeated)
+        return [merged(hits[start : start + interests], k) for start in range(0, len(hits), interests)]
 
     def _rescored(
         self,

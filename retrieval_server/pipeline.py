@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from index import exact_scores
 from retrieval_server.errors import NoReranker
 from retrieval_server.profile import Profile
 from retrieval_server.served_bundle import Scoring, ServedBundle
@@ -74,7 +75,7 @@ def recall(bundle: ServedBundle, profile: Profile, k: int, include_seen: bool) -
         k: how many items at most.
         include_seen: whether items of the history may be among them even if the bundle keeps them out.
     """
-    vector = bundle.user_encoder.encode([profile.history], [profile.query])  # [1, d]
+    vector = bundle.user_encoder.encode([profile.history], [profile.query])  # [1, d] or [1, interests, d]
     exclude = [profile.seen] if bundle.exclude_seen and not include_seen else None
     (hits,) = bundle.index.search(vector, k, exclude)
     return Ranking(hits.rows, hits.scores)
@@ -96,8 +97,8 @@ def rerank(bundle: ServedBundle, profile: Profile, candidate_ids: Sequence[str])
     distinct = dict.fromkeys(candidate_ids)
     unknown = [item_id for item_id in distinct if item_id not in bundle.row_of]
     rows = np.array([bundle.row_of[i] for i in distinct if i in bundle.row_of], np.int64)  # [n known]
-    (vector,) = bundle.user_encoder.encode([profile.history], [profile.query])  # [d]
-    recall_scores = bundle.vectors[rows] @ vector  # [n known]
+    (vector,) = bundle.user_encoder.encode([profile.history], [profile.query])  # [d] or [interests, d]
+    recall_scores = exact_scores(bundle.vectors[rows], vector)  # [n known]
     scores = _score(bundle, bundle.reranker, profile, rows, recall_scores)  # [n known]
     order = _descending(scores)
     return Reranked(

@@ -1,6 +1,6 @@
 """Who is asking, in the bundle's terms: strings become rows, and what the bundle does not know is set aside."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -47,10 +47,10 @@ class Profile:
 
 
 def resolve(bundle: ServedBundle, asker: Asker) -> Profile:
-    """Look the asker up in the bundle. A history in the request replaces the stored one."""
-    if asker.item_ids:
-        return _from_request(bundle, asker)
+    """Look the asker up in the bundle. A history in the request replaces the stored one, but not the attributes."""
     stored = bundle.history(asker.user_id) if asker.user_id else None
+    if asker.item_ids:
+        return _from_request(bundle, asker, {} if stored is None else stored.attributes)
     stranger = bool(asker.user_id) and stored is None
     history = History.empty() if stored is None else stored
     return Profile(
@@ -64,7 +64,7 @@ def resolve(bundle: ServedBundle, asker: Asker) -> Profile:
     )
 
 
-def _from_request(bundle: ServedBundle, asker: Asker) -> Profile:
+def _from_request(bundle: ServedBundle, asker: Asker, attributes: Mapping[str, str]) -> Profile:
     found = [bundle.row_of.get(item_id, -1) for item_id in asker.item_ids]
     places = [place for place, row in enumerate(found) if row >= 0]
     unknown = [item_id for item_id, row in zip(asker.item_ids, found, strict=True) if row < 0]
@@ -72,6 +72,7 @@ def _from_request(bundle: ServedBundle, asker: Asker) -> Profile:
         rows=np.array([found[place] for place in places], np.int64),
         events=[asker.events[place] if asker.events else UNKNOWN_EVENT for place in places],
         timestamps=np.array([asker.timestamps[place] if asker.timestamps else np.nan for place in places], np.float64),
+        attributes=attributes,
     )
     return Profile(
         history=history.last(bundle.user_encoder.max_history),

@@ -21,7 +21,7 @@ class ItemSearch(Protocol):
         k: int,
         exclude: Sequence[NDArray[np.int64]] | None = None,
     ) -> list[Hits]:
-        """For each of the queries [B, d] at most k rows, best first, none of its excluded ones."""
+        """For each of the queries [B, d] or [B, interests, d] at most k rows, best first, none of its excluded ones."""
         ...
 
 
@@ -34,7 +34,7 @@ class UserEncoding(Protocol):
         ...
 
     def encode(self, histories: Sequence[History], queries: Sequence[str]) -> NDArray[np.float32]:
-        """One vector per history and query [B, d]."""
+        """One vector per history and query [B, d], or one for each interest of theirs [B, interests, d]."""
         ...
 
 

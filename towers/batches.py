@@ -85,6 +85,7 @@ class TrainingBatches(EpochDataset[Batch]):
         tokens_per_batch: padded tokens in a batch, at most (one window if that is longer).
         signal_dropout: share of windows whose event types and times are withheld, as a caller may not know them.
         seed: with `epoch`, decides everything that is random here.
+        attributes: codes of the users' attributes, [U, A]; None for none.
 
     With several ranks every one draws the whole batch, as one alone would, and keeps each `ranks`-th window, which may
     be none; users and known items are those of its own windows.
@@ -100,8 +101,10 @@ class TrainingBatches(EpochDataset[Batch]):
         tokens_per_batch: int,
         signal_dropout: float,
         seed: int,
+        attributes: Tensor | None = None,
     ) -> None:
         self.sequences = sequences
+        self.attributes = torch.zeros(len(sequences), 0, dtype=torch.int64) if attributes is None else attributes
         self.ends = ends
         self.event_types = event_types
         self.event_codes = event_types.codes(sequences.events.tolist())
@@ -165,7 +168,7 @@ class TrainingBatches(EpochDataset[Batch]):
         people, user = np.unique(windows[:, 0], return_inverse=True)
         known = [self.sequences.rows[self.sequences.offsets[u] : self.ends[u]] for u in people]
         return Batch(
-            tokens=pad(rows, events, gaps),
+            tokens=pad(rows, events, gaps, self.attributes[torch.from_numpy(windows[:, 0])]),
             windows=torch.from_numpy(np.repeat(np.arange(len(windows)), number)),
             moments=_flat(moments),
             positives=_flat(positives),

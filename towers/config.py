@@ -7,8 +7,20 @@ from typing import Any
 from data_prep.errors import UsageError
 from towers.fitting import TrainerConfig, require
 from towers.retriever import LossConfig, Optimization
+from towers.user_blocks import BLOCKS, POSITIONS, chosen
 
-LEAST_SIZES = {"dim": 2, "max_history": 1, "layers": 0, "heads": 1, "feed_forward": 1, "window": 0}
+
+@dataclass
+class AttributesConfig:
+    """What is read of the users themselves.
+
+    Attributes:
+        columns: columns of the dataset's users table, each a category.
+        dropout: share of training windows whose user's attributes are withheld, as a caller may not be known.
+    """
+
+    columns: list[str]
+    dropout: float
 
 
 @dataclass
@@ -34,6 +46,10 @@ class TowerConfig:
     input_dropout: float
     signal_dropout: float
     window: int
+    block: str
+    positions: str
+    interests: int
+    attributes: AttributesConfig
 
     def __post_init__(self) -> None:
         for name, least in {
@@ -43,10 +59,14 @@ class TowerConfig:
             "heads": 1,
             "feed_forward": 1,
             "window": 0,
+            "interests": 1,
         }.items():
             require(f"tower.{name}", getattr(self, name), least)
         for name in ("id_dropout", "dropout", "input_dropout", "signal_dropout"):
             require(f"tower.{name}", getattr(self, name), 0, 0.99)
+        require("tower.attributes.dropout", self.attributes.dropout, 0, 0.99)
+        chosen("tower.block", self.block, BLOCKS)
+        chosen("tower.positions", self.positions, POSITIONS)
 
 
 @dataclass

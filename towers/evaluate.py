@@ -22,6 +22,7 @@ from towers.config import EvaluationConfig
 from towers.evaluation import Cases, Scorer, evaluate
 from towers.history import History, Sequences
 from towers.interactions import Interactions
+from towers.interests import score
 from towers.material import read_sequences
 from towers.report import print_slices, print_table, summarize
 from towers.run import RUN, TrainedTowers, dataset_of
@@ -72,9 +73,9 @@ class TowersScorer:
         self.items = torch.from_numpy(vectors)
 
     def score(self, histories: Sequence[History]) -> Tensor:
-        """Inner products with every item, [B, N]."""
+        """Inner products with every item, the best of a user's vectors, [B, N]."""
         users = torch.from_numpy(self.users.encode(histories, [""] * len(histories)))
-        return users @ self.items.T
+        return score(users, self.items)
 
 
 def training_data(towers: TrainedTowers, dataset: Dataset, sequences: Sequences, until: Split) -> TrainingData:
@@ -132,7 +133,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     torch.set_num_threads(config.threads)
     towers, dataset = TrainedTowers.open(config.run), dataset_of(config.run, config.data)
     run = read_json(config.run / RUN)
-    sequences = read_sequences(dataset, run["config"]["protocol"])
+    sequences = read_sequences(dataset, run["config"]["protocol"], towers.users.attributes.columns)
     split, until, settings = Split[config.split.upper()], trained_until(run), config.evaluation
     if split < until:
         raise UsageError(f"split: {config.run} was trained on the {config.split} events; evaluate split=test")

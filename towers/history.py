@@ -1,7 +1,7 @@
 """A user's history, and histories in bulk."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_prep.columns import Columns
+from data_prep.errors import UsageError
 
 NO_QUERY = -1
 
@@ -21,11 +22,13 @@ class History:
         rows: items interacted with, [L], as rows of the catalogue.
         events: type of each event ("view", "purchase", …), length L; a type the model never saw is allowed.
         timestamps: seconds since the epoch, UTC, [L]; NaN where unknown.
+        attributes: what is known of the user themself, column -> value.
     """
 
     rows: NDArray[np.int64]
     events: Sequence[str]
     timestamps: NDArray[np.float64]
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def empty(cls) -> Self:
@@ -35,7 +38,7 @@ class History:
     def last(self, n: int) -> "History":
         """The newest n events."""
         start = max(len(self.rows) - n, 0)
-        return History(self.rows[start:], self.events[start:], self.timestamps[start:])
+        return History(self.rows[start:], self.events[start:], self.timestamps[start:], self.attributes)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Sequences:
         queries: [E] position in `query_texts` of the search that led to the event, NO_QUERY where there was none.
         query_texts: distinct search texts of the log.
         splits: [E] a `Split` each; within a user the values never decrease.
+        attributes: of the users, column -> [U] values, "" where unknown; only those somebody asked for.
     """
 
     user_ids: NDArray[np.object_]
@@ -61,6 +65,7 @@ class Sequences:
     queries: NDArray[np.int64]
     query_texts: list[str]
     splits: NDArray[np.int64]
+    attributes: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
 
     @classmethod
     def from_events(cls, events: pd.DataFrame, item_ids: pd.Index, split_column: str, has_times: bool) -> Self:
@@ -80,6 +85,30 @@ class Sequences:
             splits=events[split_column].to_numpy(dtype=np.int64),
         )
 
+    def with_attributes(self, users: pd.DataFrame | None, columns: Sequence[str]) -> "Sequences":
+        """The same log, with some columns of the canonical users table.
+
+        Raises:
+            UsageError: there is no such table, or it lacks a column.
+        """
+        if not columns:
+            return self
+        if users is None:
+            raise UsageError(
+                f"tower.attributes.columns: {', '.join(columns)}: the dataset knows no users' attributes (it has no "
+                "users.parquet); leave them out, or prepare the data with a user table"
+            )
+        known = [str(name) for name in users.columns if name != Columns.USER_ID]
+        missing = [name for name in columns if name not in known]
+        if missing:
+            raise UsageError(
+                f"tower.attributes.columns: users have no {', '.join(missing)}; there is "
+                f"{', '.join(known) or 'nothing'}"
+            )
+        table = users.set_index(Columns.USER_ID)[list(columns)].astype("string").fillna("")
+        table = table.reindex(pd.Index(self.user_ids), fill_value="")
+        return replace(self, attributes={name: table[name].to_numpy(dtype=object) for name in columns})
+
     def __len__(self) -> int:
         return len(self.user_ids)
 
@@ -95,7 +124,8 @@ class Sequences:
         if length is not None:
             start = max(start, end - length)
         part = slice(start, end)
-        return History(self.rows[part], self.events[part].tolist(), self.timestamps[part])
+        known = {column: str(values[user]) for column, values in self.attributes.items()}
+        return History(self.rows[part], self.events[part].tolist(), self.timestamps[part], known)
 
 
 def _queries(events: pd.DataFrame) -> tuple[NDArray[np.int64], list[str]]:

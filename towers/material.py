@@ -1,5 +1,6 @@
 """What a dataset becomes before training: a catalogue with texts, sequences, event codes, queries."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,7 @@ from towers.batches import QueryPlan, TrainingBatches
 from towers.config import QueryConfig
 from towers.history import Sequences
 from towers.tokens import PADDING, EventTypes
+from towers.user_attributes import UserAttributes
 
 PROTOCOLS = {"temporal": Columns.SPLIT_TEMPORAL, "leave_one_out": Columns.SPLIT_LEAVE_ONE_OUT}
 
@@ -26,6 +28,7 @@ class Material:
         items: the items table; an item's row is its position here.
         sequences: every user's events.
         event_types: types that occur in training events, as codes.
+        attributes: values of user attributes that occur among users with training events, as codes.
         texts: text of every row: items, then derived queries, then the log's own queries.
         derived: row of the text derived from each item as a query, PADDING for none, [N].
         first_logged: row of the log's first own query text.
@@ -34,24 +37,26 @@ class Material:
     items: pd.DataFrame
     sequences: Sequences
     event_types: EventTypes
+    attributes: UserAttributes
     texts: list[str]
     derived: NDArray[np.int64]
     first_logged: int
 
     @classmethod
-    def of(cls, dataset: Dataset, protocol: str, queries: QueryConfig) -> "Material":
+    def of(cls, dataset: Dataset, protocol: str, queries: QueryConfig, attributes: Sequence[str] = ()) -> "Material":
         """Read a dataset.
 
         Args:
             dataset: the prepared tables.
             protocol: "temporal", "leave_one_out", or "" for the dataset's default.
             queries: how queries are derived.
+            attributes: columns of the users table to read.
 
         Raises:
-            UsageError: the dataset was not split by that protocol.
+            UsageError: the dataset was not split by that protocol, or knows no such attribute.
             GateFailed: it holds no training events.
         """
-        sequences = read_sequences(dataset, protocol)
+        sequences = read_sequences(dataset, protocol, attributes)
         training = sequences.splits == Split.TRAIN
         if not training.any():
             raise GateFailed(f"{dataset.path}: no training events in split {protocol or 'by default'}")
@@ -61,6 +66,7 @@ class Material:
             items=dataset.items,
             sequences=sequences,
             event_types=EventTypes([str(name) for name in np.unique(sequences.events[training])]),
+            attributes=UserAttributes.of(sequences.attributes, sequences.ends(Split.VALID) > sequences.offsets[:-1]),
             texts=[*dataset.items[Columns.TEXT].astype(str), *derived_texts, *sequences.query_texts],
             derived=np.where(derived == PADDING, PADDING, derived + num_items),
             first_logged=num_items + len(derived_texts),
@@ -76,21 +82,23 @@ class Material:
     ) -> TrainingBatches:
         """Training batches over the training events."""
         plan = QueryPlan.of(self.sequences, self.derived, query_rate, self.first_logged)
-        ends = self.sequences.ends(Split.VALID)
+        log, ends = self.sequences, self.sequences.ends(Split.VALID)
+        codes = self.attributes.table(log.attributes, len(log))
         return TrainingBatches(
-            self.sequences, ends, self.event_types, plan, max_history, tokens_per_batch, signal_dropout, seed
+            log, ends, self.event_types, plan, max_history, tokens_per_batch, signal_dropout, seed, codes
         )
 
 
-def read_sequences(dataset: Dataset, protocol: str) -> Sequences:
-    """Every user's events under a split protocol; "" is the dataset's default."""
+def read_sequences(dataset: Dataset, protocol: str, attributes: Sequence[str] = ()) -> Sequences:
+    """Every user's events under a split protocol, "" for the dataset's default, and some of the users' attributes."""
     if protocol and protocol not in PROTOCOLS:
         raise UsageError(f"protocol: {protocol!r} is not one of {sorted(PROTOCOLS)}, nor empty for the default")
     column = PROTOCOLS[protocol] if protocol else dataset.split_column
     if column not in dataset.events:
         raise UsageError(f"protocol: {dataset.path} has no {column}; it was prepared without times")
     item_ids = pd.Index(dataset.items[Columns.ITEM_ID])
-    return Sequences.from_events(dataset.events, item_ids, column, dataset.manifest.has_times)
+    sequences = Sequences.from_events(dataset.events, item_ids, column, dataset.manifest.has_times)
+    return sequences.with_attributes(dataset.users if attributes else None, attributes)
 
 
 def _derive_queries(items: pd.DataFrame, config: QueryConfig) -> tuple[NDArray[np.int64], list[str]]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from data_prep.progress import track
 from towers.cross_encoder import render_context
 from towers.evaluation import Cases
+from towers.interests import score
 from towers.user_encoder import UserEncoder
 
 
@@ -65,7 +66,7 @@ def shortlists(
     for start in track(range(0, len(cases), batch_size), "mining candidates"):
         chosen = range(start, min(start + batch_size, len(cases)))
         histories = [cases.history(case) for case in chosen]
-        scores = torch.from_numpy(users.encode(histories, [""] * len(histories))) @ items.T  # [B, N]
+        scores = score(torch.from_numpy(users.encode(histories, [""] * len(histories))), items)  # [B, N]
         for i, case in enumerate(chosen):
             scores[i, cases.seen(case)] = -torch.inf
         top = scores.topk(depth, dim=1)

@@ -24,7 +24,10 @@ from towers.run import METRIC, TrainedTowers
 from towers.text_features import VectorCache
 
 BLOCKS = "blocks"
-KINDS: dict[str, type[FittedBlock]] = {kind.name: kind for kind in (FittedCooccurrence, FittedText)}
+KINDS: dict[str, type[FittedBlock]] = {
+    FittedCooccurrence.name: FittedCooccurrence,
+    FittedText.name: FittedText,
+}
 
 
 @dataclass(frozen=True)

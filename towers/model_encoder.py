@@ -34,7 +34,7 @@ class ModelEncoder:
     @property
     def dim(self) -> int:
         """Length of a user vector."""
-        return self.towers.dim + sum(profile.table.shape[1] for profile in self.profiles.values())
+        return self.towers.dim + sum(int(profile.table.shape[1]) for profile in self.profiles.values())
 
     def encode(self, histories: Sequence[History], queries: Sequence[str]) -> NDArray[np.float32]:
         """User vectors of B requests.

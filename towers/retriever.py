@@ -14,6 +14,7 @@ from towers.batches import Batch
 from towers.collapse import effective_rank, mean_cosine
 from towers.evaluation import Cases, EvaluationBatch, mean_metrics, rank_batch
 from towers.fitting import linear_decay
+from towers.interests import best_interest, score
 from towers.item_text import ItemText
 from towers.item_tower import NO_ID, ItemTower
 from towers.losses import excluded_candidates, repeated_candidates, sampled_softmax
@@ -162,8 +163,10 @@ class Retriever(pl.LightningModule):
         table = self.vectors(unique)  # each item once, however often it stands in the batch
         token_place, positive_place, sampled_place = place.split([len(part) for part in parts])
         tokens = table[token_place.view_as(batch.tokens.rows)]  # [B, L, dim]
-        moments = self.users(tokens, batch.tokens.events, batch.tokens.gaps)  # [B, L + 1, dim]
-        return moments[batch.windows, batch.moments], table[positive_place], table[sampled_place]
+        signals = batch.tokens.events, batch.tokens.gaps, batch.tokens.attributes
+        moments = self.users(tokens, *signals)  # [B, L + 1, dim] or [B, L + 1, interests, dim]
+        positives = table[positive_place]  # [P, dim]
+        return best_interest(moments[batch.windows, batch.moments], positives), positives, table[sampled_place]
 
     def _losses(self, batch: Batch, users: Tensor, positives: Tensor, candidates: Candidates) -> tuple[Tensor, Tensor]:
         """Loss of each row, [P], the mean over all dimensions that are to work, and what was excluded, [P, C]."""
@@ -220,9 +223,11 @@ class Retriever(pl.LightningModule):
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         assert self._catalogue is not None
         no_query = [PADDING] * len(batch.histories)
-        tokens = tokenize(batch.histories, no_query, self.event_types, self.users.max_history).to(self.device)
-        users = self.users.last(self._catalogue[tokens.rows.clamp(min=0)], tokens)  # [B, dim]
-        self._validation.append(rank_batch(users @ self._catalogue.T, batch, self.cases))
+        users = self.users
+        tokens = tokenize(batch.histories, no_query, self.event_types, users.max_history, users.attributes)
+        tokens = tokens.to(self.device)
+        last = users.last(self._catalogue[tokens.rows.clamp(min=0)], tokens)  # [B, dim] or [B, interests, dim]
+        self._validation.append(rank_batch(score(last, self._catalogue), batch, self.cases))
 
     def on_validation_epoch_end(self) -> None:
         for name, value in mean_metrics(self._validation, self.cases).items():

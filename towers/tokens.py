@@ -14,6 +14,7 @@ from torch import Tensor
 
 from data_prep.errors import UsageError
 from towers.history import History
+from towers.user_attributes import UserAttributes
 
 PADDING = -1
 QUERY_EVENT = "query"
@@ -31,16 +32,19 @@ class Tokens:
         events: [B, L] event type codes.
         gaps: [B, L] buckets of the time since the previous token.
         lengths: [B] number of tokens in each sequence.
+        attributes: [B, A] codes of the users' attributes; None where nothing is known of them.
     """
 
     rows: Tensor
     events: Tensor
     gaps: Tensor
     lengths: Tensor
+    attributes: Tensor | None = None
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Tokens":
         """The same tokens on another device."""
-        return Tokens(*(t.to(device, non_blocking=non_blocking) for t in vars(self).values()))
+        known = {name: part for name, part in vars(self).items() if part is not None}
+        return Tokens(**{name: part.to(device, non_blocking=non_blocking) for name, part in known.items()})
 
 
 class EventTypes:
@@ -79,9 +83,12 @@ def gap_buckets(timestamps: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def pad(
-    rows: Sequence[NDArray[np.int64]], events: Sequence[NDArray[np.int64]], gaps: Sequence[NDArray[np.int64]]
+    rows: Sequence[NDArray[np.int64]],
+    events: Sequence[NDArray[np.int64]],
+    gaps: Sequence[NDArray[np.int64]],
+    attributes: Tensor,
 ) -> Tokens:
-    """Stack sequences of B different lengths into one batch."""
+    """Stack sequences of B different lengths, and [B, A] codes of their users' attributes, into one batch."""
     lengths = np.array([len(r) for r in rows], np.int64)
     inside = np.arange(lengths.max(initial=0)) < lengths[:, None]  # [B, L]
 
@@ -95,11 +102,16 @@ def pad(
         stacked(events, UNKNOWN_EVENT),
         stacked(gaps, UNKNOWN_GAP),
         torch.from_numpy(lengths),
+        attributes,
     )
 
 
 def tokenize(
-    histories: Sequence[History], query_rows: Sequence[int], event_types: EventTypes, max_history: int
+    histories: Sequence[History],
+    query_rows: Sequence[int],
+    event_types: EventTypes,
+    max_history: int,
+    attributes: UserAttributes,
 ) -> Tokens:
     """Tokens for answering: the newest `max_history` events of each history, then the query.
 
@@ -108,6 +120,7 @@ def tokenize(
         query_rows: B rows of query texts, PADDING for no query.
         event_types: codes of the model at hand.
         max_history: longest history the user tower reads.
+        attributes: codes of the model at hand.
     """
     rows, events, gaps = [], [], []
     for history, query in zip(histories, query_rows, strict=True):
@@ -118,4 +131,4 @@ def tokenize(
         events.append(np.append(codes, event_types.query) if asked else codes)
         buckets = gap_buckets(newest.timestamps)
         gaps.append(np.append(buckets, UNKNOWN_GAP) if asked else buckets)
-    return pad(rows, events, gaps)
+    return pad(rows, events, gaps, attributes.codes([history.attributes for history in histories]))

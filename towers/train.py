@@ -80,6 +80,11 @@ def build_retriever(config: TrainConfig, material: Material, batches: TrainingBa
         input_dropout=tower.input_dropout,
         window=tower.window,
         prior=tower.prior,
+        block=tower.block,
+        positions=tower.positions,
+        interests=tower.interests,
+        attributes=material.attributes.values,
+        attribute_dropout=tower.attributes.dropout,
     )
     evaluation = config.evaluation
     cases = Cases.held_out(
@@ -136,7 +141,7 @@ def prepare_training(config: TrainConfig, dataset: Dataset) -> tuple[Material, T
     """All that is trained and what it is trained on; the same in every process."""
     torch.set_num_threads(config.trainer.threads)
     pl.seed_everything(config.seed, verbose=False)
-    material = Material.of(dataset, config.protocol, config.queries)
+    material = Material.of(dataset, config.protocol, config.queries, config.tower.attributes.columns)
     batches = material.batches(
         config.tower.max_history,
         config.tokens_per_batch,

@@ -57,7 +57,7 @@ def mine(config: RerankConfig, towers: TrainedTowers, dataset: Dataset, protocol
     Raises:
         GateFailed: none of the users' wanted items is among the candidates.
     """
-    sequences = read_sequences(dataset, protocol)
+    sequences = read_sequences(dataset, protocol, towers.users.attributes.columns)
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(sequences, item_ids, Split.VALID, towers.exclude_seen, [CUTOFF])
     users = towers.user_encoder(towers.item_vectors(dataset.items))

@@ -18,7 +18,7 @@ from towers.text_encoder import TextEncoder, load_text_encoder
 from towers.tokens import PADDING, EventTypes, tokenize
 from towers.user_tower import UserTower
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CACHED_QUERIES = 4096
 
 
@@ -47,7 +47,7 @@ class UserEncoder:
         self.event_types = event_types
         self.vectors = vectors
         self.max_history = users.max_history
-        self._query_vector = lru_cache(CACHED_QUERIES)(self._encode_query)
+        self._sentence = lru_cache(CACHED_QUERIES)(self._encode_query)
 
     @property
     def dim(self) -> int:
@@ -63,13 +63,15 @@ class UserEncoder:
             queries: B search texts, "" for none.
 
         Returns:
-            [B, dim]; neither history nor query gives the vector learnt for a stranger.
+            [B, dim], or [B, interests, dim] of a model with several; neither history nor query gives the vector
+            learnt for a stranger.
         """
         asked = [i for i, query in enumerate(queries) if query.strip()]
         query_rows = [PADDING] * len(queries)
         for place, i in enumerate(asked):
             query_rows[i] = len(self.vectors) + place
-        tokens = tokenize(histories, query_rows, self.event_types, self.max_history)
+        attributes = self.users.attributes
+        tokens = tokenize(histories, query_rows, self.event_types, self.max_history, attributes)
         vectors = self._token_vectors(tokens.rows.numpy(), [queries[i].strip() for i in asked])
         encoded: NDArray[np.float32] = self.users.last(vectors, tokens).numpy()
         return encoded
@@ -80,14 +82,23 @@ class UserEncoder:
         gathered = self.vectors[np.where(is_item, rows, 0).ravel()].reshape(*rows.shape, self.dim)
         vectors = torch.from_numpy(gathered)  # a copy, not the table
         if queries:
-            encoded = torch.stack([self._query_vector(query) for query in queries])
+            encoded = self._query_vectors(queries)
             vectors[torch.from_numpy(~is_item)] = encoded[rows[~is_item] - len(self.vectors)]
         return vectors
 
-    def _encode_query(self, query: str) -> Tensor:
-        raw = torch.from_numpy(self.text_encoder.encode([query]))
-        vector: Tensor = self.query_tower(self.query_tower.whitening(raw), torch.tensor([NO_ID]))
-        return vector[0]
+    def sentence(self, query: str) -> NDArray[np.float32] | None:
+        """Raw sentence vector of a query, [text_dim]; None for no query."""
+        return self._sentence(query.strip()) if query.strip() else None
+
+    def _encode_query(self, query: str) -> NDArray[np.float32]:
+        vector: NDArray[np.float32] = self.text_encoder.encode([query])[0]
+        return vector
+
+    def _query_vectors(self, queries: Sequence[str]) -> Tensor:
+        """Vectors of queries, n texts -> [n, dim]."""
+        raw = torch.from_numpy(np.stack([self._sentence(query) for query in queries]))
+        vectors: Tensor = self.query_tower(self.query_tower.whitening(raw), torch.full((len(queries),), NO_ID))
+        return vectors
 
     def save(self, folder: Path) -> None:
         """Write the encoder, without the table of item vectors, into `folder`."""

@@ -1,56 +1,19 @@
-"""The user tower: a causal transformer over item vectors, one vector for every moment of a history."""
+"""The user tower: a causal transformer over item vectors, one vector (or a few) for every moment of a history."""
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data_prep.errors import UsageError
 from towers.tokens import GAP_BUCKETS, Tokens
+from towers.user_attributes import UNKNOWN_CODE, UserAttributes
+from towers.user_blocks import make_blocks
 
-
-class CausalBlock(nn.Module):
-    """Pre-norm causal self-attention with a learnt bias per relative distance, then a feed-forward layer.
-
-    Args:
-        dim: width.
-        heads: attention heads; divides `dim`.
-        feed_forward: hidden width of the feed-forward layer as a multiple of `dim`.
-        dropout: rate on attention weights and both residual branches.
-        max_length: longest sequence.
-    """
-
-    def __init__(self, dim: int, heads: int, feed_forward: int, dropout: float, max_length: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.dropout = dropout
-        self.attention_norm = nn.LayerNorm(dim)
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.out = nn.Linear(dim, dim)
-        self.distance_bias = nn.Parameter(torch.zeros(heads, max_length))
-        self.feed_forward = nn.Sequential(
-            nn.LayerNorm(dim),
-            nn.Linear(dim, feed_forward * dim),
-            nn.GELU(),
-            nn.Linear(feed_forward * dim, dim),
-            nn.Dropout(dropout),
-        )
-
-    def forward(self, x: Tensor, distance: Tensor) -> Tensor:
-        """x: [B, L, dim]; distance: [L, L] tokens back from query to key, negative above the diagonal."""
-        batch, length, dim = x.shape
-        qkv = self.qkv(self.attention_norm(x)).view(batch, length, 3, self.heads, dim // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each [B, heads, L, dim / heads]
-        bias = self.distance_bias[:, distance.clamp(min=0)]  # [heads, L, L]
-        bias = bias.masked_fill(distance < 0, float("-inf"))
-        mixed = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=bias, dropout_p=self.dropout if self.training else 0.0
-        )
-        mixed = mixed.transpose(1, 2).reshape(batch, length, dim)
-        x = x + functional.dropout(self.out(mixed), self.dropout, self.training)
-        transformed: Tensor = x + self.feed_forward(x)
-        return transformed
+RECENCY = 0.6
+"""Weight of a token on the direct path relative to the next newer one, before training."""
 
 
 class UserTower(nn.Module):
@@ -62,19 +25,33 @@ class UserTower(nn.Module):
     With priors a user vector is [strength * unit vector ; 1]: the strength, learnt from the same history, is how far
     this moment departs from what everybody wants. A query speaks loudly, a long mixed basket softly.
 
-    A learnt start token precedes every sequence, so that an empty history has a vector too.
+    A learnt start token precedes every sequence, so that an empty history has a vector too. What is known of the user
+    themself (`attributes`) is added to it.
+
+    With several interests each has a projection of the transformer's output, a direct path and a strength of its own.
+    At first interest k looks at the k-th newest token most, so that they part ways (see `towers.interests`).
 
     Args:
         dim: length of item and user vectors.
         event_types: number of event type codes.
         max_history: newest events read of a history; one query may follow them.
-        layers, heads, feed_forward, dropout: of the transformer (see `CausalBlock`).
+        layers: number of blocks.
+        block: name of their class in `user_blocks.BLOCKS`.
+        positions: name in `user_blocks.POSITIONS`.
+        heads, feed_forward, dropout: of the blocks (see `PreNormBlock`).
         input_dropout: rate on the entries of the input vectors.
         window: newest tokens on the direct path; 0 for none.
         prior: user vectors end in a 1, which meets the prior that item vectors end in.
+        interests: vectors of a user.
+        attributes: known values of each user attribute that is read; empty for none.
+        attribute_dropout: share of training sequences whose user's attributes are withheld.
 
     Attributes:
         config: the arguments, to build the same tower again.
+        attributes: codes of the attributes.
+
+    Raises:
+        UsageError: an unknown block or position, or heads that do not divide the width.
     """
 
     def __init__(
@@ -89,11 +66,14 @@ class UserTower(nn.Module):
         input_dropout: float,
         window: int,
         prior: bool,
+        block: str = "pre_norm",
+        positions: str = "relative",
+        interests: int = 1,
+        attributes: Mapping[str, Sequence[str]] | None = None,
+        attribute_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if dim % heads:
-            raise UsageError(f"tower.dim: {dim} cannot be divided among tower.heads: {heads}")
-        self.config = {
+        self.config: dict[str, Any] = {
             "dim": dim,
             "event_types": event_types,
             "max_history": max_history,
@@ -104,10 +84,16 @@ class UserTower(nn.Module):
             "input_dropout": input_dropout,
             "window": window,
             "prior": prior,
+            "block": block,
+            "positions": positions,
+            "interests": interests,
+            "attributes": {column: list(values) for column, values in (attributes or {}).items()},
+            "attribute_dropout": attribute_dropout,
         }
         self.dim = dim
         self.prior = prior
-        self.strength = nn.Linear(dim, 1) if prior else None
+        self.interests = interests
+        self.strength = nn.Linear(dim, interests) if prior else None
         if self.strength is not None:  # everybody's is 1 before training
             nn.init.zeros_(self.strength.weight)
             nn.init.constant_(self.strength.bias, math.log(math.e - 1))
@@ -118,52 +104,106 @@ class UserTower(nn.Module):
         self.start = nn.Parameter(torch.randn(dim) * dim**-0.5)
         self.event_types = nn.Embedding(event_types, dim)
         self.gaps = nn.Embedding(GAP_BUCKETS, dim)
-        self.blocks = nn.ModuleList(
-            CausalBlock(dim, heads, feed_forward, dropout, self.max_length) for _ in range(layers)
+        self.blocks = make_blocks(
+            block,
+            layers,
+            dim=dim,
+            heads=heads,
+            feed_forward=feed_forward,
+            dropout=dropout,
+            positions=positions,
+            max_length=self.max_length,
         )
         self.norm = nn.LayerNorm(dim)
-        # The newest token counts most at the start: 1, .6, .36, …
-        self.window = nn.Parameter(0.6 ** torch.arange(window).unsqueeze(1).repeat(1, dim))
+        self.projections = nn.Linear(dim, interests * dim) if interests > 1 else None
+        self.window = nn.Parameter(_recency(window, interests).unsqueeze(2).repeat(1, 1, dim))  # [window, K, dim]
         nn.init.normal_(self.event_types.weight, std=0.1 * dim**-0.5)
         nn.init.normal_(self.gaps.weight, std=0.1 * dim**-0.5)
+        self.attributes = UserAttributes(attributes or {})
+        self.attribute_dropout = attribute_dropout
+        self.attribute_vectors = nn.ModuleList(
+            nn.Embedding(size, dim, padding_idx=UNKNOWN_CODE) for size in self.attributes.sizes
+        )
+        for embedding in self.attribute_vectors:
+            _start_small(embedding, dim)
 
-    def forward(self, vectors: Tensor, events: Tensor, gaps: Tensor) -> Tensor:
+    def forward(self, vectors: Tensor, events: Tensor, gaps: Tensor, attributes: Tensor | None = None) -> Tensor:
         """User vectors after the start token and after each token.
 
         Args:
             vectors: item or query vectors, [B, L, dim]; anything at padding, which must be on the right.
             events: event type codes, [B, L].
             gaps: time gap buckets, [B, L].
+            attributes: codes of the users' attributes, [B, A]; None where nothing is known of them.
 
         Returns:
-            [B, L + 1, dim]; position t knows the first t tokens.
+            [B, L + 1, dim], or [B, L + 1, interests, dim]; position t knows the first t tokens.
         """
         batch = vectors.shape[0]
         start = functional.normalize(self.start, dim=0).expand(batch, 1, -1)
         items = self.input_dropout(torch.cat([start, vectors], dim=1))  # [B, L + 1, dim]
         signals = self.event_types(events) + self.gaps(gaps)  # [B, L, dim]
-        x = items + functional.pad(signals, (0, 0, 1, 0))
+        x = items + torch.cat([self._known(attributes, start), signals], dim=1)
         x = x * math.sqrt(x.shape[2])  # entries near unit variance, as the layers expect
-        steps = torch.arange(x.shape[1], device=x.device)
-        distance = steps.unsqueeze(1) - steps
         for block in self.blocks:
-            x = block(x, distance)
-        users = self.norm(x) + self._newest(items)
+            x = block(x)
+        x = self.norm(x)
+        users = self._projected(x) + self._newest(items)  # [B, L + 1, K, dim]
         if self.strength is None:
-            return functional.normalize(users, dim=2)
-        strength = functional.softplus(self.strength(self.norm(x)))  # [B, L + 1, 1]
-        return functional.pad(strength * functional.normalize(users[..., :-1], dim=2), (0, 1), value=1.0)
+            users = functional.normalize(users, dim=3)
+        else:
+            strength = functional.softplus(self.strength(x)).unsqueeze(3)  # [B, L + 1, K, 1]
+            users = functional.pad(strength * functional.normalize(users[..., :-1], dim=3), (0, 1), value=1.0)
+        return users if self.interests > 1 else users.squeeze(2)
 
     def last(self, vectors: Tensor, tokens: Tokens) -> Tensor:
-        """User vectors after each sequence's last token, [B, dim]; `vectors` [B, L, dim] belong to the tokens."""
-        moments: Tensor = self(vectors, tokens.events, tokens.gaps)
+        """User vectors after each sequence's last token, [B, dim] or [B, interests, dim].
+
+        Args:
+            vectors: of the tokens, [B, L, dim].
+            tokens: the sequences.
+        """
+        moments: Tensor = self(vectors, tokens.events, tokens.gaps, tokens.attributes)
         last: Tensor = moments[torch.arange(len(moments), device=moments.device), tokens.lengths]
         return last
 
+    def _known(self, codes: Tensor | None, start: Tensor) -> Tensor:
+        """Sum of the attributes' vectors, [B, A] -> [B, 1, dim]; zero for a user of whom nothing is known."""
+        total = torch.zeros_like(start)
+        if codes is None:
+            return total
+        if self.training and len(self.attribute_vectors):
+            kept = torch.rand(len(codes), 1, device=codes.device) >= self.attribute_dropout
+            codes = torch.where(kept, codes, UNKNOWN_CODE)
+        for column, embedding in enumerate(self.attribute_vectors):
+            total = total + embedding(codes[:, column]).unsqueeze(1)
+        return total
+
+    def _projected(self, x: Tensor) -> Tensor:
+        """The transformer's output for each interest, [B, L, dim] -> [B, L, K, dim]."""
+        if self.projections is None:
+            return x.unsqueeze(2)
+        projected: Tensor = self.projections(x).view(*x.shape[:2], self.interests, self.dim)
+        return projected
+
     def _newest(self, items: Tensor) -> Tensor:
-        """Sum of each position's newest tokens, weighted per dimension: [B, L, dim] -> [B, L, dim]."""
+        """Sum of each position's newest tokens, weighted per dimension: [B, L, dim] -> [B, L, K, dim]."""
         scale = math.sqrt(items.shape[2])
-        total = torch.zeros_like(items)
+        total = torch.zeros_like(items).unsqueeze(2)
         for back, weight in enumerate(self.window):
-            total = total + functional.pad(items, (0, 0, back, 0))[:, : items.shape[1]] * weight
+            earlier = functional.pad(items, (0, 0, back, 0))[:, : items.shape[1]]
+            total = total + earlier.unsqueeze(2) * weight
         return total * scale
+
+
+def _recency(window: int, interests: int) -> Tensor:
+    """Weights of the newest tokens before training, 1, .6, .36, … away from the one each interest begins at: [W, K]."""
+    return RECENCY ** (torch.arange(window).unsqueeze(1) - torch.arange(interests)).abs()
+
+
+@torch.no_grad()
+def _start_small(embedding: nn.Module, dim: int) -> None:
+    """Fresh weights of a signal beside unit vectors; what stands for unknown stays zero."""
+    assert isinstance(embedding, nn.Embedding)
+    nn.init.normal_(embedding.weight, std=0.1 * dim**-0.5)
+    embedding.weight[UNKNOWN_CODE].zero_()

@@ -89,3 +89,14 @@ def test_an_equally_good_twin_counts_as_found():
     flat = make_index(Plan("Flat", "test"), vectors, 64, 0, False)
     index = OtherTwin(vectors, flat, SearchParameters(1, 1.0, 2))
     assert index_recall(index, np.ones((1, 2), np.float32), 2) == 1.0
+
+
+def test_every_interest_is_a_query_and_a_users_interests_stay_in_one_half(ivf, catalogue, users):
+    pairs = users(catalogue, 80, 6).reshape(40, 2, 32)
+    found = calibrate(ivf, catalogue, pairs, k=20, target=0.9)
+    # The even users' vectors first, then the odd ones', dealt out by turns: the halves of a calibration of single ones.
+    singles = np.stack([pairs[::2].reshape(-1, 32), pairs[1::2].reshape(-1, 32)], axis=1).reshape(-1, 32)
+    alone = calibrate(ivf, catalogue, singles, k=20, target=0.9)
+    assert found.parameters == alone.parameters
+    assert found.recall == alone.recall
+    assert (found.users, alone.users) == (40, 80)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.exact import exact_search
+from index.exact import best, exact_scores, exact_search
 from index.factory import Exact, IvfPq, Plan, make_index
 from index.search import ItemIndex, SearchParameters
 
@@ -203,3 +203,32 @@ def test_the_metric_is_the_inner_product_not_the_cosine():
     vectors = np.array([[1, 0], [10, 1]], np.float32)
     index = make(vectors, Plan("Flat", "test"), FULL)
     assert index.search(np.array([[1, 0]], np.float32), 2)[0].rows.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("name", ["flat", "ivf", "thrifty"])
+@given(seed=st.integers(0, 10_000), interests=st.integers(1, 4), k=st.integers(1, 60), excluded=st.integers(0, 900))
+@settings(max_examples=15, deadline=None)
+def test_an_item_scores_by_the_best_of_several_vectors(request, name, catalogue, seed, interests, k, excluded):
+    index = request.getfixturevalue(name)
+    rng = np.random.default_rng(seed)
+    queries = rng.normal(size=(2, interests, 32)).astype(np.float32)
+    exclude = [rng.choice(4000, excluded, replace=False), np.empty(0, np.int64)]
+    for query, barred, hits in zip(queries, exclude, index.search(queries, k, exclude), strict=True):
+        scores = exact_scores(catalogue, query)
+        assert scores[:9].tolist() == [
+            max(exact_scores(catalogue[row : row + 1], q)[0] for q in query) for row in range(9)
+        ]
+        assert len(hits.rows) == k and not np.isin(hits.rows, barred).any()
+        assert hits.scores.tolist() == scores[hits.rows].tolist()
+        if name == "flat":
+            scores[barred] = -np.inf
+            assert hits.rows.tolist() == best(np.arange(4000), scores, k).rows.tolist()
+
+
+def test_vectors_that_find_the_same_items_do_not_repeat_them(flat, catalogue):
+    twice = np.repeat(catalogue[:3, None], 2, axis=1)  # [3, 2, D]
+    for hits, alone in zip(flat.search(twice, 10), flat.search(catalogue[:3], 10), strict=True):
+        assert hits.rows.tolist() == alone.rows.tolist()
+        assert hits.scores.tolist() == alone.scores.tolist()
+    with pytest.raises(ValueError, match="exclude has 6 entries for 3 queries"):
+        flat.search(twice, 10, [np.empty(0, np.int64)] * 6)

@@ -1,6 +1,7 @@
 """What a bundle remembers of its users."""
 
 import numpy as np
+import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +39,15 @@ def test_each_user_keeps_the_newest_events_oldest_first(tmp_path_factory, length
         assert found.rows.tolist() == expected.rows.tolist()
         assert list(found.events) == list(expected.events)
         np.testing.assert_array_equal(found.timestamps, expected.timestamps)
+
+
+def test_attributes_are_kept_with_the_users_they_belong_to(tmp_path):
+    log = sequences([2, 3, 1])
+    users = pd.DataFrame({"user_id": ["u2", "u0"], "age": ["65+", "19-24"], "row": ["x", None], "hat": ["red", "red"]})
+    Histories.collect(log.with_attributes(users, ["age", "row"]), 2).save(tmp_path / "h.parquet")
+    kept = Histories.load(tmp_path / "h.parquet")
+    expected = [{"age": "19-24", "row": ""}, {"age": "", "row": ""}, {"age": "65+", "row": "x"}]
+    assert [kept.of(f"u{user}").attributes for user in range(3)] == expected
 
 
 def test_an_unknown_user_has_no_history():

@@ -1,5 +1,6 @@
 """Rerank and Recommend: the reranker's order, nothing lost, nothing invented."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import grpc
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 from retrieval_server import RetrievalClient, RetrievalError
-from retrieval_server.pipeline import UNKNOWN_SCORE
+from retrieval_server.asker import Asker
+from retrieval_server.pipeline import UNKNOWN_SCORE, rerank
+from retrieval_server.profile import resolve
 from retrieval_server.served_bundle import ServedBundle
 from tests.retrieval_server.shop import ServerFor, item
 from towers import History, render_context
@@ -32,6 +35,27 @@ def test_candidates_come_in_the_rerankers_order_with_its_scores(client: Retrieva
     order = np.argsort(-scores, kind="stable")
     assert answer.item_ids == [item(candidates[place]) for place in order]
     assert answer.scores == scores[order].tolist()
+
+
+def test_a_candidates_recall_score_is_that_of_its_best_interest(shop: ServedBundle) -> None:
+    class TwoInterests:
+        max_history = 5
+
+        def encode(self, histories: Sequence[History], queries: Sequence[str]) -> np.ndarray:
+            return shop.vectors[[[1, 2]] * len(histories)]  # [B, 2, d]
+
+    class Recorded:
+        context_items = 2
+
+        def score(self, context: str, candidates: Sequence[str], recall_scores: np.ndarray) -> np.ndarray:
+            return recall_scores
+
+    bundle = replace(shop, user_encoder=TwoInterests(), reranker=Recorded())
+    profile = resolve(bundle, Asker(query="milk"))
+    answer = rerank(bundle, profile, [item(row) for row in range(10)])
+    expected = np.maximum(shop.vectors[:10] @ shop.vectors[1], shop.vectors[:10] @ shop.vectors[2])
+    assert answer.item_ids == [item(row) for row in np.argsort(-expected)]
+    np.testing.assert_allclose(answer.scores, np.sort(expected)[::-1], rtol=1e-5)
 
 
 def test_equal_scores_keep_the_order_of_the_request(client: RetrievalClient, shop: ServedBundle) -> None:

@@ -9,6 +9,7 @@ from data_prep.columns import Split
 from towers.batches import QueryPlan, TrainingBatches, basket_starts
 from towers.history import NO_QUERY, History, Sequences
 from towers.tokens import PADDING, EventTypes, gap_buckets, tokenize
+from towers.user_attributes import UserAttributes
 
 EVENTS = 120
 """Every event has an item of its own, so that a row says which event it was."""
@@ -124,7 +125,7 @@ def test_windows_of_one_user_share_an_index_and_those_of_others_do_not():
 def test_answering_reads_the_newest_events_and_then_the_query():
     types = EventTypes(["view"])
     history = History(np.array([5, 6, 7]), ["view", "unheard of", "view"], np.array([0.0, 10.0, 20.0]))
-    tokens = tokenize([history, History.empty()], [40, PADDING], types, max_history=2)
+    tokens = tokenize([history, History.empty()], [40, PADDING], types, max_history=2, attributes=UserAttributes({}))
     assert tokens.rows.tolist() == [[6, 7, 40], [PADDING] * 3]
     assert tokens.events[0].tolist() == [0, *types.codes(["view"]), types.query]
     assert tokens.lengths.tolist() == [3, 0]

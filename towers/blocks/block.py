@@ -1,8 +1,8 @@
 """What a block is: a way of turning items into vectors, whose user counterpart is a weighted sum over the history.
 
-An item vector is [towers ; block ; block …] and a user vector [towers ; block ; block …]: one inner product adds up what
-each has to say, and the index and the server know nothing of blocks. The towers are the part that is trained; a block
-here is fitted by counting or in closed form.
+An item vector is [towers ; block ; …] and a user vector [towers ; block ; …]: one inner product adds up what each has to
+say, and the index and the server know nothing of blocks. The towers are the part that is trained; a block here is
+fitted by counting or in closed form.
 """
 
 from collections.abc import Mapping
@@ -30,11 +30,15 @@ class FittedBlock(Protocol):
 
     name: str
     decay: float
-    whitening: Whitening | None
-    item_ids: pd.Index | None
 
     @property
     def dim(self) -> int: ...
+
+    @property
+    def whitening(self) -> Whitening | None: ...
+
+    @property
+    def item_ids(self) -> pd.Index | None: ...
 
     def item_vectors(self, items: pd.DataFrame, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
         """Vectors of items, known to training or not; zero where the block has nothing to say.

@@ -73,7 +73,7 @@ class FittedCooccurrence:
     """
 
     name = CooccurrenceFactors.name
-    whitening = None
+    whitening: None = None
 
     def __init__(
         self, decay: float, item_ids: pd.Index, source: NDArray[np.float32], target: NDArray[np.float32]

@@ -43,7 +43,7 @@ class FittedText:
     """
 
     name = WhitenedText.name
-    item_ids = None
+    item_ids: None = None
 
     def __init__(self, decay: float, whitening: Whitening) -> None:
         self.decay = decay
