@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from towers.config import EvaluationConfig
 from towers.evaluation import Cases, Scorer, evaluate
 from towers.history import History, Sequences
 from towers.material import read_sequences
+from towers.matryoshka import truncate
 from towers.report import print_slices, print_table, summarize
 from towers.run import RUN, TrainedTowers, dataset_of
 from towers.text_features import VectorCache
@@ -76,18 +78,23 @@ class TowersScorer:
     Args:
         towers: the towers.
         vectors: their vectors of the catalogue, [N, dim].
+        dim: length that vectors are cut to before they are compared (see `truncate`); None for all of it.
     """
 
     name = "two towers"
 
-    def __init__(self, towers: TrainedTowers, vectors: NDArray[np.float32]) -> None:
+    def __init__(self, towers: TrainedTowers, vectors: NDArray[np.float32], dim: int | None = None) -> None:
+        if dim is not None:
+            self.name = f"{self.name}, {dim} dimensions"
         self.users = towers.user_encoder(vectors)
-        self.items = torch.from_numpy(vectors)
+        self.short = partial(truncate, dim=dim or towers.dim, prior=towers.users.prior)
+        self.items = self.short(torch.from_numpy(vectors))
 
     def score(self, histories: Sequence[History]) -> Tensor:
         """Inner products with every item, [B, N]."""
         users = torch.from_numpy(self.users.encode(histories, [""] * len(histories)))
-        return users @ self.items.T
+        scores: Tensor = self.short(users) @ self.items.T
+        return scores
 
 
 def training_matrix(sequences: Sequences, num_items: int) -> sp.csr_array:
@@ -104,8 +111,11 @@ def scorers(config: EvaluateConfig, towers: TrainedTowers, dataset: Dataset, seq
     matrix = training_matrix(sequences, len(texts))
     raw = VectorCache(towers.cache, towers.text_encoder).encode(texts)
     baselines = config.baselines
+    vectors = towers.item_vectors(dataset.items)
+    shorter = read_json(config.run / RUN)["config"]["loss"]["dims"]  # what the run was trained to be cut to
     return [
-        TowersScorer(towers, towers.item_vectors(dataset.items)),
+        TowersScorer(towers, vectors),
+        *(TowersScorer(towers, vectors, dim) for dim in shorter),
         Popularity(torch.from_numpy(matrix.sum(axis=0))),
         ItemKNN(matrix, baselines.neighbours, baselines.decay, include_self=not towers.exclude_seen),
         TextSimilarity(raw, baselines.decay),

@@ -180,7 +180,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)  # Lightning has cleared some of them up itself
             else:
                 os.environ[name] = value
 
