@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from towers.history import History, Sequences
 from towers.interactions import Interactions
 from towers.interests import score
 from towers.material import read_sequences
+from towers.matryoshka import truncate
 from towers.report import print_slices, print_table, summarize
 from towers.run import RUN, TrainedTowers, dataset_of
 from towers.text_features import VectorCache
@@ -64,13 +66,17 @@ class TowersScorer:
     Args:
         towers: the towers.
         vectors: their vectors of the catalogue, [N, dim].
+        dim: length that vectors are cut to before they are compared (see `truncate`); None for all of it.
     """
 
     name = "two towers"
 
-    def __init__(self, towers: TrainedTowers, vectors: NDArray[np.float32]) -> None:
+    def __init__(self, towers: TrainedTowers, vectors: NDArray[np.float32], dim: int | None = None) -> None:
+        if dim is not None:
+            self.name = f"{self.name}, {dim} dimensions"
         self.users = towers.user_encoder(vectors)
-        self.items = torch.from_numpy(vectors)
+        self.short = partial(truncate, dim=dim or towers.dim, prior=towers.users.prior)
+        self.items = self.short(torch.from_numpy(vectors))
 
     def score(self, histories: Sequence[History]) -> Tensor:
         """Inner products with every item, the best of a user's vectors, [B, N]."""

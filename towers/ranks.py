@@ -147,7 +147,7 @@ def _await(processes: dict[Connection, SpawnProcess]) -> None:
 def _check(processes: dict[Connection, SpawnProcess], error: BaseException) -> None:
     """Blame a process that died for an error."""
     for rank, process in enumerate(processes.values(), start=1):
-        process.join(timeout=5)
+        process.join(timeout=30)  # it may take its time to say what was wrong
         if process.exitcode:
             raise GateFailed(
                 f"training process {rank} of {len(processes) + 1} ended with {process.exitcode}; its account is above; "
@@ -180,7 +180,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)  # Lightning has cleared some of them up itself
             else:
                 os.environ[name] = value
 
