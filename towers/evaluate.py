@@ -20,7 +20,7 @@ from data_prep.files import read_json, write_json
 from towers.baselines import Baseline, DoesNotApply, TrainingData
 from towers.config import EvaluationConfig
 from towers.evaluation import Cases, Scorer, evaluate
-from towers.history import History, Sequences
+from towers.history import History, Sequences, packs_of_like_length
 from towers.interactions import Interactions
 from towers.material import read_sequences
 from towers.report import print_slices, print_table, summarize
@@ -30,6 +30,7 @@ from towers.text_features import VectorCache
 log = logging.getLogger(__name__)
 
 METRICS = "metrics.json"
+TOKENS_AT_ONCE = 2048  # padded events encoded at a time
 
 
 @dataclass
@@ -73,7 +74,9 @@ class TowersScorer:
 
     def score(self, histories: Sequence[History]) -> Tensor:
         """Inner products with every item, [B, N]."""
-        users = torch.from_numpy(self.users.encode(histories, [""] * len(histories)))
+        users = torch.empty(len(histories), self.items.shape[1])  # [B, dim]
+        for pack in packs_of_like_length(histories, self.users.max_history, TOKENS_AT_ONCE):
+            users[pack] = torch.from_numpy(self.users.encode([histories[i] for i in pack], [""] * len(pack)))
         return users @ self.items.T
 
 
