@@ -21,7 +21,7 @@ from data_prep.files import read_json, write_json
 from towers.baselines import Baseline, DoesNotApply, TrainingData
 from towers.config import EvaluationConfig
 from towers.evaluation import Cases, Scorer, evaluate
-from towers.history import History, Sequences
+from towers.history import History, Sequences, packs_of_like_length
 from towers.interactions import Interactions
 from towers.interests import score
 from towers.material import read_sequences
@@ -33,6 +33,7 @@ from towers.text_features import VectorCache
 log = logging.getLogger(__name__)
 
 METRICS = "metrics.json"
+TOKENS_AT_ONCE = 2048  # padded events encoded at a time
 
 
 @dataclass
@@ -43,7 +44,7 @@ class EvaluateConfig:
         run: folder of a finished training run.
         data: the dataset it was trained on; null finds it.
         artifacts: root of everything written.
-        split: "test" or "valid".
+        held_out: the split to be found, "test" or "valid"; not called split, which is a config group.
         seed: of the bootstrap.
         threads: intra-op threads of torch.
         evaluation: cutoffs and the like; whether seen items are left out comes from the run.
@@ -53,7 +54,7 @@ class EvaluateConfig:
     run: Path
     data: Path | None
     artifacts: Path
-    split: str
+    held_out: str
     seed: int
     threads: int
     evaluation: EvaluationConfig
@@ -80,8 +81,11 @@ class TowersScorer:
 
     def score(self, histories: Sequence[History]) -> Tensor:
         """Inner products with every item, the best of a user's vectors, [B, N]."""
-        users = torch.from_numpy(self.users.encode(histories, [""] * len(histories)))
-        return score(users, self.items)
+        scores = torch.empty(len(histories), len(self.items))
+        for pack in packs_of_like_length(histories, self.users.max_history, TOKENS_AT_ONCE):
+            users = torch.from_numpy(self.users.encode([histories[i] for i in pack], [""] * len(pack)))
+            scores[pack] = score(self.short(users), self.items)
+        return scores
 
 
 def training_data(towers: TrainedTowers, dataset: Dataset, sequences: Sequences, until: Split) -> TrainingData:
@@ -134,19 +138,19 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
         UsageError: run and data do not belong together, or the split is unknown or one the run was trained on.
         GateFailed: nobody has anything to be found.
     """
-    if config.split not in ("test", "valid"):
-        raise UsageError(f"split: {config.split!r} is neither 'test' nor 'valid'")
+    if config.held_out not in ("test", "valid"):
+        raise UsageError(f"held_out: {config.held_out!r} is neither 'test' nor 'valid'")
     torch.set_num_threads(config.threads)
     towers, dataset = TrainedTowers.open(config.run), dataset_of(config.run, config.data)
     run = read_json(config.run / RUN)
     sequences = read_sequences(dataset, run["config"]["protocol"], towers.users.attributes.columns)
-    split, until, settings = Split[config.split.upper()], trained_until(run), config.evaluation
+    split, until, settings = Split[config.held_out.upper()], trained_until(run), config.evaluation
     if split < until:
-        raise UsageError(f"split: {config.run} was trained on the {config.split} events; evaluate split=test")
+        raise UsageError(f"held_out: {config.run} was trained on the {config.held_out} events; leave held_out=test")
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(sequences, item_ids, split, towers.exclude_seen, settings.cutoffs)
     if not len(cases):
-        raise GateFailed(f"{dataset.path} has no user with something to find in its {config.split} split")
+        raise GateFailed(f"{dataset.path} has no user with something to find in its {config.held_out} split")
     training = training_data(towers, dataset, sequences, until)
     counts = training.interactions.counts()
     summaries: dict[str, Any] = {}
@@ -159,7 +163,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
             outcome, cases, counts, settings.bootstrap_samples, settings.confidence, config.seed
         )
     return {
-        "split": config.split,
+        "split": config.held_out,
         "until": until.name.lower(),
         "users": len(cases),
         "items": len(item_ids),

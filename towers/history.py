@@ -41,6 +41,27 @@ class History:
         return History(self.rows[start:], self.events[start:], self.timestamps[start:], self.attributes)
 
 
+def packs_of_like_length(histories: Sequence[History], longest: int, tokens: int) -> list[NDArray[np.int64]]:
+    """Positions of histories in packs of similar length, so that little of a pack is padding.
+
+    Args:
+        histories: B histories.
+        longest: events that are read of each, at most.
+        tokens: padded events in a pack, at most (one history if that is longer).
+
+    Returns:
+        Packs that together hold each of 0…B-1 once, shortest histories first.
+    """
+    lengths = np.minimum([len(history.rows) for history in histories], longest).astype(np.int64)
+    order = np.argsort(lengths, kind="stable")
+    packs, start = [], 0
+    for i, position in enumerate(order.tolist()):
+        if i > start and (i + 1 - start) * lengths[position] > tokens:
+            packs.append(order[start:i])
+            start = i
+    return [*packs, order[start:]] if len(order) else []
+
+
 @dataclass(frozen=True)
 class Sequences:
     """Every user's events, oldest first, as flat arrays cut by `offsets`.

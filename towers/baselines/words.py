@@ -38,13 +38,12 @@ class TfIdf:
         """
         vectorizer = TfidfVectorizer(ngram_range=(1, self.max_words), sublinear_tf=True, dtype=np.float32)
         self.vectors = _vectorize(vectorizer, training.texts)  # [N, V], rows of length 1
-        self.across = sp.csr_array(self.vectors.T)
         return self
 
     def score(self, histories: Sequence[History]) -> Tensor:
         """Sum of cosines: [B, N]."""
         profiles = recency_profiles(histories, self.vectors.shape[0], self.decay)
-        return torch.from_numpy((profiles @ self.vectors @ self.across).toarray())
+        return _products(profiles @ self.vectors, self.vectors)
 
 
 class BM25:
@@ -81,14 +80,13 @@ class BM25:
         damping = self.k1 * (1 - self.b + self.b * length[row] / length.mean())
         self.words = counts.astype(bool).astype(np.float32)  # [N, V]
         weights = idf[counts.indices] * counts.data * (self.k1 + 1) / (counts.data + damping)
-        weighed = sp.csr_array((weights.astype(np.float32), counts.indices, counts.indptr), counts.shape)
-        self.across = sp.csr_array(weighed.T)  # [V, N]
+        self.weights = sp.csr_array((weights.astype(np.float32), counts.indices, counts.indptr), counts.shape)  # [N, V]
         return self
 
     def score(self, histories: Sequence[History]) -> Tensor:
         """[B, N]."""
         profiles = recency_profiles(histories, self.words.shape[0], self.decay)
-        return torch.from_numpy((profiles @ self.words @ self.across).toarray())
+        return _products(profiles @ self.words, self.weights)
 
 
 def _vectorize(vectorizer: CountVectorizer, texts: Sequence[str]) -> sp.csr_array:
@@ -96,3 +94,10 @@ def _vectorize(vectorizer: CountVectorizer, texts: Sequence[str]) -> sp.csr_arra
         return sp.csr_array(vectorizer.fit_transform(texts))
     except ValueError as error:
         raise DoesNotApply(f"item texts hold no words ({error}); give the source a text template") from None
+
+
+def _products(queries: sp.csr_array, items: sp.csr_array) -> Tensor:
+    """Inner products of term weights, [B, V] and [N, V] -> [B, N]; the few terms in use are taken densely."""
+    used = np.unique(queries.indices)
+    dense = queries[:, used].toarray().T  # [terms in use, B]
+    return torch.from_numpy(np.ascontiguousarray((items[:, used] @ dense).T))
