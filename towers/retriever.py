@@ -163,6 +163,11 @@ class Retriever(pl.LightningModule):
             self.log(f"valid/{name}", value, prog_bar=name in ("ndcg@10", "recall@10"))
         self._catalogue = None
 
+    @property
+    def validated(self) -> Tensor:
+        """Each user's metrics in the last validation, [U, M], columns as `metric_names`."""
+        return torch.cat(self._validation)
+
     def configure_optimizers(self) -> Any:
         o = self.optimization
         embeddings = {p for m in self.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
