@@ -193,7 +193,7 @@ def quality_and_cost(groups: Sequence[Group], metric: str) -> Figure:
     axes.set(xlabel="training time, wall clock [s], mean over seeds", ylabel=f"validation {metric}")
     axes.margins(x=0.08)
     axes.set_title(f"{metric} and the cost of training", loc="left")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, -0.26), ncols=2, frameon=False)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.13), ncols=2, frameon=False)
     _tidy(axes)
     _number_points(figure, axes, [(cost, group.mean) for cost, group in zip(costs, groups, strict=True)])
     listed = [f"{rank}  {', '.join(g.settings.values()) or g.label}" for rank, g in enumerate(groups[:LISTED], start=1)]
@@ -214,9 +214,11 @@ def _number_points(figure: Figure, axes: "Axes", points: Sequence[tuple[float, f
     for rank, (point, (left, up)) in enumerate(zip(points, pixels, strict=True), start=1):
         if any(math.isnan(value) for value in point):
             continue
-        sides = [(r * math.cos(a), r * math.sin(a)) for r in (12, 20, 28) for a in np.arange(8) * math.pi / 4]
-        clear = [min(math.hypot(left + x - a, up + y - b) for a, b in taken) for x, y in sides]
-        best = next((i for i, distance in enumerate(clear) if distance >= 11), int(np.argmax(clear)))
+        sides = [(r * math.cos(a), r * math.sin(a)) for r in (14, 22, 30) for a in np.arange(8) * math.pi / 4]
+        clear = [
+            min(math.hypot(0.7 * (left + x - a), up + y - b) for a, b in taken) for x, y in sides
+        ]  # ranks are wide
+        best = next((i for i, distance in enumerate(clear) if distance >= 9.5), int(np.argmax(clear)))
         x, y = sides[best]
         taken.append((left + x, up + y))
         scale = 72 / figure.dpi

@@ -233,8 +233,12 @@ def test_a_sweep_runs_every_trial_and_ends_in_a_table_best_first(tiny_train_over
         command("towers.train", *grid, *overrides), cwd=ROOT, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines() if "tower.dim=" in line]
-    assert len(lines) == 4
+    cells = [line.split("│")[1:6] for line in done.stdout.splitlines() if line.startswith("│")]
+    assert sorted((dim.strip(), negatives.strip()) for _, dim, negatives, *_ in cells) == [
+        ("16", "in_batch"), ("16", "uniform"), ("32", "in_batch"), ("32", "uniform"),
+    ]  # fmt: skip
+    reached = [float(ndcg) for *_, ndcg, _ in cells]
+    assert reached == sorted(reached, reverse=True)
     for trial in range(4):
         assert (artifacts / "runs" / "sweep" / str(trial) / "run.json").is_file()
         assert "tower.dim" in (artifacts / "runs" / "sweep" / str(trial) / ".hydra" / "overrides.yaml").read_text()
