@@ -16,7 +16,7 @@ from towers.config import TrainConfig
 from towers.evaluation import metric_names
 from towers.fitting import begin, require
 from towers.run import RUN
-from towers.search_space import Dimension, check_space, parse_space
+from towers.search_space import Dimension, check_space, parse_space, typed_value
 from towers.search_trial import run_training, terminations_as_interrupts
 from towers.sweep_table import print_groups
 from towers.sweep_trials import compare, gather
@@ -149,7 +149,11 @@ def run_trial(config: SearchConfig, study: "Study", trial: "FrozenTrial", settin
     values = []
     for seed in range(config.seed, config.seed + config.seeds_per_trial):
         run = config.folder / f"{trial.number:04d}" / f"seed-{seed}"
-        own = [f"artifacts={config.artifacts}", f"run={config.name}-{trial.number:04d}-seed-{seed}", f"seed={seed}"]
+        own = [
+            f"artifacts={typed_value(str(config.artifacts))}",
+            f"run={config.name}-{trial.number:04d}-seed-{seed}",
+            f"seed={seed}",
+        ]
         if not run_training(run, [*config.overrides, *settings, *own]):
             log.warning("trial %d failed; %s says why", trial.number, run)
             study.fail(trial)

@@ -143,7 +143,7 @@ def check_space(dimensions: Sequence[Dimension], overrides: Sequence[str], artif
     for key in fixed:
         if key.split(".")[0] in RESERVED:
             raise UsageError(f"overrides: the search sets {', '.join(RESERVED)} itself; leave {key} out")
-    typed = [*overrides, f"artifacts={artifacts}"]
+    typed = [*overrides, f"artifacts={typed_value(str(artifacts))}"]
     try:
         base = load_config(TrainConfig, "train", typed)
     except UsageError as error:

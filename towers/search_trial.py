@@ -11,6 +11,7 @@ from types import FrameType
 
 from data_prep.errors import ExitCode, Locked
 from towers.run import RUN
+from towers.search_space import typed_value
 from towers.sweep_trials import note_failure
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,14 @@ def run_training(folder: Path, overrides: Sequence[str]) -> bool:
     if (folder / RUN).is_file():
         return True
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "towers.train", *overrides, f"hydra.run.dir={folder}", "resume=true"]
+    command = [
+        sys.executable,
+        "-m",
+        "towers.train",
+        *overrides,
+        f"hydra.run.dir={typed_value(str(folder))}",
+        "resume=true",
+    ]
     with (folder / LOG).open("ab") as said:
         begins = said.tell()
         # Out of the terminal's reach, so that one Ctrl-C reaches it once and from here.
