@@ -4,10 +4,12 @@ import inspect
 import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -35,10 +37,18 @@ def load_config(schema: type[C], config_name: str, overrides: Sequence[str] = ()
         UsageError: an unknown key, a wrong type, a missing value or file; the message names it.
     """
     try:
-        with hydra.initialize_config_dir(config_dir=str(CONFIG_FOLDER), version_base="1.3"):
+        with _search_path():
             return typed(schema, hydra.compose(config_name, overrides=list(overrides)))
     except CONFIG_ERRORS as error:
         raise UsageError(describe(error)) from error
+
+
+def _search_path() -> AbstractContextManager[object]:
+    """`conf/`, or within a running command what it searches, `--config-dir` included: Hydra starts only once."""
+    if GlobalHydra.instance().is_initialized():
+        return nullcontext()
+    started: AbstractContextManager[object] = hydra.initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3")
+    return started
 
 
 def typed(schema: type[C], config: DictConfig) -> C:

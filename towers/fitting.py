@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -193,6 +193,7 @@ def fit(
     resume: bool,
     seed: int,
     ranks: int = 1,
+    watchers: Sequence[Callback] = (),
 ) -> dict[str, float]:
     """Fit a module and leave it with the weights of its best epoch.
 
@@ -208,9 +209,11 @@ def fit(
         resume: go on from the newest whole checkpoint.
         seed: of everything random in training.
         ranks: processes that train together.
+        watchers: callbacks of the caller; their state travels in the checkpoints.
 
     Returns:
-        Validation figures of the best epoch, and `epochs`, the number trained.
+        Validation figures of the best epoch, `epochs`, the number trained, and `best_epoch`, the number after which
+        the weights were best.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, with everything up to the last epoch on disk.
@@ -235,7 +238,7 @@ def fit(
         strategy=together(ranks),
         use_distributed_sampler=False,  # it would shuffle; batches know their rank
         logger=TensorBoardLogger(run, name="", version="tensorboard"),
-        callbacks=[SeedOfEpoch(seed), progress_callback(), best, newest, stopping],
+        callbacks=[SeedOfEpoch(seed), progress_callback(), *watchers, best, newest, stopping],
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -246,6 +249,9 @@ def fit(
     before = torch.load(resume_from, map_location="cpu", weights_only=True) if resume_from else None
     if before and stopped_early(before, config.patience):
         epochs = int(before["epoch"]) + 1
+        for watcher in watchers:
+            if state := before["callbacks"].get(watcher.state_key):
+                watcher.load_state_dict(state)
     else:
         try:
             trainer.fit(module, datamodule=EpochData(batches, validation), ckpt_path=resume_from, weights_only=True)
@@ -257,4 +263,4 @@ def fit(
     module.load_state_dict(state["state_dict"])
     trainer.validate(module, validation, verbose=False)
     figures = {k.removeprefix("valid/"): float(v) for k, v in trainer.callback_metrics.items() if "valid/" in k}
-    return {**figures, "epochs": float(epochs)}
+    return {**figures, "epochs": float(epochs), "best_epoch": float(state["epoch"] + 1)}

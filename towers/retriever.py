@@ -244,6 +244,11 @@ class Retriever(pl.LightningModule):
         if self.items.ids is not None:
             self.log("items/id_norm", self.items.ids.weight.detach()[self.target_counts > 0].norm(dim=1).mean())
 
+    @property
+    def validated(self) -> Tensor:
+        """Each user's metrics in the last validation, [U, M], columns as `metric_names`."""
+        return torch.cat(self._validation)
+
     def configure_optimizers(self) -> Any:
         o = self.optimization
         embeddings = {p for m in self.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}

@@ -1,40 +1,47 @@
-"""The table at the end of a sweep: every trial with what it changed and what it reached, best first."""
+"""What a multirun leaves: each failed trial's reason in its folder, and at the end the table of all, best first."""
 
+import atexit
+from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.table import Table
 
+from data_prep.config import describe
+from data_prep.errors import UsageError
+from towers.sweep_table import print_groups
+from towers.sweep_trials import compare, forget_failure, gather, note_failure
 from towers.train import WATCHED
 
 
 class SweepTable(Callback):
-    """Prints the trials of a multirun, sorted by validation NDCG@10."""
+    """Prints the trials of a multirun, sorted by the validation figure that training watches."""
 
-    def __init__(self) -> None:
-        self.jobs: list[JobReturn] = []
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """See to the table; `on_multirun_end` would not be called after a trial failed or after Ctrl-C."""
+        atexit.register(print_sweep, Path(config.hydra.sweep.dir), float(config.evaluation.confidence))
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """What an earlier attempt failed of is history."""
+        forget_failure(Path(config.hydra.runtime.output_dir))
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Remember a trial."""
-        self.jobs.append(job_return)
+        """Keep the reason of a failure with the trial."""
+        if job_return.status is JobStatus.FAILED:
+            try:
+                _ = job_return.return_value
+            except Exception as error:  # whatever ended the trial
+                note_failure(Path(config.hydra.runtime.output_dir), describe(error) or type(error).__name__)
 
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Print the table."""
-        watched = WATCHED.removeprefix("valid/")
-        done = [job for job in self.jobs if job.status is JobStatus.COMPLETED]
-        done.sort(key=lambda job: -job.return_value.metrics[watched])
-        table = Table(title="sweep, best first (validation)")
-        names = list(done[0].return_value.metrics) if done else []
-        for column in ("overrides", *names, "epochs", "run"):
-            table.add_column(column, justify="left" if column in ("overrides", "run") else "right")
-        for job in done:
-            result = job.return_value
-            values = [f"{result.metrics[name]:.4f}" for name in names]
-            table.add_row(" ".join(job.overrides or []), *values, str(result.epochs), str(result.run))
-        for job in self.jobs:
-            if job not in done:
-                table.add_row(" ".join(job.overrides or []), *["failed"] * len(names), "", "")
-        Console(width=200 if not Console().is_terminal else None).print(table)
+
+def print_sweep(folder: Path, confidence: float) -> None:
+    """The table of every trial in a sweep's folder."""
+    metric = WATCHED.removeprefix("valid/")
+    try:
+        trials = gather([folder])
+        groups = compare(trials, metric, confidence)
+    except UsageError as error:
+        print(f"no table: {error}")
+    else:
+        print_groups(groups, [trial for trial in trials if trial.reason], metric, confidence)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,19 +12,22 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
+from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader
 
 from data_prep.columns import Columns, Split
 from data_prep.command import command, instantiate
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
-from data_prep.files import lock
+from data_prep.files import lock, read_json
 from towers.batches import TrainingBatches
 from towers.config import TrainConfig
-from towers.evaluation import Cases, EvaluationBatch, EvaluationBatches
+from towers.cost import CostMeter
+from towers.evaluation import Cases, EvaluationBatch, EvaluationBatches, metric_names
 from towers.fitting import begin, fit
 from towers.item_tower import ItemTower
 from towers.material import Material
+from towers.metrics import bootstrap_intervals
 from towers.ranks import others
 from towers.retriever import Retriever
 from towers.run import RUN, TrainedTowers
@@ -112,28 +115,43 @@ def build_retriever(config: TrainConfig, material: Material, batches: TrainingBa
     )
 
 
-def train(config: TrainConfig, run: Path) -> TrainResult:
+def train(config: TrainConfig, run: Path, overrides: Sequence[str] = ()) -> TrainResult:
     """Train both towers on a dataset.
 
     Args:
         config: everything.
         run: folder the run is written to.
+        overrides: what was typed to get this config, kept with the run.
 
     Raises:
-        UsageError: the run is finished already, or the data does not fit.
+        UsageError: the run is finished already and nobody asked to resume, it was begun with other settings, or the
+            data does not fit.
         GateFailed: the loss stopped being a number.
         Locked: another process trains this run.
     """
     with lock(run / ".lock", f"train {run}"):
-        if (run / RUN).exists():
-            raise UsageError(f"run: {run} is finished; give another name (run=…) or remove that folder")
+        if (run / RUN).exists() and not config.resume:
+            raise UsageError(
+                f"run: {run} is finished; resume=true keeps it as it is, run=… makes another, or remove that folder"
+            )
+        cost = CostMeter()
         dataset = Dataset.open(config.data)
-        material, batches, retriever = prepare_training(config, dataset)
         begin(run, begun_with(config, dataset), config.resume)
+        if (run / RUN).exists():
+            return finished(config, run)
+        material, batches, retriever = prepare_training(config, dataset)
         with others(config.trainer.devices, help_training, config, run):
-            figures = fit_towers(config, retriever, batches, run)
-        epochs = int(figures.pop("epochs"))
-        trained = publish(config, retriever, material, dataset, run, {"validation": figures, "epochs": epochs})
+            figures = fit_towers(config, retriever, batches, run, [cost])
+        epochs, best_epoch = int(figures.pop("epochs")), int(figures.pop("best_epoch"))
+        report = {
+            "validation": figures,
+            "intervals": validation_intervals(config, retriever),
+            "epochs": epochs,
+            "best_epoch": best_epoch,
+            "cost": cost.spent(),
+            "overrides": list(overrides),
+        }
+        trained = publish(config, retriever, material, dataset, run, report)
         return TrainResult(run, trained.fingerprint, figures, epochs)
 
 
@@ -152,13 +170,17 @@ def prepare_training(config: TrainConfig, dataset: Dataset) -> tuple[Material, T
     return material, batches, build_retriever(config, material, batches)
 
 
-def fit_towers(config: TrainConfig, retriever: Retriever, batches: TrainingBatches, run: Path) -> dict[str, float]:
+def fit_towers(
+    config: TrainConfig, retriever: Retriever, batches: TrainingBatches, run: Path, watchers: Sequence[Callback] = ()
+) -> dict[str, float]:
     """Train; see `fit`."""
     validation: DataLoader[EvaluationBatch] = DataLoader(
         EvaluationBatches(retriever.cases, config.evaluation.batch_size), batch_size=None
     )
     trainer = config.trainer
-    return fit(retriever, batches, validation, run, WATCHED, trainer, config.resume, config.seed, trainer.devices)
+    return fit(
+        retriever, batches, validation, run, WATCHED, trainer, config.resume, config.seed, trainer.devices, watchers
+    )
 
 
 def help_training(ready: Callable[[], None], config: TrainConfig, run: Path) -> None:
@@ -169,6 +191,30 @@ def help_training(ready: Callable[[], None], config: TrainConfig, run: Path) -> 
     _, batches, retriever = prepare_training(config, Dataset.open(config.data))
     ready()
     fit_towers(config, retriever, batches, run)
+
+
+def finished(config: TrainConfig, run: Path) -> TrainResult:
+    """The result of a run that is whole, for a resumed sweep to go past it.
+
+    Raises:
+        UsageError: it was trained for another number of epochs.
+    """
+    marks = read_json(run / RUN)
+    for name in ("epochs", "patience"):
+        before, now = marks["config"]["trainer"][name], getattr(config.trainer, name)
+        if before != now:
+            raise UsageError(f"run: {run} is finished with trainer.{name}={before}, not {now}; train anew under run=…")
+    log.info("%s is finished: kept as it is", run)
+    return TrainResult(run, marks["fingerprint"], marks["validation"], marks["epochs"])
+
+
+def validation_intervals(config: TrainConfig, retriever: Retriever) -> dict[str, list[float]]:
+    """Bootstrap interval over the validation users of each figure of the best epoch: name -> [low, high]."""
+    settings = config.evaluation
+    per_user = retriever.validated.double().cpu().numpy()
+    low, high = bootstrap_intervals(per_user, settings.bootstrap_samples, settings.confidence, config.seed)
+    names = metric_names(settings.cutoffs)
+    return {name: [float(a), float(b)] for name, a, b in zip(names, low, high, strict=True)}
 
 
 def begun_with(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
@@ -217,7 +263,8 @@ def publish(
 @command(TrainConfig, "train")
 def main(config: TrainConfig) -> TrainResult:
     """Train; the run's folder is the one Hydra made for this job."""
-    result = train(config, Path(HydraConfig.get().runtime.output_dir))
+    hydra = HydraConfig.get()
+    result = train(config, Path(hydra.runtime.output_dir), hydra.overrides.task)
     found = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
     print(f"run {result.run}  fingerprint {result.fingerprint}  epochs {result.epochs}\nvalidation: {found}")
     return result

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from data_prep.command import load_config
+from data_prep.command import instantiate, load_config
 from data_prep.config import CONFIG_FOLDER
 from data_prep.prepare import PrepareConfig
 from index.config import BuildConfig
@@ -14,12 +14,17 @@ from retrieval_server.config import ServeConfig
 from towers.config import TrainConfig
 from towers.evaluate import EvaluateConfig
 from towers.reranker_config import RerankConfig
+from towers.search import SearchConfig
+from towers.search_space import check_space, parse_space
+from towers.sweep_report import SweepReportConfig
 
 ROOTS = {
     "prepare": (PrepareConfig, []),
     "train": (TrainConfig, []),
     "rerank": (RerankConfig, ["run=x"]),
     "evaluate": (EvaluateConfig, ["run=x"]),
+    "search": (SearchConfig, []),
+    "sweep_report": (SweepReportConfig, ["folder=x"]),
     "build": (BuildConfig, ["run=x"]),
     "serve": (ServeConfig, []),
 }
@@ -27,6 +32,7 @@ GROUPS = {
     "train": ["encoder", "text", "negatives", "negatives/counts", "tower", "evaluation", "experiment"],
     "prepare": ["source", "cleaning", "split"],
     "evaluate": ["evaluation", "baselines"],
+    "search": ["space", "sampler"],
     "build": ["index"],
 }
 
@@ -68,3 +74,14 @@ def test_no_config_file_is_left_out_of_these_tests():
     tried = {f"{choice.replace('=', '/')}.yaml" for _, choice in choices()} | {f"{root}.yaml" for root in ROOTS}
     there = {str(p.relative_to(CONFIG_FOLDER)) for p in Path(CONFIG_FOLDER).rglob("*.yaml")}
     assert {p for p in there if not p.startswith("hydra/")} == tried
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_every_sampler_can_be_made(sampler: str):
+    config = load_config(SearchConfig, "search", [f"sampler={sampler}"])
+    assert instantiate(config.sampler)(seed=3).sample_independent
+
+
+def test_the_space_of_the_search_fits_the_training_it_searches():
+    config = load_config(SearchConfig, "search")
+    check_space(parse_space(config.space), config.overrides, config.artifacts)

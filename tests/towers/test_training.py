@@ -19,6 +19,7 @@ from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from towers import History, TrainedTowers, UserEncoder
 from towers.config import TrainConfig
+from towers.cost import CostMeter
 from towers.fitting import CHECKPOINTS, whole_checkpoints
 from towers.train import train
 
@@ -60,6 +61,7 @@ def test_resuming_after_an_interruption_ends_where_an_uninterrupted_run_does(tin
         train(config(tiny_train_overrides, "resume=true", "seed=1"), run)
     resumed = train(config(tiny_train_overrides, "resume=true"), run)
     assert resumed.metrics == whole.metrics
+    assert json.loads((run / "run.json").read_text())["cost"]["wall_seconds"] > 0
     assert resumed.fingerprint == whole.fingerprint
 
 
@@ -71,7 +73,38 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before_it(tmp_path):
 
 def test_a_finished_run_is_not_overwritten(tiny_run: Path, tiny_train_overrides):
     with pytest.raises(UsageError, match="is finished"):
-        train(config(tiny_train_overrides, "resume=true"), tiny_run)
+        train(config(tiny_train_overrides), tiny_run)
+
+
+def test_resuming_a_finished_run_keeps_it_and_refuses_other_settings(tiny_run: Path, tiny_train_overrides):
+    before = (tiny_run / "run.json").read_bytes()
+    kept = train(config(tiny_train_overrides, "resume=true"), tiny_run)
+    marks = json.loads(before)
+    assert (kept.fingerprint, kept.metrics, kept.epochs) == (marks["fingerprint"], marks["validation"], marks["epochs"])
+    assert (tiny_run / "run.json").read_bytes() == before
+    with pytest.raises(UsageError, match="was begun with seed=0, not 1"):
+        train(config(tiny_train_overrides, "resume=true", "seed=1"), tiny_run)
+    with pytest.raises(UsageError, match=r"trainer\.epochs=4, not 9"):
+        train(config(tiny_train_overrides, "resume=true", "trainer.epochs=9"), tiny_run)
+
+
+def test_a_run_says_what_it_cost_and_how_sure_its_figures_are(tiny_run: Path):
+    marks = json.loads((tiny_run / "run.json").read_text())
+    assert marks["cost"]["wall_seconds"] > 0
+    assert marks["cost"]["cpu_seconds"] > 0
+    assert 50 < marks["cost"]["peak_memory_mb"] < 50_000
+    assert 1 <= marks["best_epoch"] <= marks["epochs"] == 4
+    assert marks["intervals"].keys() == marks["validation"].keys()
+    assert all(low <= marks["validation"][name] <= high for name, (low, high) in marks["intervals"].items())
+
+
+def test_the_cost_of_a_resumed_training_holds_what_was_spent_before():
+    meter = CostMeter()
+    meter.load_state_dict({"wall_seconds": 1000.0, "cpu_seconds": 2000.0, "peak_memory_mb": 1e6})
+    spent = meter.spent()
+    assert 1000 <= spent["wall_seconds"] < 1100
+    assert 2000 <= spent["cpu_seconds"] < 2100
+    assert spent["peak_memory_mb"] == 1e6
 
 
 def test_an_unfinished_run_is_not_silently_begun_anew(tiny_train_overrides, tmp_path):
@@ -200,8 +233,12 @@ def test_a_sweep_runs_every_trial_and_ends_in_a_table_best_first(tiny_train_over
         command("towers.train", *grid, *overrides), cwd=ROOT, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines() if "tower.dim=" in line]
-    assert len(lines) == 4
+    cells = [line.split("│")[1:6] for line in done.stdout.splitlines() if line.startswith("│")]
+    assert sorted((dim.strip(), negatives.strip()) for _, dim, negatives, *_ in cells) == [
+        ("16", "in_batch"), ("16", "uniform"), ("32", "in_batch"), ("32", "uniform"),
+    ]  # fmt: skip
+    reached = [float(ndcg) for *_, ndcg, _ in cells]
+    assert reached == sorted(reached, reverse=True)
     for trial in range(4):
         assert (artifacts / "runs" / "sweep" / str(trial) / "run.json").is_file()
         assert "tower.dim" in (artifacts / "runs" / "sweep" / str(trial) / ".hydra" / "overrides.yaml").read_text()
