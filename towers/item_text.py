@@ -7,23 +7,28 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from data_prep.errors import UsageError
 from towers.text_encoder import TextEncoder
 from towers.text_features import VectorCache, Whitening
+from towers.text_tuning import Tuning
 
 
 class ItemText(nn.Module):
     """Text features by row: items first, then queries.
 
     Attributes:
-        tuned: whether the encoder's own weights change in training.
+        tuned: whether weights of the encoder change in training.
+        learning_rate: of those weights; 0 where none change.
     """
 
     tuned: bool
+    learning_rate: float = 0.0
 
     @abstractmethod
     def forward(self, rows: Tensor) -> Tensor:
         """Whitened features of rows [n] -> [n, text_dim]."""
+
+    def finish(self) -> None:
+        """Bring the encoder into the form in which it is saved, after the last step of training."""
 
 
 class FrozenText(ItemText):
@@ -58,12 +63,14 @@ class FrozenText(ItemText):
 
 
 class TunedText(ItemText):
-    """Features of an encoder that is trained along, all of its layers.
+    """Features of an encoder that is trained along, in whole or in part.
 
     The whitening is fitted on the encoder as it was before training and kept.
 
     Args:
         encoder, texts, num_items, whitening, cache: as for `FrozenText`.
+        tuning: which of the encoder's weights move.
+        learning_rate: of those weights.
         encode_rows: rows encoded at a time without gradient (evaluation), bounding memory.
     """
 
@@ -76,15 +83,18 @@ class TunedText(ItemText):
         num_items: int,
         whitening: Whitening,
         cache: Path | str,
+        tuning: Tuning,
+        learning_rate: float,
         encode_rows: int,
     ) -> None:
         super().__init__()
-        if not any(True for _ in encoder.parameters()):
-            raise UsageError(f"text=full: the {encoder.kind} encoder has no weights to tune; use text=frozen")
         whitening.fit(VectorCache(Path(cache), encoder).encode(texts[:num_items]))
+        tuning.begin(encoder)
         self.encoder = encoder
         self.whitening = (whitening,)  # in a tuple: it belongs to the item tower, not to this module's state
         self.texts = list(texts)
+        self.tuning = tuning
+        self.learning_rate = learning_rate
         self.encode_rows = encode_rows
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -92,3 +102,6 @@ class TunedText(ItemText):
         parts = [self.encoder([self.texts[r] for r in part.tolist()]) for part in rows.split(max(size, 1))]
         whitened: Tensor = self.whitening[0](torch.cat(parts))
         return whitened
+
+    def finish(self) -> None:
+        self.tuning.end()

@@ -26,7 +26,6 @@ class Optimization:
 
     Attributes:
         learning_rate: of AdamW, reached after warm-up.
-        encoder_learning_rate: the same for the text encoder's own weights when they are tuned.
         weight_decay: on matrices of the towers; biases, norms and embeddings are left alone.
         warmup_steps: steps of linear warm-up; linear decay to zero follows.
         temperature: initial temperature of the softmax, learnt from there.
@@ -34,7 +33,6 @@ class Optimization:
     """
 
     learning_rate: float
-    encoder_learning_rate: float
     weight_decay: float
     warmup_steps: int
     temperature: float
@@ -175,7 +173,11 @@ class Retriever(pl.LightningModule):
                 "weight_decay": o.weight_decay,
             },
             {"params": [p for p in towers if p.ndim < 2 or p in embeddings], "weight_decay": 0.0},
-            {"params": encoder, "weight_decay": o.weight_decay, "lr": o.encoder_learning_rate},
+            {
+                "params": [p for p in encoder if p.requires_grad],
+                "weight_decay": o.weight_decay,
+                "lr": self.text.learning_rate,
+            },
         ]
         optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=o.learning_rate)
         total = int(self.trainer.estimated_stepping_batches)

@@ -145,7 +145,8 @@ def begun_with(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     """What decides the weights, apart from how long they are trained."""
     left_out = ("data", "artifacts", "run", "resume", "trainer", "text")
     settings = {name: value for name, value in asdict(config).items() if name not in left_out}
-    return {"dataset": dataset.fingerprint, "text": config.text["_target_"], **settings}
+    text = {name: config.text[name] for name in ("_target_", "tuning", "learning_rate") if name in config.text}
+    return {"dataset": dataset.fingerprint, "text": text, **settings}
 
 
 def publish(
@@ -157,6 +158,7 @@ def publish(
     report: dict[str, Any],
 ) -> TrainedTowers:
     """Write the trained towers into the run, which makes it whole."""
+    retriever.text.finish()
     trained_rows = retriever.target_counts.cpu() > 0
     items = retriever.items
     # Rows that no event ever moved are left out: such items go by their text.
