@@ -99,6 +99,7 @@ class TrainConfig:
         artifacts: where runs and caches are kept.
         run: name of the run.
         protocol: the split to train for; empty for the dataset's default.
+        cold_share: share of the items whose training events are left out, so that finding new items can be measured.
         resume: go on from the last whole checkpoint of this run.
         seed: decides everything that is random.
         tokens_per_batch: padded tokens in a training batch.
@@ -109,6 +110,7 @@ class TrainConfig:
     artifacts: Path
     run: str
     protocol: str
+    cold_share: float
     resume: bool
     seed: int
     tokens_per_batch: int
@@ -124,6 +126,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         require("tokens_per_batch", self.tokens_per_batch, 1)
         require("queries.rate", self.queries.rate, 0, 1)
+        require("cold_share", self.cold_share, 0, 0.9)
         if 10 not in self.evaluation.cutoffs:
             cutoffs = self.evaluation.cutoffs
             raise UsageError(f"evaluation.cutoffs: {cutoffs} must hold 10, which early stopping watches")

@@ -19,11 +19,12 @@ from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import read_json, write_json
 from towers.baselines import ItemKNN, Popularity, TextSimilarity
+from towers.cold import cold_cases, summarize_cold
 from towers.config import EvaluationConfig
 from towers.evaluation import Cases, Scorer, evaluate
 from towers.history import History, Sequences
-from towers.material import read_sequences
-from towers.report import print_slices, print_table, summarize
+from towers.material import read_sequences_of
+from towers.report import print_cold, print_slices, print_table, summarize
 from towers.run import RUN, TrainedTowers, dataset_of
 from towers.text_features import VectorCache
 
@@ -126,14 +127,15 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
         raise UsageError(f"split: {config.split!r} is neither 'test' nor 'valid'")
     torch.set_num_threads(config.threads)
     towers, dataset = TrainedTowers.open(config.run), dataset_of(config.run, config.data)
-    sequences = read_sequences(dataset, read_json(config.run / RUN)["config"]["protocol"])
+    sequences = read_sequences_of(dataset, read_json(config.run / RUN)["config"])
     split, settings = Split[config.split.upper()], config.evaluation
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(sequences, item_ids, split, towers.exclude_seen, settings.cutoffs)
     if not len(cases):
         raise GateFailed(f"{dataset.path} has no user with something to find in its {config.split} split")
     counts = np.bincount(sequences.rows[sequences.splits == Split.TRAIN], minlength=len(item_ids))
-    summaries = {}
+    cold = cold_cases(cases, counts)
+    summaries, cold_summaries = {}, {}
     for scorer in scorers(config, towers, dataset, sequences):
         began = time.monotonic()
         outcome = evaluate(scorer, cases, settings.batch_size)
@@ -141,6 +143,11 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
         summaries[scorer.name] = summarize(
             outcome, cases, counts, settings.bootstrap_samples, settings.confidence, config.seed
         )
+        if len(cold):
+            outcome = evaluate(scorer, cold, settings.batch_size)
+            cold_summaries[scorer.name] = summarize_cold(
+                outcome, cold, settings.bootstrap_samples, settings.confidence, config.seed
+            )
     return {
         "split": config.split,
         "users": len(cases),
@@ -150,6 +157,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
         "data": dataset.fingerprint,
         "confidence": settings.confidence,
         "scorers": summaries,
+        "cold": {"users": len(cold), "wanted": sum(map(len, cold.truth)), "scorers": cold_summaries},
     }
 
 
@@ -163,6 +171,8 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     )
     print_table(report["scorers"], config.evaluation.cutoffs, title)
     print_slices(report["scorers"][TowersScorer.name], f"{TowersScorer.name}, by kind of user")
+    if report["cold"]["users"]:
+        print_cold(report["cold"])
     write_json(config.run / METRICS, report)
     print(f"written to {config.run / METRICS}")
     return report

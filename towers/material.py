@@ -1,7 +1,9 @@
 """What a dataset becomes before training: a catalogue with texts, sequences, event codes, queries."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from data_prep.columns import Columns, Split
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
 from towers.batches import QueryPlan, TrainingBatches
+from towers.cold import held_back
 from towers.config import QueryConfig
 from towers.history import Sequences
 from towers.tokens import PADDING, EventTypes
@@ -39,19 +42,22 @@ class Material:
     first_logged: int
 
     @classmethod
-    def of(cls, dataset: Dataset, protocol: str, queries: QueryConfig) -> "Material":
+    def of(
+        cls, dataset: Dataset, protocol: str, queries: QueryConfig, cold_share: float = 0.0, seed: int = 0
+    ) -> "Material":
         """Read a dataset.
 
         Args:
             dataset: the prepared tables.
             protocol: "temporal", "leave_one_out", or "" for the dataset's default.
             queries: how queries are derived.
+            cold_share, seed: which items' training events are left out (see `held_back`).
 
         Raises:
             UsageError: the dataset was not split by that protocol.
             GateFailed: it holds no training events.
         """
-        sequences = read_sequences(dataset, protocol)
+        sequences = read_sequences(dataset, protocol, cold_share, seed)
         training = sequences.splits == Split.TRAIN
         if not training.any():
             raise GateFailed(f"{dataset.path}: no training events in split {protocol or 'by default'}")
@@ -82,15 +88,34 @@ class Material:
         )
 
 
-def read_sequences(dataset: Dataset, protocol: str) -> Sequences:
-    """Every user's events under a split protocol; "" is the dataset's default."""
+def read_sequences(dataset: Dataset, protocol: str, cold_share: float = 0.0, seed: int = 0) -> Sequences:
+    """Every user's events under a split protocol.
+
+    Args:
+        dataset: the prepared tables.
+        protocol: "temporal", "leave_one_out", or "" for the dataset's default.
+        cold_share, seed: which items' training events are left out (see `held_back`); by default none.
+    """
     if protocol and protocol not in PROTOCOLS:
         raise UsageError(f"protocol: {protocol!r} is not one of {sorted(PROTOCOLS)}, nor empty for the default")
     column = PROTOCOLS[protocol] if protocol else dataset.split_column
     if column not in dataset.events:
         raise UsageError(f"protocol: {dataset.path} has no {column}; it was prepared without times")
-    item_ids = pd.Index(dataset.items[Columns.ITEM_ID])
-    return Sequences.from_events(dataset.events, item_ids, column, dataset.manifest.has_times)
+    events, item_ids = dataset.events, pd.Index(dataset.items[Columns.ITEM_ID])
+    if cold_share > 0:
+        cold = item_ids[held_back([str(i) for i in item_ids], cold_share, seed)]
+        events = events[~(events[Columns.ITEM_ID].isin(cold) & (events[column] == Split.TRAIN))]
+    return Sequences.from_events(events, item_ids, column, dataset.manifest.has_times)
+
+
+def read_sequences_of(dataset: Dataset, settings: Mapping[str, Any]) -> Sequences:
+    """The log as a training run saw it.
+
+    Args:
+        dataset: the prepared tables.
+        settings: the run's `config`, as `run.json` has it.
+    """
+    return read_sequences(dataset, settings["protocol"], settings.get("cold_share", 0.0), settings["seed"])
 
 
 def _derive_queries(items: pd.DataFrame, config: QueryConfig) -> tuple[NDArray[np.int64], list[str]]:

@@ -122,7 +122,7 @@ def train(config: TrainConfig, run: Path) -> TrainResult:
         torch.set_num_threads(config.trainer.threads)
         pl.seed_everything(config.seed, verbose=False)
         dataset = Dataset.open(config.data)
-        material = Material.of(dataset, config.protocol, config.queries)
+        material = Material.of(dataset, config.protocol, config.queries, config.cold_share, config.seed)
         batches = material.batches(
             config.tower.max_history,
             config.tokens_per_batch,
