@@ -6,6 +6,7 @@ from typing import Any
 
 from data_prep.errors import UsageError
 from towers.fitting import TrainerConfig, require
+from towers.item_features import FeatureConfig
 from towers.retriever import Optimization
 
 LEAST_SIZES = {"dim": 2, "max_history": 1, "layers": 0, "heads": 1, "feed_forward": 1, "window": 0}
@@ -118,6 +119,7 @@ class TrainConfig:
     text: dict[str, Any]
     negatives: dict[str, Any]
     tower: TowerConfig
+    features: FeatureConfig
     queries: QueryConfig
     optimization: Optimization
     trainer: TrainerConfig
@@ -126,6 +128,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         require("tokens_per_batch", self.tokens_per_batch, 1)
         require("queries.rate", self.queries.rate, 0, 1)
+        require("features.dropout", self.features.dropout, 0, 0.99)
         require("cold_share", self.cold_share, 0, 0.9)
         if 10 not in self.evaluation.cutoffs:
             cutoffs = self.evaluation.cutoffs

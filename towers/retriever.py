@@ -11,6 +11,7 @@ from data_prep.errors import GateFailed
 from towers.batches import Batch
 from towers.evaluation import Cases, EvaluationBatch, mean_metrics, rank_batch
 from towers.fitting import linear_decay
+from towers.item_features import FeatureTable
 from towers.item_text import ItemText
 from towers.item_tower import NO_ID, ItemTower
 from towers.losses import excluded_candidates, sampled_softmax
@@ -46,6 +47,7 @@ class Retriever(pl.LightningModule):
         items: the item tower.
         users: the user tower.
         text: text features of items (rows 0…N-1) and queries (rows N…).
+        features: what the columns of the items table say of the same rows.
         encoder: the text encoder behind `text`; kept for those who save the towers.
         event_types: codes of the events.
         negatives: where negatives come from.
@@ -61,6 +63,7 @@ class Retriever(pl.LightningModule):
         items: ItemTower,
         users: UserTower,
         text: ItemText,
+        features: FeatureTable,
         encoder: TextEncoder,
         event_types: EventTypes,
         negatives: Negatives,
@@ -72,6 +75,7 @@ class Retriever(pl.LightningModule):
         self.items = items
         self.users = users
         self.text = text
+        self.features = features
         self._encoder = (encoder,)  # in a tuple: frozen weights stay out of checkpoints, tuned ones are in `text`
         self.event_types = event_types
         self.negatives = negatives
@@ -101,7 +105,7 @@ class Retriever(pl.LightningModule):
         """Vectors of item or query rows, [n] -> [n, dim]."""
         trained = (rows < self.num_items) & (self.target_counts[rows.clamp(max=self.num_items - 1)] > 0)
         id_rows = torch.where(trained, rows, NO_ID)  # an embedding that no event ever moved says nothing
-        vectors: Tensor = self.items(self.text(rows), id_rows)
+        vectors: Tensor = self.items(self.text(rows), id_rows, self.features(rows))
         return vectors
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -22,7 +22,8 @@ from towers.batches import TrainingBatches
 from towers.config import TrainConfig
 from towers.evaluation import Cases, EvaluationBatch, EvaluationBatches
 from towers.fitting import begin, fit
-from towers.item_tower import ItemTower
+from towers.item_features import FeatureTable, ItemFeatures
+from towers.item_tower import ItemTower, text_width
 from towers.material import Material
 from towers.retriever import Retriever
 from towers.run import RUN, TrainedTowers
@@ -55,6 +56,9 @@ def build_retriever(config: TrainConfig, material: Material, batches: TrainingBa
     encoder = instantiate(config.encoder)
     tower = config.tower
     num_items = len(material.items)
+    counts = batches.target_counts()
+    trained = material.items[(counts > 0).numpy()]
+    features = ItemFeatures.fit(config.features, trained, text_width(tower.dim, tower.prior))
     items = ItemTower(
         encoder.dim,
         tower.dim,
@@ -62,8 +66,9 @@ def build_retriever(config: TrainConfig, material: Material, batches: TrainingBa
         num_priors=num_items if tower.prior else None,
         id_dropout=tower.id_dropout,
         id_scale=tower.id_scale,
+        features=features,
     )
-    items.start_from_popularity(batches.target_counts(), config.optimization.temperature)
+    items.start_from_popularity(counts, config.optimization.temperature)
     text = instantiate(
         config.text, encoder=encoder, texts=material.texts, num_items=num_items, whitening=items.whitening
     )
@@ -95,11 +100,12 @@ def build_retriever(config: TrainConfig, material: Material, batches: TrainingBa
         items,
         users,
         text,
+        FeatureTable(features, material.items),
         encoder,
         material.event_types,
         instantiate(config.negatives),
         config.optimization,
-        batches.target_counts(),
+        counts,
         cases,
     )
 
