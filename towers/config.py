@@ -18,6 +18,7 @@ class TowerConfig:
 
     Attributes:
         id_embedding: whether items have an embedding of their own beside their text.
+        id_scale: mean length of a fresh one; text and features make up the rest of a vector.
         prior: whether items have a prior, their popularity at first (see `ItemTower`).
         signal_dropout: share of training windows without event types and times (see `TrainingBatches`).
     """
@@ -104,7 +105,7 @@ class TrainConfig:
         resume: go on from the last whole checkpoint of this run.
         seed: decides everything that is random.
         tokens_per_batch: padded tokens in a training batch.
-        encoder, text, negatives: chosen classes and their arguments.
+        encoder, text, id_init, negatives: chosen classes and their arguments.
     """
 
     data: Path
@@ -117,6 +118,7 @@ class TrainConfig:
     tokens_per_batch: int
     encoder: dict[str, Any]
     text: dict[str, Any]
+    id_init: dict[str, Any]
     negatives: dict[str, Any]
     tower: TowerConfig
     features: FeatureConfig

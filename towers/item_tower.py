@@ -27,7 +27,6 @@ class ItemTower(nn.Module):
         num_ids: items with an embedding of their own; 0 for a tower on text alone.
         num_priors: items with a prior; None for vectors without that coordinate.
         id_dropout: share of items whose id embedding is left out in a training step.
-        id_scale: standard deviation of a fresh id embedding's entries, times sqrt(dim).
         features: what columns of the items table add; None for nothing.
     """
 
@@ -38,7 +37,6 @@ class ItemTower(nn.Module):
         num_ids: int,
         num_priors: int | None,
         id_dropout: float = 0.0,
-        id_scale: float = 1.0,
         features: ItemFeatures | None = None,
     ) -> None:
         super().__init__()
@@ -49,8 +47,6 @@ class ItemTower(nn.Module):
         self.project = nn.Linear(text_dim, width)
         self.ids = nn.Embedding(num_ids, width) if num_ids else None
         self.id_dropout = id_dropout
-        if self.ids is not None:
-            nn.init.normal_(self.ids.weight, std=id_scale * dim**-0.5)
 
     def forward(self, text: Tensor, id_rows: Tensor, features: Sequence[Tensor] | None = None) -> Tensor:
         """Item vectors, of unit length but for the prior.
@@ -78,6 +74,19 @@ class ItemTower(nn.Module):
             return vectors
         priors = self.priors[place] * known if len(self.priors) else torch.zeros_like(vectors[:, 0])
         return torch.cat([vectors, priors.unsqueeze(1)], dim=1)
+
+    @torch.no_grad()
+    def start_ids(self, vectors: Tensor, scale: float) -> None:
+        """Set the id embeddings, if there are any.
+
+        Args:
+            vectors: their directions and relative lengths, [N, width].
+            scale: mean length they are given; what is zero stays so and does not count.
+        """
+        if self.ids is not None:
+            lengths = vectors.norm(dim=1)
+            known = lengths > 0
+            self.ids.weight.copy_(vectors * (scale / lengths[known].mean()) if known.any() else vectors)
 
     @torch.no_grad()
     def start_from_popularity(self, counts: Tensor, temperature: float) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data_prep.columns import Columns, Split
@@ -22,11 +23,14 @@ from towers.batches import TrainingBatches
 from towers.config import TrainConfig
 from towers.evaluation import Cases, EvaluationBatch, EvaluationBatches
 from towers.fitting import begin, fit
+from towers.interactions import Interactions
 from towers.item_features import FeatureTable, ItemFeatures
+from towers.item_text import ItemText
 from towers.item_tower import ItemTower, text_width
 from towers.material import Material
 from towers.retriever import Retriever
 from towers.run import RUN, TrainedTowers
+from towers.text_encoder import TextEncoder
 from towers.user_tower import UserTower
 
 log = logging.getLogger(__name__)
@@ -51,27 +55,45 @@ class TrainResult:
     epochs: int
 
 
-def build_retriever(config: TrainConfig, material: Material, batches: TrainingBatches) -> Retriever:
-    """Both towers, untrained, around a dataset."""
-    encoder = instantiate(config.encoder)
-    tower = config.tower
-    num_items = len(material.items)
-    counts = batches.target_counts()
-    trained = material.items[(counts > 0).numpy()]
-    features = ItemFeatures.fit(config.features, trained, text_width(tower.dim, tower.prior))
+def build_items(
+    config: TrainConfig, material: Material, counts: Tensor, encoder: TextEncoder
+) -> tuple[ItemTower, ItemText, FeatureTable]:
+    """The item tower, untrained, and what it reads of each row.
+
+    Args:
+        config: everything.
+        material: the dataset.
+        counts: training events of each item, [N].
+        encoder: the text encoder.
+    """
+    tower, num_items = config.tower, len(material.items)
+    features = ItemFeatures.fit(
+        config.features, material.items[(counts > 0).numpy()], text_width(tower.dim, tower.prior)
+    )
     items = ItemTower(
         encoder.dim,
         tower.dim,
         num_ids=num_items if tower.id_embedding else 0,
         num_priors=num_items if tower.prior else None,
         id_dropout=tower.id_dropout,
-        id_scale=tower.id_scale,
         features=features,
     )
     items.start_from_popularity(counts, config.optimization.temperature)
     text = instantiate(
         config.text, encoder=encoder, texts=material.texts, num_items=num_items, whitening=items.whitening
     )
+    if items.ids is not None:
+        interactions = Interactions.of(material.sequences, num_items, Split.VALID)
+        started = instantiate(config.id_init).vectors(text, interactions, items.ids.embedding_dim, config.seed)
+        items.start_ids(started, tower.id_scale)
+    return items, text, FeatureTable(features, material.items)
+
+
+def build_retriever(config: TrainConfig, material: Material, batches: TrainingBatches) -> Retriever:
+    """Both towers, untrained, around a dataset."""
+    encoder = instantiate(config.encoder)
+    tower, counts = config.tower, batches.target_counts()
+    items, text, features = build_items(config, material, counts, encoder)
     users = UserTower(
         dim=tower.dim,
         event_types=len(material.event_types),
@@ -100,7 +122,7 @@ def build_retriever(config: TrainConfig, material: Material, batches: TrainingBa
         items,
         users,
         text,
-        FeatureTable(features, material.items),
+        features,
         encoder,
         material.event_types,
         instantiate(config.negatives),

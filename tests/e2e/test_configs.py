@@ -24,7 +24,7 @@ ROOTS = {
     "serve": (ServeConfig, []),
 }
 GROUPS = {
-    "train": ["encoder", "text", "negatives", "tower", "evaluation", "experiment"],
+    "train": ["encoder", "text", "id_init", "negatives", "tower", "evaluation", "experiment"],
     "prepare": ["source", "cleaning", "split"],
     "evaluate": ["evaluation"],
     "build": ["index"],
