@@ -1,7 +1,7 @@
 """What the columns of the items table say of an item beside its text: category, brand, price, given vectors.
 
 Every feature maps all zeros to the zero vector. So zeros stand for "nothing is known": an unknown category, an item
-without a price or a picture, a query, which has no columns at all.
+without a picture, a query, which has no columns at all. (A missing price is a fact of its own, with a flag.)
 """
 
 from abc import abstractmethod
