@@ -6,6 +6,7 @@ from typing import Any
 
 from data_prep.errors import UsageError
 from towers.fitting import TrainerConfig, require
+from towers.item_features import FeatureConfig
 from towers.retriever import LossConfig, Optimization
 from towers.user_blocks import BLOCKS, POSITIONS, chosen
 
@@ -29,6 +30,7 @@ class TowerConfig:
 
     Attributes:
         id_embedding: whether items have an embedding of their own beside their text.
+        id_scale: mean length of a fresh one; text and features make up the rest of a vector.
         prior: whether items have a prior, their popularity at first (see `ItemTower`).
         signal_dropout: share of training windows without event types and times (see `TrainingBatches`).
     """
@@ -134,23 +136,27 @@ class TrainConfig:
         artifacts: where runs and caches are kept.
         run: name of the run.
         protocol: the split to train for; empty for the dataset's default.
+        cold_share: share of the items whose training events are left out, so that finding new items can be measured.
         resume: go on from the last whole checkpoint of this run.
         seed: decides everything that is random.
         tokens_per_batch: padded tokens in a training batch.
-        encoder, text, negatives: chosen classes and their arguments.
+        encoder, text, id_init, negatives: chosen classes and their arguments.
     """
 
     data: Path
     artifacts: Path
     run: str
     protocol: str
+    cold_share: float
     resume: bool
     seed: int
     tokens_per_batch: int
     encoder: dict[str, Any]
     text: dict[str, Any]
+    id_init: dict[str, Any]
     negatives: dict[str, Any]
     tower: TowerConfig
+    features: FeatureConfig
     queries: QueryConfig
     loss: LossConfig
     optimization: Optimization
@@ -163,6 +169,8 @@ class TrainConfig:
         require("loss.smoothing", self.loss.smoothing, 0, 0.99)
         for dim in self.loss.dims:
             require("loss.dims", dim, 2, self.tower.dim - 1)
+        require("features.dropout", self.features.dropout, 0, 0.99)
+        require("cold_share", self.cold_share, 0, 0.9)
         if 10 not in self.evaluation.cutoffs:
             cutoffs = self.evaluation.cutoffs
             raise UsageError(f"evaluation.cutoffs: {cutoffs} must hold 10, which early stopping watches")

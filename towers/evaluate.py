@@ -19,14 +19,15 @@ from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import read_json, write_json
 from towers.baselines import Baseline, DoesNotApply, TrainingData
+from towers.cold import cold_cases, summarize_cold
 from towers.config import EvaluationConfig
 from towers.evaluation import Cases, Scorer, evaluate
 from towers.history import History, Sequences, packs_of_like_length
 from towers.interactions import Interactions
 from towers.interests import score
-from towers.material import read_sequences
+from towers.material import read_sequences_of
 from towers.matryoshka import truncate
-from towers.report import print_slices, print_table, summarize
+from towers.report import print_cold, print_slices, print_table, summarize
 from towers.run import RUN, TrainedTowers, dataset_of
 from towers.text_features import VectorCache
 
@@ -143,7 +144,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     torch.set_num_threads(config.threads)
     towers, dataset = TrainedTowers.open(config.run), dataset_of(config.run, config.data)
     run = read_json(config.run / RUN)
-    sequences = read_sequences(dataset, run["config"]["protocol"], towers.users.attributes.columns)
+    sequences = read_sequences_of(dataset, run["config"])
     split, until, settings = Split[config.held_out.upper()], trained_until(run), config.evaluation
     if split < until:
         raise UsageError(f"held_out: {config.run} was trained on the {config.held_out} events; leave held_out=test")
@@ -153,7 +154,9 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
         raise GateFailed(f"{dataset.path} has no user with something to find in its {config.held_out} split")
     training = training_data(towers, dataset, sequences, until)
     counts = training.interactions.counts()
+    cold = cold_cases(cases, counts)
     summaries: dict[str, Any] = {}
+    cold_summaries: dict[str, Any] = {}
     left_out: dict[str, str] = {}
     for scorer in scorers(config, towers, training, left_out):
         began = time.monotonic()
@@ -162,6 +165,11 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
         summaries[scorer.name] = summarize(
             outcome, cases, counts, settings.bootstrap_samples, settings.confidence, config.seed
         )
+        if len(cold):
+            outcome = evaluate(scorer, cold, settings.batch_size)
+            cold_summaries[scorer.name] = summarize_cold(
+                outcome, cold, settings.bootstrap_samples, settings.confidence, config.seed
+            )
     return {
         "split": config.held_out,
         "until": until.name.lower(),
@@ -173,6 +181,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
         "confidence": settings.confidence,
         "scorers": summaries,
         "left_out": left_out,
+        "cold": {"users": len(cold), "wanted": sum(map(len, cold.truth)), "scorers": cold_summaries},
     }
 
 
@@ -188,6 +197,8 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     for name, reason in report["left_out"].items():
         print(f"{name} left out: {reason}")
     print_slices(report["scorers"][TowersScorer.name], f"{TowersScorer.name}, by kind of user")
+    if report["cold"]["users"]:
+        print_cold(report["cold"])
     write_json(config.run / METRICS, report)
     print(f"written to {config.run / METRICS}")
     return report

@@ -11,20 +11,26 @@ from torch.utils.checkpoint import checkpoint
 from data_prep.errors import UsageError
 from towers.text_encoder import TextEncoder
 from towers.text_features import VectorCache, Whitening
+from towers.text_tuning import Tuning
 
 
 class ItemText(nn.Module):
     """Text features by row: items first, then queries.
 
     Attributes:
-        tuned: whether the encoder's own weights change in training.
+        tuned: whether weights of the encoder change in training.
+        learning_rate: of those weights; 0 where none change.
     """
 
     tuned: bool
+    learning_rate: float = 0.0
 
     @abstractmethod
     def forward(self, rows: Tensor) -> Tensor:
         """Whitened features of rows [n] -> [n, text_dim]."""
+
+    def finish(self) -> None:
+        """Bring the encoder into the form in which it is saved, after the last step of training."""
 
 
 class FrozenText(ItemText):
@@ -59,12 +65,14 @@ class FrozenText(ItemText):
 
 
 class TunedText(ItemText):
-    """Features of an encoder that is trained along, all of its layers.
+    """Features of an encoder that is trained along, in whole or in part.
 
     The whitening is fitted on the encoder as it was before training and kept.
 
     Args:
         encoder, texts, num_items, whitening, cache: as for `FrozenText`.
+        tuning: which of the encoder's weights move.
+        learning_rate: of those weights.
         encode_rows: rows encoded at a time without gradient (evaluation), bounding memory.
         chunk_rows: rows whose activations are in memory at a time in training; backward encodes each chunk again. The
             loss and its gradients are those of encoding all at once, at one forward pass more. Source: Gao et al.,
@@ -80,6 +88,8 @@ class TunedText(ItemText):
         num_items: int,
         whitening: Whitening,
         cache: Path | str,
+        tuning: Tuning,
+        learning_rate: float,
         encode_rows: int,
         chunk_rows: int,
     ) -> None:
@@ -87,12 +97,13 @@ class TunedText(ItemText):
         for name, value in {"encode_rows": encode_rows, "chunk_rows": chunk_rows}.items():
             if value < 1:
                 raise UsageError(f"text.{name} must be at least 1, not {value}")
-        if not any(True for _ in encoder.parameters()):
-            raise UsageError(f"text=full: the {encoder.kind} encoder has no weights to tune; use text=frozen")
         whitening.fit(VectorCache(Path(cache), encoder).encode(texts[:num_items]))
+        tuning.begin(encoder)
         self.encoder = encoder
         self.whitening = (whitening,)  # in a tuple: it belongs to the item tower, not to this module's state
         self.texts = list(texts)
+        self.tuning = tuning
+        self.learning_rate = learning_rate
         self.encode_rows = encode_rows
         self.chunk_rows = chunk_rows
 
@@ -108,3 +119,6 @@ class TunedText(ItemText):
     def _encode(self, rows: Tensor) -> Tensor:
         vectors: Tensor = self.encoder([self.texts[row] for row in rows.tolist()])
         return vectors
+
+    def finish(self) -> None:
+        self.tuning.end()

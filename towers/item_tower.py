@@ -1,16 +1,19 @@
-"""The item tower: whitened text plus an id embedding, one vector per item."""
+"""The item tower: whitened text, an id embedding and features of columns, one vector per item."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from towers.item_features import ItemFeatures
 from towers.text_features import Whitening
 
 NO_ID = -1
 
 
 class ItemTower(nn.Module):
-    """item = L2norm(linear(whitened text) + id embedding).
+    """item = L2norm(linear(whitened text) + id embedding + features).
 
     In training the id embedding of an item is left out at random, so that an item without one (new since training) or
     a query, which never has one, still gets a sound vector from its text alone.
@@ -24,7 +27,7 @@ class ItemTower(nn.Module):
         num_ids: items with an embedding of their own; 0 for a tower on text alone.
         num_priors: items with a prior; None for vectors without that coordinate.
         id_dropout: share of items whose id embedding is left out in a training step.
-        id_scale: standard deviation of a fresh id embedding's entries, times sqrt(dim).
+        features: what columns of the items table add; None for nothing.
     """
 
     def __init__(
@@ -34,24 +37,24 @@ class ItemTower(nn.Module):
         num_ids: int,
         num_priors: int | None,
         id_dropout: float = 0.0,
-        id_scale: float = 1.0,
+        features: ItemFeatures | None = None,
     ) -> None:
         super().__init__()
         self.whitening = Whitening(text_dim)
         self.priors = None if num_priors is None else nn.Parameter(torch.zeros(num_priors))
-        width = dim if num_priors is None else dim - 1
+        self.features = features
+        width = text_width(dim, num_priors is not None)
         self.project = nn.Linear(text_dim, width)
         self.ids = nn.Embedding(num_ids, width) if num_ids else None
         self.id_dropout = id_dropout
-        if self.ids is not None:
-            nn.init.normal_(self.ids.weight, std=id_scale * dim**-0.5)
 
-    def forward(self, text: Tensor, id_rows: Tensor) -> Tensor:
+    def forward(self, text: Tensor, id_rows: Tensor, features: Sequence[Tensor] | None = None) -> Tensor:
         """Item vectors, of unit length but for the prior.
 
         Args:
             text: whitened sentence vectors, [n, text_dim].
             id_rows: rows of id embedding and prior, [n]; NO_ID for text alone and the average prior, 0.
+            features: values of the features (see `ItemFeatures.read`); None adds nothing, as for a query.
 
         Returns:
             [n, dim].
@@ -64,11 +67,26 @@ class ItemTower(nn.Module):
             if self.training and self.id_dropout > 0:
                 kept = known & (torch.rand(id_rows.shape, device=id_rows.device) >= self.id_dropout)
             vectors = vectors + self.ids(place) * kept.unsqueeze(1)
+        if self.features is not None and features is not None:
+            vectors = vectors + self.features(features)
         vectors = functional.normalize(vectors, dim=1)
         if self.priors is None:
             return vectors
         priors = self.priors[place] * known if len(self.priors) else torch.zeros_like(vectors[:, 0])
         return torch.cat([vectors, priors.unsqueeze(1)], dim=1)
+
+    @torch.no_grad()
+    def start_ids(self, vectors: Tensor, scale: float) -> None:
+        """Set the id embeddings, if there are any.
+
+        Args:
+            vectors: their directions and relative lengths, [N, width].
+            scale: mean length they are given; what is zero stays so and does not count.
+        """
+        if self.ids is not None:
+            lengths = vectors.norm(dim=1)
+            known = lengths > 0
+            self.ids.weight.copy_(vectors * (scale / lengths[known].mean()) if known.any() else vectors)
 
     @torch.no_grad()
     def start_from_popularity(self, counts: Tensor, temperature: float) -> None:
@@ -82,3 +100,8 @@ class ItemTower(nn.Module):
             logits = torch.log(counts.clamp(min=1))
             mean = logits[counts > 0].mean()
             self.priors.copy_(torch.where(counts > 0, (logits - mean) * temperature, 0.0))
+
+
+def text_width(dim: int, prior: bool) -> int:
+    """Length of an item vector without the coordinate of its prior, if it has one."""
+    return dim - 1 if prior else dim

@@ -1,8 +1,9 @@
 """What a dataset becomes before training: a catalogue with texts, sequences, event codes, queries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from data_prep.columns import Columns, Split
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
 from towers.batches import QueryPlan, TrainingBatches
+from towers.cold import held_back
 from towers.config import QueryConfig
 from towers.history import Sequences
 from towers.tokens import PADDING, EventTypes
@@ -43,7 +45,15 @@ class Material:
     first_logged: int
 
     @classmethod
-    def of(cls, dataset: Dataset, protocol: str, queries: QueryConfig, attributes: Sequence[str] = ()) -> "Material":
+    def of(
+        cls,
+        dataset: Dataset,
+        protocol: str,
+        queries: QueryConfig,
+        attributes: Sequence[str] = (),
+        cold_share: float = 0.0,
+        seed: int = 0,
+    ) -> "Material":
         """Read a dataset.
 
         Args:
@@ -51,12 +61,13 @@ class Material:
             protocol: "temporal", "leave_one_out", or "" for the dataset's default.
             queries: how queries are derived.
             attributes: columns of the users table to read.
+            cold_share, seed: which items' training events are left out (see `held_back`).
 
         Raises:
             UsageError: the dataset was not split by that protocol, or knows no such attribute.
             GateFailed: it holds no training events.
         """
-        sequences = read_sequences(dataset, protocol, attributes)
+        sequences = read_sequences(dataset, protocol, attributes, cold_share, seed)
         training = sequences.splits == Split.TRAIN
         if not training.any():
             raise GateFailed(f"{dataset.path}: no training events in split {protocol or 'by default'}")
@@ -89,16 +100,39 @@ class Material:
         )
 
 
-def read_sequences(dataset: Dataset, protocol: str, attributes: Sequence[str] = ()) -> Sequences:
-    """Every user's events under a split protocol, "" for the dataset's default, and some of the users' attributes."""
+def read_sequences(
+    dataset: Dataset, protocol: str, attributes: Sequence[str] = (), cold_share: float = 0.0, seed: int = 0
+) -> Sequences:
+    """Every user's events under a split protocol, and some of the users' attributes.
+
+    Args:
+        dataset: the prepared tables.
+        protocol: "temporal", "leave_one_out", or "" for the dataset's default.
+        attributes: columns of the users table.
+        cold_share, seed: which items' training events are left out (see `held_back`); by default none.
+    """
     if protocol and protocol not in PROTOCOLS:
         raise UsageError(f"protocol: {protocol!r} is not one of {sorted(PROTOCOLS)}, nor empty for the default")
     column = PROTOCOLS[protocol] if protocol else dataset.split_column
     if column not in dataset.events:
         raise UsageError(f"protocol: {dataset.path} has no {column}; it was prepared without times")
-    item_ids = pd.Index(dataset.items[Columns.ITEM_ID])
-    sequences = Sequences.from_events(dataset.events, item_ids, column, dataset.manifest.has_times)
+    events, item_ids = dataset.events, pd.Index(dataset.items[Columns.ITEM_ID])
+    if cold_share > 0:
+        cold = item_ids[held_back([str(i) for i in item_ids], cold_share, seed)]
+        events = events[~(events[Columns.ITEM_ID].isin(cold) & (events[column] == Split.TRAIN))]
+    sequences = Sequences.from_events(events, item_ids, column, dataset.manifest.has_times)
     return sequences.with_attributes(dataset.users if attributes else None, attributes)
+
+
+def read_sequences_of(dataset: Dataset, settings: Mapping[str, Any]) -> Sequences:
+    """The log as a training run saw it.
+
+    Args:
+        dataset: the prepared tables.
+        settings: the run's `config`, as `run.json` has it.
+    """
+    attributes = settings["tower"]["attributes"]["columns"]
+    return read_sequences(dataset, settings["protocol"], attributes, settings["cold_share"], settings["seed"])
 
 
 def _derive_queries(items: pd.DataFrame, config: QueryConfig) -> tuple[NDArray[np.int64], list[str]]:

@@ -124,6 +124,20 @@ def print_slices(summary: dict[str, Any], title: str) -> None:
     _console().print(table)
 
 
+def print_cold(report: dict[str, Any]) -> None:
+    """One row a scorer, best first, of how well items are found that it never saw in training."""
+    summaries: dict[str, dict[str, Any]] = report["scorers"]
+    columns = list(next(iter(summaries.values())))
+    table = Table(title=f"cold items: {report['users']:,} users want {report['wanted']:,} without any training event")
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, found in sorted(summaries.items(), key=lambda s: -s[1][columns[-1]]["mean"]):
+        figures = (found[column] for column in columns)
+        table.add_row(name, *(f"{f['mean']:.4f} ±{(f['high'] - f['low']) / 2:.4f}" for f in figures))
+    _console().print(table)
+
+
 def _console() -> Console:
     """A terminal's own width, and enough for a table in a log."""
     console = Console()

@@ -15,6 +15,7 @@ from towers.collapse import effective_rank, mean_cosine
 from towers.evaluation import Cases, EvaluationBatch, mean_metrics, rank_batch
 from towers.fitting import linear_decay
 from towers.interests import best_interest, score
+from towers.item_features import FeatureTable
 from towers.item_text import ItemText
 from towers.item_tower import NO_ID, ItemTower
 from towers.losses import excluded_candidates, repeated_candidates, sampled_softmax
@@ -32,13 +33,11 @@ class Optimization:
 
     Attributes:
         learning_rate: of AdamW, reached after warm-up.
-        encoder_learning_rate: the same for the text encoder's own weights when they are tuned.
         weight_decay: on matrices of the towers; biases, norms and embeddings are left alone.
         warmup_steps: steps of linear warm-up; linear decay to zero follows.
     """
 
     learning_rate: float
-    encoder_learning_rate: float
     weight_decay: float
     warmup_steps: int
 
@@ -68,6 +67,7 @@ class Retriever(pl.LightningModule):
         items: the item tower.
         users: the user tower.
         text: text features of items (rows 0…N-1) and queries (rows N…).
+        features: what the columns of the items table say of the same rows.
         encoder: the text encoder behind `text`; kept for those who save the towers.
         event_types: codes of the events.
         negatives: where negatives come from.
@@ -84,6 +84,7 @@ class Retriever(pl.LightningModule):
         items: ItemTower,
         users: UserTower,
         text: ItemText,
+        features: FeatureTable,
         encoder: TextEncoder,
         event_types: EventTypes,
         negatives: Negatives,
@@ -96,6 +97,7 @@ class Retriever(pl.LightningModule):
         self.items = items
         self.users = users
         self.text = text
+        self.features = features
         self._encoder = (encoder,)  # in a tuple: frozen weights stay out of checkpoints, tuned ones are in `text`
         self.event_types = event_types
         self.negatives = negatives
@@ -127,7 +129,7 @@ class Retriever(pl.LightningModule):
         """Vectors of item or query rows, [n] -> [n, dim]."""
         trained = (rows < self.num_items) & (self.target_counts[rows.clamp(max=self.num_items - 1)] > 0)
         id_rows = torch.where(trained, rows, NO_ID)  # an embedding that no event ever moved says nothing
-        vectors: Tensor = self.items(self.text(rows), id_rows)
+        vectors: Tensor = self.items(self.text(rows), id_rows, self.features(rows))
         return vectors
 
     def on_train_epoch_start(self) -> None:
@@ -261,7 +263,11 @@ class Retriever(pl.LightningModule):
                 "weight_decay": o.weight_decay,
             },
             {"params": [p for p in towers if p.ndim < 2 or p in embeddings], "weight_decay": 0.0},
-            {"params": encoder, "weight_decay": o.weight_decay, "lr": o.encoder_learning_rate},
+            {
+                "params": [p for p in encoder if p.requires_grad],
+                "weight_decay": o.weight_decay,
+                "lr": self.text.learning_rate,
+            },
         ]
         optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=o.learning_rate)
         total = int(self.trainer.estimated_stepping_batches)

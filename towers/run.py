@@ -14,7 +14,8 @@ from data_prep.columns import Columns
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.files import fingerprint, read_json, sha256, write_json
-from towers.item_tower import ItemTower
+from towers.item_features import FeatureTable, ItemFeatures
+from towers.item_tower import ItemTower, text_width
 from towers.text_encoder import TextEncoder, open_text_encoder
 from towers.text_features import VectorCache
 from towers.tokens import EventTypes
@@ -70,13 +71,17 @@ class TrainedTowers:
 
         Returns:
             [N, dim].
+
+        Raises:
+            UsageError: a column that the model reads is not in the table.
         """
         raw = VectorCache(self.cache, self.text_encoder).encode([str(t) for t in items[Columns.TEXT]])
         known = torch.from_numpy(self.embedded.get_indexer(pd.Index(items[Columns.ITEM_ID])).astype(np.int64))
+        text, features = torch.from_numpy(raw), FeatureTable(self.items.features, items)
         self.items.eval()
         parts = [
-            self.items(self.items.whitening(text), ids)
-            for text, ids in zip(torch.from_numpy(raw).split(8192), known.split(8192), strict=True)
+            self.items(self.items.whitening(text[rows]), known[rows], features(rows))
+            for rows in torch.arange(len(items)).split(8192)
         ]
         vectors: NDArray[np.float32] = torch.cat(parts).numpy()
         return vectors
@@ -115,6 +120,7 @@ class TrainedTowers:
                 "format": FORMAT_VERSION,
                 "user_tower": self.users.config,
                 "text_dim": self.items.project.in_features,
+                "item_features": self.items.features.settings if self.items.features is not None else [],
                 "event_types": self.event_types.names[:-1],
                 "temperature": self.temperature,
                 "exclude_seen": self.exclude_seen,
@@ -165,7 +171,8 @@ class TrainedTowers:
         users = UserTower(**config["user_tower"])
         num_ids = len(embedded) if "items.ids.weight" in state else 0
         num_priors = len(embedded) if "items.priors" in state else None
-        items = ItemTower(config["text_dim"], users.dim, num_ids, num_priors)
+        features = ItemFeatures.load(config.get("item_features", []), text_width(users.dim, num_priors is not None))
+        items = ItemTower(config["text_dim"], users.dim, num_ids, num_priors, features=features)
         items.load_state_dict(part(state, "items."))
         users.load_state_dict(part(state, "users."))
         return cls(

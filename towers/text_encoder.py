@@ -58,6 +58,14 @@ class TextEncoder(nn.Module):
         """
 
     @abstractmethod
+    def transformer(self) -> nn.Module:
+        """The pretrained transformer inside, for those who tune a part of it.
+
+        Raises:
+            UsageError: there is none.
+        """
+
+    @abstractmethod
     def fingerprint(self) -> str:
         """Identify weights and settings: equal fingerprints give equal vectors."""
 
@@ -115,9 +123,17 @@ class SentenceTransformerEncoder(TextEncoder):
 
     def forward(self, texts: Sequence[str]) -> Tensor:
         device = next(self.model.parameters()).device
-        features = {k: v.to(device) for k, v in self.model.tokenize(list(texts)).items() if hasattr(v, "to")}
+        features = {k: v.to(device) for k, v in self.model.preprocess(list(texts)).items() if hasattr(v, "to")}
         vectors: Tensor = self.model(features)["sentence_embedding"]
         return vectors  # [n, dim]
+
+    def transformer(self) -> nn.Module:
+        first = getattr(self.model[0], "auto_model", None)
+        if not isinstance(first, nn.Module):
+            raise UsageError(
+                f"encoder: {self.folder} holds no transformer to tune in part; use text=frozen or text=full"
+            )
+        return first
 
     def fingerprint(self) -> str:
         # Pooling and tokenizer decide the vectors as much as the weights do: every file counts.
@@ -148,6 +164,7 @@ class UniversalSentenceEncoder(TextEncoder):
 
     kind = "universal"
     FILES = ("weights.npz", "sp.model")
+    FROZEN_ONLY = "encoder=multilingual can only be used with text=frozen; choose another encoder to tune"
 
     def __init__(self, folder: Path | str | None, max_tokens: int) -> None:
         super().__init__()
@@ -173,7 +190,10 @@ class UniversalSentenceEncoder(TextEncoder):
         return vectors
 
     def forward(self, texts: Sequence[str]) -> Tensor:
-        raise UsageError("encoder=multilingual can only be used with text=frozen; choose another encoder to tune")
+        raise UsageError(self.FROZEN_ONLY)
+
+    def transformer(self) -> nn.Module:
+        raise UsageError(self.FROZEN_ONLY)
 
     def fingerprint(self) -> str:
         return fingerprint(self.kind, str(self.max_tokens), *(sha256(self.folder / f) for f in self.FILES))

@@ -96,7 +96,7 @@ def _key(text: str) -> bytes:
 
 
 class Whitening(nn.Module):
-    """Centre and whiten: x -> (x - mean) W, each kept direction of unit variance.
+    """Centre and whiten: x -> (x - mean) W, each kept direction of unit variance, the one of most variance last.
 
     Args:
         dim: length of a vector, before and after.

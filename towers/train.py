@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from pytorch_lightning.callbacks import Callback
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data_prep.columns import Columns, Split
@@ -25,12 +26,16 @@ from towers.config import TrainConfig
 from towers.cost import CostMeter
 from towers.evaluation import Cases, EvaluationBatch, EvaluationBatches, metric_names
 from towers.fitting import begin, fit
-from towers.item_tower import ItemTower
+from towers.interactions import Interactions
+from towers.item_features import FeatureTable, ItemFeatures
+from towers.item_text import ItemText
+from towers.item_tower import ItemTower, text_width
 from towers.material import Material
 from towers.metrics import bootstrap_intervals
 from towers.ranks import others
 from towers.retriever import Retriever
 from towers.run import RUN, TrainedTowers
+from towers.text_encoder import TextEncoder
 from towers.user_tower import UserTower
 
 log = logging.getLogger(__name__)
@@ -55,23 +60,45 @@ class TrainResult:
     epochs: int
 
 
-def build_retriever(config: TrainConfig, material: Material, batches: TrainingBatches) -> Retriever:
-    """Both towers, untrained, around a dataset."""
-    encoder = instantiate(config.encoder)
-    tower = config.tower
-    num_items = len(material.items)
+def build_items(
+    config: TrainConfig, material: Material, counts: Tensor, encoder: TextEncoder
+) -> tuple[ItemTower, ItemText, FeatureTable]:
+    """The item tower, untrained, and what it reads of each row.
+
+    Args:
+        config: everything.
+        material: the dataset.
+        counts: training events of each item, [N].
+        encoder: the text encoder.
+    """
+    tower, num_items = config.tower, len(material.items)
+    features = ItemFeatures.fit(
+        config.features, material.items[(counts > 0).numpy()], text_width(tower.dim, tower.prior)
+    )
     items = ItemTower(
         encoder.dim,
         tower.dim,
         num_ids=num_items if tower.id_embedding else 0,
         num_priors=num_items if tower.prior else None,
         id_dropout=tower.id_dropout,
-        id_scale=tower.id_scale,
+        features=features,
     )
-    items.start_from_popularity(batches.target_counts(), config.loss.temperature)
+    items.start_from_popularity(counts, config.loss.temperature)
     text = instantiate(
         config.text, encoder=encoder, texts=material.texts, num_items=num_items, whitening=items.whitening
     )
+    if items.ids is not None:
+        interactions = Interactions.of(material.sequences, num_items, Split.VALID)
+        started = instantiate(config.id_init).vectors(text, interactions, items.ids.embedding_dim, config.seed)
+        items.start_ids(started, tower.id_scale)
+    return items, text, FeatureTable(features, material.items)
+
+
+def build_retriever(config: TrainConfig, material: Material, batches: TrainingBatches) -> Retriever:
+    """Both towers, untrained, around a dataset."""
+    encoder = instantiate(config.encoder)
+    tower, counts = config.tower, batches.target_counts()
+    items, text, features = build_items(config, material, counts, encoder)
     users = UserTower(
         dim=tower.dim,
         event_types=len(material.event_types),
@@ -105,12 +132,13 @@ def build_retriever(config: TrainConfig, material: Material, batches: TrainingBa
         items,
         users,
         text,
+        features,
         encoder,
         material.event_types,
         instantiate(config.negatives, target_counts=batches.target_counts(), seed=config.seed),
         config.loss,
         config.optimization,
-        batches.target_counts(),
+        counts,
         cases,
     )
 
@@ -159,7 +187,9 @@ def prepare_training(config: TrainConfig, dataset: Dataset) -> tuple[Material, T
     """All that is trained and what it is trained on; the same in every process."""
     torch.set_num_threads(config.trainer.threads)
     pl.seed_everything(config.seed, verbose=False)
-    material = Material.of(dataset, config.protocol, config.queries, config.tower.attributes.columns)
+    material = Material.of(
+        dataset, config.protocol, config.queries, config.tower.attributes.columns, config.cold_share, config.seed
+    )
     batches = material.batches(
         config.tower.max_history,
         config.tokens_per_batch,
@@ -221,7 +251,8 @@ def begun_with(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     """What decides the weights, apart from how long they are trained."""
     left_out = ("data", "artifacts", "run", "resume", "trainer", "text")
     settings = {name: value for name, value in asdict(config).items() if name not in left_out}
-    return {"dataset": dataset.fingerprint, "text": config.text["_target_"], **settings}
+    text = {name: config.text[name] for name in ("_target_", "tuning", "learning_rate") if name in config.text}
+    return {"dataset": dataset.fingerprint, "text": text, **settings}
 
 
 def publish(
@@ -233,6 +264,7 @@ def publish(
     report: dict[str, Any],
 ) -> TrainedTowers:
     """Write the trained towers into the run, which makes it whole."""
+    retriever.text.finish()
     trained_rows = retriever.target_counts.cpu() > 0
     items = retriever.items
     # Rows that no event ever moved are left out: such items go by their text.

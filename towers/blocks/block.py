@@ -1,7 +1,8 @@
 """What a block is: a way of turning items into vectors, whose user counterpart is a weighted sum over the history.
 
-An item vector is [towers ; block ; …] and so is a user vector: one inner product adds up what each has to say, and the index and the server know nothing of blocks. The towers are the part that is trained; a block here is
-fitted by counting or in closed form.
+An item vector is [towers ; block ; …] and so is a user vector: one inner product adds up what each has to say, and the
+index and the server know nothing of blocks. The towers are the part that is trained; a block here is fitted by counting
+or in closed form.
 """
 
 from collections.abc import Mapping
