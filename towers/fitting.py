@@ -28,6 +28,7 @@ Batch = TypeVar("Batch", covariant=True)
 
 # Lightning's greetings, tips, device list and advice on worker processes are not about the run at hand.
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+logging.getLogger("lightning_fabric.utilities.distributed").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", module="pytorch_lightning.*")
 warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 

@@ -50,7 +50,7 @@ def test_chunks_give_the_gradients_of_the_whole(
     assert found.keys() == expected.keys()
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=1e-4)
-    assert kept < all_kept / 20
+    assert kept < all_kept / 10  # the whitening matrix is most of what is left
 
 
 def test_chunks_of_nothing_are_refused(tiny_encoder: Path, tmp_path: Path):
