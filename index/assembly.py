@@ -29,7 +29,7 @@ from index.inputs import Inputs
 from index.publish import new_bundle, switch_current
 from index.report import BuildResult, as_json
 from index.write import Contents, check_answers, name_version, write_contents
-from towers import History, TrainedTowers, UserEncoder
+from towers import History, Model, ModelEncoder
 from towers.history import Sequences
 from towers.material import read_sequences
 
@@ -74,25 +74,25 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
     faiss.omp_set_num_threads(threads)
     stages = Stages()
     with stages("read"):
-        towers = TrainedTowers.open(inputs.run)
-        items, sequences = _read(inputs.dataset, towers.users.attributes.columns)
-        require_space(config.bundles, 2 * len(items) * towers.dim * 4 + HEADROOM)
+        model = Model.open(inputs.run)
+        items, sequences = _read(inputs.dataset, model.towers.users.attributes.columns)
+        require_space(config.bundles, 2 * len(items) * model.dim * 4 + HEADROOM)
     with stages("encode items"):
-        vectors = np.ascontiguousarray(towers.item_vectors(items), np.float32)
-        check_vectors(vectors, items, towers.dim)
+        vectors = np.ascontiguousarray(model.item_vectors(items), np.float32)
+        check_vectors(vectors, items, model.dim)
     with stages("index"):
-        plan = choice.plan(len(items), towers.dim)
+        plan = choice.plan(len(items), model.dim)
         log.info("index %s: %s", plan.factory, plan.reason)
         index = make_index(plan, vectors, config.points_per_list, config.seed, config.require_gpu)
     with stages("encode users"):
-        encoder = towers.user_encoder(vectors)
+        encoder = model.user_encoder(items, vectors)
         histories = Histories.collect(sequences, config.kept_history)
         users = _sample_users(encoder, histories, config.calibration_users, config.seed)
     with stages("calibrate"):
         calibration = calibrate(index, vectors, users, config.recall_k, config.recall_target)
         _check_recall(calibration, config.recall_floor)
     report = as_json(plan, calibration, config.recall_floor, stages.seconds)
-    contents = Contents(inputs, towers, items, vectors, plan, index, histories, calibration, report)
+    contents = Contents(inputs, model, items, vectors, plan, index, histories, calibration, report)
     version = name_version(contents)
     with stages("write"):
         with new_bundle(config.bundles, version) as folder:
@@ -105,7 +105,7 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         path=path,
         items=len(items),
         users=len(histories),
-        dim=towers.dim,
+        dim=model.dim,
         plan=plan,
         calibration=calibration,
         floor=config.recall_floor,
@@ -122,7 +122,7 @@ def _read(dataset: Dataset, attributes: list[str]) -> tuple[pd.DataFrame, Sequen
     return items.assign(**{POPULARITY: np.bincount(training, minlength=len(items))}), sequences
 
 
-def _sample_users(encoder: UserEncoder, histories: Histories, size: int, seed: int) -> NDArray[np.float32]:
+def _sample_users(encoder: ModelEncoder, histories: Histories, size: int, seed: int) -> NDArray[np.float32]:
     """Vectors of users drawn at random, [U, D] or [U, K, D]; of a stranger where there are no users."""
     drawn = np.random.default_rng(seed).permutation(len(histories))[:size]
     sample = [histories.at(int(place)) for place in drawn] or [History.empty()]

@@ -16,7 +16,7 @@ from index.histories import Histories
 from index.manifest import BundleError, Manifest
 from index.search import ItemIndex
 from index.vector_file import map_vectors
-from towers import CrossEncoder, History, UserEncoder
+from towers import CrossEncoder, History, ModelEncoder
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class Bundle:
     row_of: Mapping[str, int]
     vectors: NDArray[np.float32]
     index: ItemIndex
-    user_encoder: UserEncoder
+    user_encoder: ModelEncoder
     reranker: CrossEncoder | None
     histories: Histories
 
@@ -89,7 +89,7 @@ class Bundle:
             row_of={item_id: row for row, item_id in enumerate(item_ids.tolist())},
             vectors=vectors,
             index=index,
-            user_encoder=UserEncoder.load(folder / MODEL, vectors),
+            user_encoder=ModelEncoder.load(folder / MODEL, vectors),
             reranker=CrossEncoder.load(folder / RERANKER) if (folder / RERANKER).is_dir() else None,
             histories=_parsed(Histories.load, folder / HISTORIES),
         )

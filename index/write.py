@@ -28,7 +28,7 @@ from index.manifest import FORMAT, IndexRecord, Manifest, records
 from index.report import REPORT
 from index.search import ItemIndex
 from index.vector_file import save_vectors
-from towers import TrainedTowers
+from towers import Model
 
 LIBRARIES = ("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyarrow", "torch", "sentence-transformers")
 
@@ -39,7 +39,7 @@ class Contents:
 
     Attributes:
         inputs: what the build started from.
-        towers: the model.
+        model: towers and blocks.
         items: item table with popularity; row order is index order.
         vectors: [N, D] of those items.
         plan, index: the index and why it.
@@ -49,7 +49,7 @@ class Contents:
     """
 
     inputs: Inputs
-    towers: TrainedTowers
+    model: Model
     items: pd.DataFrame
     vectors: NDArray[np.float32]
     plan: Plan
@@ -69,7 +69,7 @@ def name_version(contents: Contents) -> str:
 
 def write_contents(folder: Path, version: str, contents: Contents) -> None:
     """Fill a new bundle's folder; the manifest comes last."""
-    contents.towers.save_for_serving(folder / MODEL)
+    contents.model.user_encoder(contents.items, contents.vectors).save(folder / MODEL)
     if contents.inputs.reranker is not None:
         shutil.copytree(contents.inputs.reranker, folder / RERANKER)
     contents.items.to_parquet(folder / ITEMS, index=False)
@@ -98,9 +98,9 @@ def check_answers(folder: Path, contents: Contents, users: NDArray[np.float32]) 
     histories = [contents.histories.at(place) for place in range(min(len(users), len(contents.histories)))]
     queries = [str(title) for title in bundle.items[Columns.TITLE].iloc[: len(histories)]]
     queries += [""] * (len(histories) - len(queries))
-    expected = contents.towers.user_encoder(contents.vectors).encode(histories, queries)
+    expected = contents.model.user_encoder(contents.items, contents.vectors).encode(histories, queries)
     if not np.allclose(bundle.user_encoder.encode(histories, queries), expected, atol=1e-5):
-        raise GateFailed(f"{folder} does not encode users as the towers it was written from; nothing was published")
+        raise GateFailed(f"{folder} does not encode users as the model it was written from; nothing was published")
 
 
 def _manifest(version: str, contents: Contents) -> Manifest:
@@ -109,11 +109,11 @@ def _manifest(version: str, contents: Contents) -> Manifest:
         format=FORMAT,
         version=version,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        metric=contents.towers.metric,
-        dim=contents.towers.dim,
+        metric=contents.model.metric,
+        dim=contents.model.dim,
         items=len(contents.items),
         users=len(contents.histories),
-        exclude_seen=contents.towers.exclude_seen,
+        exclude_seen=contents.model.exclude_seen,
         index=IndexRecord(plan.factory, plan.reason, calibration.parameters, calibration.recall),
         fingerprints=contents.inputs.fingerprints,
         libraries=_libraries(),

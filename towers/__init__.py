@@ -2,7 +2,7 @@
 
 from towers.cross_encoder import CrossEncoder, render_context
 from towers.history import History
-from towers.run import TrainedTowers
-from towers.user_encoder import UserEncoder
+from towers.model import Model
+from towers.model_encoder import ModelEncoder
 
-__all__ = ["CrossEncoder", "History", "TrainedTowers", "UserEncoder", "render_context"]
+__all__ = ["CrossEncoder", "History", "Model", "ModelEncoder", "render_context"]

@@ -113,6 +113,29 @@ class EvaluationConfig:
 
 
 @dataclass
+class WeighingConfig:
+    """How weights are chosen.
+
+    Attributes:
+        users: validation users who decide, at random.
+        grid: weights tried, in units of score deviations; the towers' is 1.
+        start: weight of everything else before the search.
+        rounds: passes over the parts, at most.
+    """
+
+    users: int
+    grid: list[float]
+    start: float
+    rounds: int
+
+    def __post_init__(self) -> None:
+        require("weighing.users", self.users, 1)
+        require("weighing.rounds", self.rounds, 1)
+        require("weighing.start", self.start, 0)
+        require("weighing.grid", min(self.grid, default=-1), 0)
+
+
+@dataclass
 class TowersTrainerConfig(TrainerConfig):
     """The same for the towers, which several processes can train.
 
@@ -137,10 +160,13 @@ class TrainConfig:
         run: name of the run.
         protocol: the split to train for; empty for the dataset's default.
         cold_share: share of the items whose training events are left out, so that finding new items can be measured.
+        refit: once validation has chosen epochs and weights, train anew on everything but test.
         resume: go on from the last whole checkpoint of this run.
         seed: decides everything that is random.
         tokens_per_batch: padded tokens in a training batch.
         encoder, text, id_init, negatives: chosen classes and their arguments.
+        blocks: what stands beside the towers in the one vector, by name.
+        channels: baselines that are fused late with it when it is evaluated, by name.
     """
 
     data: Path
@@ -148,6 +174,7 @@ class TrainConfig:
     run: str
     protocol: str
     cold_share: float
+    refit: bool
     resume: bool
     seed: int
     tokens_per_batch: int
@@ -155,6 +182,9 @@ class TrainConfig:
     text: dict[str, Any]
     id_init: dict[str, Any]
     negatives: dict[str, Any]
+    blocks: dict[str, Any]
+    channels: dict[str, Any]
+    weighing: WeighingConfig
     tower: TowerConfig
     features: FeatureConfig
     queries: QueryConfig

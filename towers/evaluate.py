@@ -2,16 +2,13 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from data_prep.columns import Columns, Split
 from data_prep.command import command, instantiate
@@ -22,18 +19,21 @@ from towers.baselines import Baseline, DoesNotApply, TrainingData
 from towers.cold import cold_cases, summarize_cold
 from towers.config import EvaluationConfig
 from towers.evaluation import Cases, Scorer, evaluate
-from towers.history import History, Sequences, packs_of_like_length
+from towers.history import Sequences
 from towers.interactions import Interactions
-from towers.interests import score
 from towers.material import read_sequences_of
-from towers.matryoshka import truncate
+from towers.model import Model
 from towers.report import print_cold, print_slices, print_table, summarize
 from towers.run import RUN, TrainedTowers, dataset_of
+from towers.scoring import model_scorer
 from towers.text_features import VectorCache
+from towers.weighing import ONE_VECTOR, late_fusion
 
 log = logging.getLogger(__name__)
 
 METRICS = "metrics.json"
+TWO_TOWERS = "two towers"
+MIX_BATCH = 256
 TOKENS_AT_ONCE = 2048  # padded events encoded at a time
 
 
@@ -62,33 +62,6 @@ class EvaluateConfig:
     baselines: dict[str, Any]
 
 
-class TowersScorer:
-    """The trained towers as a scorer of the whole catalogue.
-
-    Args:
-        towers: the towers.
-        vectors: their vectors of the catalogue, [N, dim].
-        dim: length that vectors are cut to before they are compared (see `truncate`); None for all of it.
-    """
-
-    name = "two towers"
-
-    def __init__(self, towers: TrainedTowers, vectors: NDArray[np.float32], dim: int | None = None) -> None:
-        if dim is not None:
-            self.name = f"{self.name}, {dim} dimensions"
-        self.users = towers.user_encoder(vectors)
-        self.short = partial(truncate, dim=dim or towers.dim, prior=towers.users.prior)
-        self.items = self.short(torch.from_numpy(vectors))
-
-    def score(self, histories: Sequence[History]) -> Tensor:
-        """Inner products with every item, the best of a user's vectors, [B, N]."""
-        scores = torch.empty(len(histories), len(self.items))
-        for pack in packs_of_like_length(histories, self.users.max_history, TOKENS_AT_ONCE):
-            users = torch.from_numpy(self.users.encode([histories[i] for i in pack], [""] * len(pack)))
-            scores[pack] = score(self.short(users), self.items)
-        return scores
-
-
 def training_data(towers: TrainedTowers, dataset: Dataset, sequences: Sequences, until: Split) -> TrainingData:
     """What baselines learn from: the very events the towers have seen, those of splits earlier than `until`."""
     return TrainingData(
@@ -99,18 +72,37 @@ def training_data(towers: TrainedTowers, dataset: Dataset, sequences: Sequences,
     )
 
 
-def scorers(
-    config: EvaluateConfig, towers: TrainedTowers, training: TrainingData, left_out: dict[str, str]
-) -> Iterator[Scorer]:
-    """The towers and what they have to beat, each made when its turn comes, so that memory holds one at a time.
+def model_scorers(model: Model, run: dict[str, Any], training: TrainingData, cases: Cases) -> Iterator[Scorer]:
+    """The towers, alone and cut short, and with their blocks; each made when its turn comes.
+
+    Args:
+        model: of the run.
+        run: its `run.json`.
+        training: the events the model was fitted to.
+        cases: users who are evaluated.
+    """
+    items = training.items
+    yield model_scorer(TWO_TOWERS, model.only([]), items)
+    for dim in run["config"]["loss"]["dims"]:  # what the run was trained to be cut to
+        yield model_scorer(f"{TWO_TOWERS}, {dim} dimensions", model.only([]), items, dim)
+    names = [part.block.name for part in model.blocks]
+    for name in names if len(names) > 1 else ():
+        yield model_scorer(f"two towers + {name}", model.only([name]), items)
+    if names:
+        yield model_scorer(ONE_VECTOR, model, items)
+    weights = run["weighing"]["late"]
+    if weights:
+        yield late_fusion(model, run["config"]["channels"], weights, training, cases, MIX_BATCH)
+
+
+def baseline_scorers(config: EvaluateConfig, training: TrainingData, left_out: dict[str, str]) -> Iterator[Scorer]:
+    """What the model has to beat, each fitted when its turn comes, so that memory holds one at a time.
 
     Args:
         config: names the baselines.
-        towers: the trained towers.
         training: what the baselines are fitted to.
         left_out: filled with the baselines that do not apply, name -> reason.
     """
-    yield TowersScorer(towers, towers.item_vectors(training.items))
     for name, node in config.baselines.items():
         baseline: Baseline = instantiate(node)
         began = time.monotonic()
@@ -126,7 +118,7 @@ def scorers(
 
 def trained_until(run: dict[str, Any]) -> Split:
     """The first split whose events a run, as its `run.json` tells, has not seen."""
-    return Split[run.get("until", "valid").upper()]
+    return Split[run["until"].upper()]
 
 
 def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
@@ -142,7 +134,8 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     if config.held_out not in ("test", "valid"):
         raise UsageError(f"held_out: {config.held_out!r} is neither 'test' nor 'valid'")
     torch.set_num_threads(config.threads)
-    towers, dataset = TrainedTowers.open(config.run), dataset_of(config.run, config.data)
+    model, dataset = Model.open(config.run), dataset_of(config.run, config.data)
+    towers = model.towers
     run = read_json(config.run / RUN)
     sequences = read_sequences_of(dataset, run["config"])
     split, until, settings = Split[config.held_out.upper()], trained_until(run), config.evaluation
@@ -158,7 +151,8 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     summaries: dict[str, Any] = {}
     cold_summaries: dict[str, Any] = {}
     left_out: dict[str, str] = {}
-    for scorer in scorers(config, towers, training, left_out):
+    rows = chain(model_scorers(model, run, training, cases), baseline_scorers(config, training, left_out))
+    for scorer in rows:
         began = time.monotonic()
         outcome = evaluate(scorer, cases, settings.batch_size)
         log.info("%s: %d users in %.1f s", scorer.name, len(cases), time.monotonic() - began)
@@ -196,7 +190,7 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     print_table(report["scorers"], config.evaluation.cutoffs, title)
     for name, reason in report["left_out"].items():
         print(f"{name} left out: {reason}")
-    print_slices(report["scorers"][TowersScorer.name], f"{TowersScorer.name}, by kind of user")
+    print_slices(report["scorers"][TWO_TOWERS], f"{TWO_TOWERS}, by kind of user")
     if report["cold"]["users"]:
         print_cold(report["cold"])
     write_json(config.run / METRICS, report)

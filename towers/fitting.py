@@ -86,7 +86,7 @@ class EpochData(pl.LightningDataModule):
     Lightning asks for the loader at the start of each epoch and then takes its length: earlier than any callback runs.
     """
 
-    def __init__(self, batches: EpochDataset[Any], validation: DataLoader[Any]) -> None:
+    def __init__(self, batches: EpochDataset[Any], validation: DataLoader[Any] | None) -> None:
         super().__init__()
         self.batches = batches
         self.validation = validation
@@ -97,8 +97,8 @@ class EpochData(pl.LightningDataModule):
         self.batches.rank, self.batches.ranks = self.trainer.global_rank, self.trainer.world_size
         return DataLoader(self.batches, batch_size=None)
 
-    def val_dataloader(self) -> DataLoader[Any]:
-        return self.validation
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        return self.validation or []
 
 
 class SeedOfEpoch(Callback):
@@ -184,33 +184,101 @@ def together(ranks: int) -> Strategy | str:
     return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
 
 
-def fit(
-    module: pl.LightningModule,
-    batches: EpochDataset[Any],
-    validation: DataLoader[Any],
-    run: Path,
-    watched: str,
-    config: TrainerConfig,
-    resume: bool,
-    seed: int,
-    ranks: int = 1,
-    watchers: Sequence[Callback] = (),
-) -> dict[str, float]:
-    """Fit a module and leave it with the weights of its best epoch.
+@dataclass(frozen=True)
+class Session:
+    """Where and how a module is fitted.
 
-    With several ranks each of them calls this; only the first writes anything. All of them validate on everything.
+    With several ranks each of them fits; only the first writes anything. All of them validate on everything.
 
-    Args:
-        module: the module; logs `watched` when validating.
-        batches: the training batches.
-        validation: loader of validation batches.
-        run: folder for checkpoints and TensorBoard.
-        watched: name of the figure that is to grow.
+    Attributes:
+        folder: for checkpoints and TensorBoard.
         config: how long and on what.
         resume: go on from the newest whole checkpoint.
         seed: of everything random in training.
         ranks: processes that train together.
         watchers: callbacks of the caller; their state travels in the checkpoints.
+    """
+
+    folder: Path
+    config: TrainerConfig
+    resume: bool
+    seed: int
+    ranks: int = 1
+    watchers: Sequence[Callback] = ()
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / CHECKPOINTS
+
+    def starting_state(self) -> tuple[Path | None, dict[str, Any]]:
+        """The checkpoint to go on from and what it holds; None and nothing to begin."""
+        path = starting_checkpoint(self.checkpoints, self.resume)
+        return path, torch.load(path, map_location="cpu", weights_only=True) if path else {}
+
+    def trainer(self, callbacks: Sequence[Callback], **settings: Any) -> pl.Trainer:
+        """A trainer with the callbacks every fitting has, and some of its own."""
+        newest = ModelCheckpoint(
+            self.checkpoints,
+            filename="epoch-{epoch:04d}",
+            auto_insert_metric_name=False,
+            monitor="epoch",
+            mode="max",
+            save_top_k=self.config.checkpoints,
+        )
+        return pl.Trainer(
+            default_root_dir=self.folder,
+            max_epochs=self.config.epochs,
+            accelerator=self.config.accelerator,
+            devices=self.ranks,
+            strategy=together(self.ranks),
+            use_distributed_sampler=False,  # it would shuffle; batches know their rank
+            logger=TensorBoardLogger(self.folder, name="", version="tensorboard"),
+            callbacks=[SeedOfEpoch(self.seed), progress_callback(), *self.watchers, *callbacks, newest],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            gradient_clip_val=1.0,
+            reload_dataloaders_every_n_epochs=1,  # the number of batches changes with the epoch
+            **settings,
+        )
+
+    def run(self, trainer: pl.Trainer, module: pl.LightningModule, data: EpochData, start: Path | None) -> int:
+        """Train; returns the epochs trained.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C, with everything up to the last epoch on disk.
+        """
+        module.train()  # pretrained parts come switched to evaluation
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
+        except SystemExit as error:  # how Lightning answers Ctrl-C
+            log.warning("interrupted in epoch %d; resume=true with the same run goes on", trainer.current_epoch)
+            raise KeyboardInterrupt from error
+        return int(trainer.current_epoch)
+
+    def restore_watchers(self, state: Mapping[str, Any]) -> None:
+        """Give the caller's callbacks what they had when a training ended."""
+        for watcher in self.watchers:
+            if found := state["callbacks"].get(watcher.state_key):
+                watcher.load_state_dict(found)
+
+
+def fit(
+    module: pl.LightningModule,
+    batches: EpochDataset[Any],
+    validation: DataLoader[Any],
+    watched: str,
+    session: Session,
+) -> dict[str, float]:
+    """Fit a module and leave it with the weights of its best epoch.
+
+    Args:
+        module: the module; logs `watched` when validating.
+        batches: the training batches.
+        validation: loader of validation batches.
+        watched: name of the figure that is to grow.
+        session: where and how.
 
     Returns:
         Validation figures of the best epoch, `epochs`, the number trained, and `best_epoch`, the number after which
@@ -219,49 +287,53 @@ def fit(
     Raises:
         KeyboardInterrupt: after Ctrl-C, with everything up to the last epoch on disk.
     """
-    folder = run / CHECKPOINTS
-    resume_from = starting_checkpoint(folder, resume)
-    best = ModelCheckpoint(folder, filename="best", monitor=watched, mode="max", enable_version_counter=False)
-    newest = ModelCheckpoint(
-        folder,
-        filename="epoch-{epoch:04d}",
-        auto_insert_metric_name=False,
-        monitor="epoch",
-        mode="max",
-        save_top_k=config.checkpoints,
+    best = ModelCheckpoint(
+        session.checkpoints, filename="best", monitor=watched, mode="max", enable_version_counter=False
     )
-    stopping = EarlyStopping(watched, mode="max", patience=config.patience)
-    trainer = pl.Trainer(
-        default_root_dir=run,
-        max_epochs=config.epochs,
-        accelerator=config.accelerator,
-        devices=ranks,
-        strategy=together(ranks),
-        use_distributed_sampler=False,  # it would shuffle; batches know their rank
-        logger=TensorBoardLogger(run, name="", version="tensorboard"),
-        callbacks=[SeedOfEpoch(seed), progress_callback(), *watchers, best, newest, stopping],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        gradient_clip_val=1.0,
-        reload_dataloaders_every_n_epochs=1,  # the number of batches changes with the epoch
-    )
-    module.train()  # pretrained parts come switched to evaluation
-    before = torch.load(resume_from, map_location="cpu", weights_only=True) if resume_from else None
-    if before and stopped_early(before, config.patience):
+    trainer = session.trainer([best, EarlyStopping(watched, mode="max", patience=session.config.patience)])
+    start, before = session.starting_state()
+    if before and stopped_early(before, session.config.patience):
         epochs = int(before["epoch"]) + 1
-        for watcher in watchers:
-            if state := before["callbacks"].get(watcher.state_key):
-                watcher.load_state_dict(state)
+        session.restore_watchers(before)
     else:
-        try:
-            trainer.fit(module, datamodule=EpochData(batches, validation), ckpt_path=resume_from, weights_only=True)
-        except SystemExit as error:  # how Lightning answers Ctrl-C
-            log.warning("interrupted in epoch %d; resume=true with the same run goes on", trainer.current_epoch)
-            raise KeyboardInterrupt from error
-        epochs = trainer.current_epoch
-    state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
+        epochs = session.run(trainer, module, EpochData(batches, validation), start)
+    state = torch.load(session.checkpoints / "best.ckpt", map_location="cpu", weights_only=True)
     module.load_state_dict(state["state_dict"])
     trainer.validate(module, validation, verbose=False)
     figures = {k.removeprefix("valid/"): float(v) for k, v in trainer.callback_metrics.items() if "valid/" in k}
     return {**figures, "epochs": float(epochs), "best_epoch": float(state["epoch"] + 1)}
+
+
+class StopAfter(Callback):
+    """Ends training after an epoch, wherever the learning-rate schedule stands."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = trainer.current_epoch + 1 >= self.epochs
+
+
+def refit(module: pl.LightningModule, batches: EpochDataset[Any], epochs: int, session: Session) -> dict[str, float]:
+    """Fit a module for a known number of epochs of the same schedule, with nothing held out.
+
+    Args:
+        module: the module.
+        batches: the training batches.
+        epochs: how many; an earlier training found them best.
+        session: where and how; its config's epochs are those of the schedule.
+
+    Returns:
+        `epochs` and `best_epoch`, both the number trained.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, with everything up to the last epoch on disk.
+    """
+    start, before = session.starting_state()
+    if before and int(before["epoch"]) + 1 >= epochs:
+        module.load_state_dict(before["state_dict"])
+        session.restore_watchers(before)
+    else:
+        trainer = session.trainer([StopAfter(epochs)], limit_val_batches=0)
+        session.run(trainer, module, EpochData(batches, None), start)
+    return {"epochs": float(epochs), "best_epoch": float(epochs)}

@@ -89,11 +89,17 @@ class Material:
         return [str(i) for i in self.items[Columns.ITEM_ID]]
 
     def batches(
-        self, max_history: int, tokens_per_batch: int, query_rate: float, signal_dropout: float, seed: int
+        self,
+        until: Split,
+        max_history: int,
+        tokens_per_batch: int,
+        query_rate: float,
+        signal_dropout: float,
+        seed: int,
     ) -> TrainingBatches:
-        """Training batches over the training events."""
+        """Training batches over the events of the splits before `until`; see `TrainingBatches`."""
         plan = QueryPlan.of(self.sequences, self.derived, query_rate, self.first_logged)
-        log, ends = self.sequences, self.sequences.ends(Split.VALID)
+        log, ends = self.sequences, self.sequences.ends(until)
         codes = self.attributes.table(log.attributes, len(log))
         return TrainingBatches(
             log, ends, self.event_types, plan, max_history, tokens_per_batch, signal_dropout, seed, codes

@@ -11,7 +11,7 @@ from data_prep.progress import track
 from towers.cross_encoder import render_context
 from towers.evaluation import Cases
 from towers.interests import score
-from towers.user_encoder import UserEncoder
+from towers.model_encoder import ModelEncoder
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,26 @@ class Group:
 
 
 def shortlists(
-    users: UserEncoder, cases: Cases, titles: Sequence[str], depth: int, context_items: int, batch_size: int
+    users: ModelEncoder,
+    vectors: NDArray[np.float32],
+    cases: Cases,
+    titles: Sequence[str],
+    depth: int,
+    context_items: int,
+    batch_size: int,
 ) -> Iterator[Shortlist]:
     """Exact top candidates for every case.
 
     Args:
-        users: the towers' user encoder, over the catalogue's vectors.
+        users: the model's user encoder, over the catalogue's vectors.
+        vectors: item vectors, [N, dim].
         cases: users with something held out; better not what the towers were trained on, whose scores flatter.
         titles: of the items, [N].
         depth: K.
         context_items: newest items rendered into the context.
         batch_size: users scored at a time.
     """
-    items = torch.from_numpy(users.vectors)
+    items = torch.from_numpy(vectors)
     depth = min(depth, len(items))
     for start in track(range(0, len(cases), batch_size), "mining candidates"):
         chosen = range(start, min(start + batch_size, len(cases)))

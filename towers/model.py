@@ -20,10 +20,9 @@ from towers.blocks import FittedBlock, Profile
 from towers.blocks.cooccurrence import FittedCooccurrence
 from towers.blocks.text import FittedText
 from towers.model_encoder import ModelEncoder
-from towers.run import METRIC, TrainedTowers
+from towers.run import BLOCKS, METRIC, TrainedTowers
 from towers.text_features import VectorCache
 
-BLOCKS = "blocks"
 KINDS: dict[str, type[FittedBlock]] = {
     FittedCooccurrence.name: FittedCooccurrence,
     FittedText.name: FittedText,
@@ -71,6 +70,11 @@ class Model:
     def exclude_seen(self) -> bool:
         """Whether the model was trained and judged on items not in the history."""
         return self.towers.exclude_seen
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the run it was saved to; "" before that."""
+        return self.towers.fingerprint
 
     def only(self, names: Sequence[str]) -> "Model":
         """The same towers with some of the blocks: what an ablation looks at."""
@@ -121,7 +125,7 @@ class Model:
     def _block_dims(self) -> list[int]:
         return [part.block.dim for part in self.blocks]
 
-    def save(self, run: Path, report: dict[str, Any], keep_encoder: bool) -> "Model":
+    def save(self, run: Path, report: dict[str, Any]) -> "Model":
         """Write the run; see `TrainedTowers.save`, which comes last."""
         folder = run / BLOCKS
         folder.mkdir(parents=True, exist_ok=True)
@@ -134,7 +138,7 @@ class Model:
                 frame = pd.DataFrame({Columns.ITEM_ID: block.item_ids})
                 frame.to_parquet(folder / f"{block.name}.parquet")
         write_json(folder / "blocks.json", settings)
-        towers = self.towers.save(run, report, keep_encoder)
+        towers = self.towers.save(run, report)
         return replace(self, towers=towers)
 
     @classmethod

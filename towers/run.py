@@ -22,6 +22,8 @@ from towers.tokens import EventTypes
 from towers.user_encoder import FORMAT_VERSION, UserEncoder, part, query_side
 from towers.user_tower import UserTower
 
+TEXT_ENCODER = "text_encoder"
+BLOCKS = "blocks"
 MODEL, CONFIG, ITEM_IDS, RUN = "model.safetensors", "config.json", "item_ids.parquet", "run.json"
 METRIC = "inner_product"
 
@@ -94,26 +96,21 @@ class TrainedTowers:
         query_tower.load_state_dict({k: mine[k] if k != "priors" else own[k] for k in own})
         return UserEncoder(self.users, query_tower, self.text_encoder, self.event_types, vectors)
 
-    def save_for_serving(self, folder: Path) -> None:
-        """Write what a server needs beside the item vectors: user tower, query side, text encoder."""
-        self.user_encoder(np.zeros((0, self.dim), np.float32)).save(folder)
-
-    def save(self, run: Path, report: dict[str, Any], keep_encoder: bool) -> "TrainedTowers":
+    def save(self, run: Path, report: dict[str, Any]) -> "TrainedTowers":
         """Write the run; `run.json` comes last, so that a run without it is not whole.
 
+        A text encoder that lies elsewhere stays there, and the run notes where; a tuned one is in the run already.
+
         Args:
-            run: folder of the run.
+            run: folder of the run, in which what else belongs to the model lies already.
             report: anything worth keeping beside: configuration, metrics, versions.
-            keep_encoder: copy the text encoder into the run (it was tuned) instead of noting where it is.
         """
         run.mkdir(parents=True, exist_ok=True)
         state = {f"items.{k}": v for k, v in self.items.state_dict().items()}
         state |= {f"users.{k}": v for k, v in self.users.state_dict().items()}
         save_file({k: v.contiguous() for k, v in state.items()}, run / MODEL)
         pd.DataFrame({Columns.ITEM_ID: self.embedded}).to_parquet(run / ITEM_IDS)
-        folder = run / "text_encoder"
-        if keep_encoder:
-            self.text_encoder.save(folder)
+        own_encoder = self.text_encoder.folder.absolute() == (run / TEXT_ENCODER).absolute()
         write_json(
             run / CONFIG,
             {
@@ -127,14 +124,14 @@ class TrainedTowers:
                 "cache": str(self.cache.absolute()),
                 "text_encoder": {
                     "kind": self.text_encoder.kind,
-                    "folder": "text_encoder" if keep_encoder else str(self.text_encoder.folder.absolute()),
+                    "folder": TEXT_ENCODER if own_encoder else str(self.text_encoder.folder.absolute()),
                     "max_tokens": self.text_encoder.max_tokens,
                 },
             },
         )
-        encoder = open_encoder(run).fingerprint() if keep_encoder else self.text_encoder.fingerprint()
+        encoder = self.text_encoder.fingerprint()
         marks = {
-            "fingerprint": fingerprint(encoder, *(sha256(run / name) for name in (MODEL, CONFIG, ITEM_IDS))),
+            "fingerprint": _fingerprint(run, encoder),
             "dataset_fingerprint": self.dataset_fingerprint,
             "text_encoder_fingerprint": encoder,
         }
@@ -163,7 +160,7 @@ class TrainedTowers:
                 f"run: {run} was trained with text encoder {marks['text_encoder_fingerprint']}, "
                 f"{encoder.folder} holds {found}; restore that encoder or train anew"
             )
-        files = fingerprint(found, *(sha256(run / name) for name in (MODEL, CONFIG, ITEM_IDS)))
+        files = _fingerprint(run, found)
         if files != marks["fingerprint"]:
             raise UsageError(f"run: {run} has changed since training: expected {marks['fingerprint']}, found {files}")
         embedded = pd.Index(pd.read_parquet(run / ITEM_IDS)[Columns.ITEM_ID])
@@ -210,3 +207,9 @@ def open_encoder(run: Path) -> TextEncoder:
     """The text encoder of a run, its own or the one it refers to."""
     config = read_json(run / CONFIG)["text_encoder"]
     return open_text_encoder(config["kind"], run / config["folder"], config["max_tokens"])
+
+
+def _fingerprint(run: Path, encoder: str) -> str:
+    """Of a run's model: its text encoder's fingerprint and every file of towers and blocks."""
+    blocks = sorted(path for path in (run / BLOCKS).glob("*") if path.is_file())
+    return fingerprint(encoder, *(sha256(path) for path in (run / MODEL, run / CONFIG, run / ITEM_IDS, *blocks)))

@@ -12,7 +12,7 @@ from data_prep.config import describe
 from data_prep.errors import UsageError
 from towers.sweep_table import print_groups
 from towers.sweep_trials import compare, forget_failure, gather, note_failure
-from towers.train import WATCHED
+from towers.training import WATCHED
 
 
 class SweepTable(Callback):

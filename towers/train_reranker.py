@@ -15,13 +15,14 @@ from torch.utils.data import DataLoader
 from data_prep.columns import Columns, Split
 from data_prep.command import command
 from data_prep.dataset import Dataset
-from data_prep.errors import GateFailed
+from data_prep.errors import GateFailed, UsageError
 from data_prep.files import lock, new_directory, read_json, write_json
 from towers.cross_encoder import CrossEncoder, small_backbone
 from towers.evaluation import Cases
-from towers.fitting import begin, fit
+from towers.fitting import Session, begin, fit
 from towers.material import read_sequences
 from towers.mining import Shortlist, groups, shortlists
+from towers.model import Model
 from towers.reranker_config import RerankConfig
 from towers.reranker_training import CUTOFF, WATCHED, GroupBatches, RerankerTraining, shortlist_ndcg
 from towers.run import RUN, TrainedTowers, dataset_of
@@ -51,19 +52,20 @@ class RerankResult:
     groups: int
 
 
-def mine(config: RerankConfig, towers: TrainedTowers, dataset: Dataset, protocol: str) -> list[Shortlist]:
-    """Shortlists of the validation split: the towers did not learn from it, so their scores do not flatter.
+def mine(config: RerankConfig, model: Model, dataset: Dataset, protocol: str) -> list[Shortlist]:
+    """Shortlists of the validation split: the model did not learn from it, so its scores do not flatter.
 
     Raises:
         GateFailed: none of the users' wanted items is among the candidates.
     """
-    sequences = read_sequences(dataset, protocol, towers.users.attributes.columns)
+    sequences = read_sequences(dataset, protocol, model.towers.users.attributes.columns)
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
-    cases = Cases.held_out(sequences, item_ids, Split.VALID, towers.exclude_seen, [CUTOFF])
-    users = towers.user_encoder(towers.item_vectors(dataset.items))
+    cases = Cases.held_out(sequences, item_ids, Split.VALID, model.exclude_seen, [CUTOFF])
+    vectors = model.item_vectors(dataset.items)
+    users = model.user_encoder(dataset.items, vectors)
     titles = [str(title) for title in dataset.items[Columns.TITLE]]
     mining = config.mining
-    found = list(shortlists(users, cases, titles, mining.depth, config.model.context_items, batch_size=256))
+    found = list(shortlists(users, vectors, cases, titles, mining.depth, config.model.context_items, batch_size=256))
     if not any(one.wanted.any() for one in found):
         raise GateFailed(
             f"mining.depth: none of {len(found)} users' next items is among the towers' first {mining.depth}; "
@@ -84,9 +86,14 @@ def train_reranker(config: RerankConfig) -> RerankResult:
     with lock(config.run / ".reranker.lock", f"train the reranker of {config.run}"):
         torch.set_num_threads(config.trainer.threads)
         pl.seed_everything(config.seed, verbose=False)
-        towers, dataset = TrainedTowers.open(config.run), dataset_of(config.run, config.data)
-        marks = read_json(config.run / RUN)
-        lists = mine(config, towers, dataset, marks["config"]["protocol"])
+        recall, dataset = Model.open(config.run), dataset_of(config.run, config.data)
+        towers, marks = recall.towers, read_json(config.run / RUN)
+        if marks["until"] != "valid":
+            raise UsageError(
+                f"run: {config.run} was refit on the validation split, from which the reranker learns; train the "
+                "reranker for a run with refit=false"
+            )
+        lists = mine(config, recall, dataset, marks["config"]["protocol"])
         learning, held_out = split_users(lists, config)
         rng = np.random.default_rng(config.seed)
         material = groups(learning, config.mining.negatives, config.mining.per_user, rng)
@@ -113,7 +120,8 @@ def train_reranker(config: RerankConfig) -> RerankResult:
         module = RerankerTraining(model, texts, config)
         batches = GroupBatches(material, config.groups_per_batch, config.seed)
         validation: DataLoader[Shortlist] = DataLoader(held_out, batch_size=None)  # type: ignore[arg-type]
-        figures = fit(module, batches, validation, training_folder, WATCHED, config.trainer, config.resume, config.seed)
+        session = Session(training_folder, config.trainer, config.resume, config.seed)
+        figures = fit(module, batches, validation, WATCHED, session)
 
         wanted = sum(int(one.wanted.sum()) + one.missed for one in lists)
         result = RerankResult(

@@ -11,7 +11,7 @@ import pytest
 
 from data_prep.dataset import Dataset
 from tests.tiny import RERANK_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides
-from towers import TrainedTowers
+from towers import Model
 from towers.evaluation import Cases, evaluate
 from towers.material import read_sequences
 
@@ -63,14 +63,15 @@ def test_logs_become_answers(tiny_logs: tuple[Path, Path], tiny_encoder: Path, t
 def test_the_metrics_file_holds_what_evaluating_again_finds(tiny_run: Path, tiny_data: Path):
     from data_prep.columns import Split
     from data_prep.command import load_config
-    from towers.evaluate import EvaluateConfig, TowersScorer, evaluate_run
+    from towers.evaluate import EvaluateConfig, evaluate_run
+    from towers.scoring import model_scorer
 
     overrides = [f"run={tiny_run}", f"data={tiny_data}", "evaluation.cutoffs=[5]", "threads=1"]
     report = evaluate_run(load_config(EvaluateConfig, "evaluate", overrides))
-    towers, dataset = TrainedTowers.open(tiny_run), Dataset.open(tiny_data)
+    towers, dataset = Model.open(tiny_run), Dataset.open(tiny_data)
     item_ids = [str(i) for i in dataset.items["item_id"]]
     cases = Cases.held_out(read_sequences(dataset, ""), item_ids, Split.TEST, True, [5])
-    outcome = evaluate(TowersScorer(towers, towers.item_vectors(dataset.items)), cases, batch_size=7)
+    outcome = evaluate(model_scorer("two towers", towers.only([]), dataset.items), cases, batch_size=7)
     mean = report["scorers"]["two towers"]["metrics"]["recall@5"]["mean"]
     assert mean == pytest.approx(outcome.metrics[:, 0].mean(), abs=1e-9)
     assert outcome.top.min() >= -1

@@ -18,7 +18,7 @@ from retrieval_server.pipeline import recall
 from retrieval_server.profile import resolve
 from retrieval_server.served_bundle import ServedBundle
 from tests.tiny import CATEGORIES, USERS, tabular_overrides
-from towers import History, TrainedTowers, UserEncoder
+from towers import History, Model, ModelEncoder
 from towers.config import TrainConfig
 from towers.evaluate import EvaluateConfig, evaluate_run
 from towers.run import CONFIG
@@ -60,7 +60,7 @@ def bundle(run: Path, data: Path) -> Bundle:
 
 
 def test_a_run_names_its_options_and_opens_with_them(run: Path) -> None:
-    users = TrainedTowers.open(run).users
+    users = Model.open(run).towers.users
     saved = read_json(run / CONFIG)["user_tower"]
     assert users.config == saved
     assert (saved["block"], saved["positions"], saved["interests"]) == ("ligr", "rotary", 2)
@@ -81,7 +81,7 @@ def test_a_known_user_is_answered_by_the_attributes_kept_in_the_bundle(bundle: B
     profile = resolve(served, Asker(user_id="u2"))
     (vectors,) = bundle.user_encoder.encode([stored], [""])
     assert vectors.shape == (2, bundle.manifest.dim)
-    assert (vectors[:, -1] == 1).all()  # meets the items' prior
+    assert (vectors[:, Model.open(run).towers.dim - 1] == 1).all()  # meets the items' prior
     scores = (np.asarray(bundle.vectors) @ vectors.T).max(axis=1)
     scores[stored.rows] = -np.inf
     found = recall(served, profile, 5, include_seen=False)
@@ -95,22 +95,22 @@ def test_a_known_user_is_answered_by_the_attributes_kept_in_the_bundle(bundle: B
 
 
 def test_saved_for_serving_the_options_answer_as_in_memory(run: Path, bundle: Bundle, tmp_path: Path) -> None:
-    towers, vectors = TrainedTowers.open(run), np.asarray(bundle.vectors)
-    towers.save_for_serving(tmp_path / "model")
+    encoder = Model.open(run).user_encoder(bundle.items, np.asarray(bundle.vectors))
+    encoder.save(tmp_path / "model")
     histories = [
         History(np.array([1, 4, 2]), ["view", "purchase", "?"], np.full(3, np.nan), {"club": "tea"}),
         History(np.zeros(0, np.int64), (), np.zeros(0), {"club": "pets", "town": "unheard of"}),
     ]
-    expected = towers.user_encoder(vectors).encode(histories, ["", "tea"])
-    found = UserEncoder.load(tmp_path / "model", vectors).encode(histories, ["", "tea"])
+    expected = encoder.encode(histories, ["", "tea"])
+    found = ModelEncoder.load(tmp_path / "model", np.asarray(bundle.vectors)).encode(histories, ["", "tea"])
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_a_saved_model_can_name_no_class_but_ours(run: Path, tmp_path: Path) -> None:
-    TrainedTowers.open(run).save_for_serving(tmp_path / "model")
+def test_a_saved_model_can_name_no_class_but_ours(run: Path, bundle: Bundle, tmp_path: Path) -> None:
+    Model.open(run).user_encoder(bundle.items, bundle.vectors).save(tmp_path / "model")
     config = read_json(tmp_path / "model" / "config.json")
     write_json(
         tmp_path / "model" / "config.json", config | {"user_tower": config["user_tower"] | {"block": "os.system"}}
     )
     with pytest.raises(UsageError, match=r"tower.block: 'os.system' is none of pre_norm, ligr"):
-        UserEncoder.load(tmp_path / "model", np.zeros((0, config["user_tower"]["dim"]), np.float32))
+        ModelEncoder.load(tmp_path / "model", np.asarray(bundle.vectors))

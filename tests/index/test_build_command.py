@@ -21,7 +21,7 @@ from index.calibrate import index_recall
 from index.config import BuildConfig
 from index.publish import building
 from tests.tiny import tabular_overrides
-from towers import TrainedTowers
+from towers import Model
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,7 +76,7 @@ def test_a_build_publishes_a_bundle_and_says_what_and_why(command, tmp_path):
 
 def test_the_manifest_tells_where_everything_came_from(tiny_bundle, tiny_run, tiny_data):
     manifest = Bundle.load(tiny_bundle).manifest
-    towers = TrainedTowers.open(tiny_run)
+    towers = Model.open(tiny_run)
     assert manifest.version == tiny_bundle.resolve().name
     assert manifest.metric == towers.metric == "inner_product"
     assert manifest.dim == towers.dim
@@ -144,7 +144,7 @@ def test_a_reranker_of_other_towers_is_refused_with_both(config, tiny_run, tmp_p
     (run / "reranker" / "run.json").write_text(json.dumps(marks | {"towers_fingerprint": "0123456789abcdef"}))
     with pytest.raises(UsageError, match=r"0123456789abcdef.*train the reranker again") as refusal:
         build(config(f"run={run}"))
-    assert TrainedTowers.open(tiny_run).fingerprint in str(refusal.value)
+    assert Model.open(tiny_run).fingerprint in str(refusal.value)
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[1]", "\udcff"])
@@ -192,14 +192,14 @@ def test_recall_below_the_floor_exits_1_and_publishes_nothing(config, tmp_path, 
 
 
 def test_vectors_with_nan_exit_1_and_name_the_items(config, tiny_data, tmp_path, monkeypatch):
-    whole = TrainedTowers.item_vectors
+    whole = Model.item_vectors
 
     def broken(self, items):
         vectors = whole(self, items)
         vectors[3, 0] = np.nan
         return vectors
 
-    monkeypatch.setattr(TrainedTowers, "item_vectors", broken)
+    monkeypatch.setattr(Model, "item_vectors", broken)
     item_id = Dataset.open(tiny_data).items["item_id"].iloc[3]
     with pytest.raises(GateFailed, match=rf"1 of 30 items have a vector with NaN or infinity: {item_id};"):
         build(config())
@@ -235,6 +235,6 @@ def test_a_bundle_that_does_not_answer_as_its_index_is_not_published(config, tmp
 def test_too_little_room_is_said_before_anything_is_computed(config, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
-    monkeypatch.setattr(TrainedTowers, "item_vectors", lambda *_: pytest.fail("computed before the check"))
+    monkeypatch.setattr(Model, "item_vectors", lambda *_: pytest.fail("computed before the check"))
     with pytest.raises(GateFailed, match=r"needs .* MB, 1\.0 MB free"):
         build(config())

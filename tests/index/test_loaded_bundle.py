@@ -14,7 +14,7 @@ from data_prep.dataset import Dataset
 from index import Bundle, bundle
 from index.exact import exact_search
 from index.manifest import BundleError, Manifest, records
-from towers import History, TrainedTowers
+from towers import History, Model
 
 FLIPS_IN_A_FILE = 12
 
@@ -39,7 +39,7 @@ def never_parsed(monkeypatch):
     monkeypatch.setattr(np, "load", parse)
     monkeypatch.setattr(faiss, "read_index", parse)
     monkeypatch.setattr(pd, "read_parquet", parse)
-    for room in (bundle.UserEncoder, bundle.CrossEncoder, bundle.Histories):
+    for room in (bundle.ModelEncoder, bundle.CrossEncoder, bundle.Histories):
         monkeypatch.setattr(room, "load", parse)
 
 
@@ -56,7 +56,7 @@ def test_rows_ids_and_vectors_belong_together(loaded, tiny_run, tiny_data):
     items = Dataset.open(tiny_data).items
     assert loaded.item_ids.tolist() == items["item_id"].tolist()
     assert [loaded.row_of[item_id] for item_id in loaded.item_ids] == list(range(len(items)))
-    expected = TrainedTowers.open(tiny_run).item_vectors(items)
+    expected = Model.open(tiny_run).item_vectors(items)
     np.testing.assert_allclose(loaded.vectors, expected, atol=1e-6)
 
 
@@ -84,11 +84,11 @@ def test_a_user_has_all_events_of_a_short_log(loaded, tiny_data):
 
 
 def test_search_gives_what_the_towers_themselves_compute(loaded, tiny_run, tiny_data):
-    towers, items = TrainedTowers.open(tiny_run), Dataset.open(tiny_data).items
+    towers, items = Model.open(tiny_run), Dataset.open(tiny_data).items
     vectors = towers.item_vectors(items)
     histories = [loaded.histories.at(place) for place in range(20)] + [History.empty()]
     queries = [""] * 20 + ["green tea"]
-    expected = exact_search(vectors, towers.user_encoder(vectors).encode(histories, queries), 10)
+    expected = exact_search(vectors, towers.user_encoder(items, vectors).encode(histories, queries), 10)
     found = loaded.index.search(loaded.user_encoder.encode(histories, queries), 10)
     for hits, exact in zip(found, expected, strict=True):
         np.testing.assert_allclose(hits.scores, exact.scores, atol=1e-4)

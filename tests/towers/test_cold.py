@@ -8,7 +8,7 @@ import pytest
 from data_prep.columns import Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
-from towers import TrainedTowers
+from towers.run import TrainedTowers
 from towers.cold import cold_cases, held_back, summarize_cold
 from towers.config import TrainConfig
 from towers.evaluate import EvaluateConfig, evaluate_run

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from data_prep.command import instantiate, load_config
-from towers import TrainedTowers
+from towers.run import TrainedTowers
 from towers.config import TrainConfig
 from towers.cooccurrence import factors
 from towers.id_init import CooccurrenceStart, NormalStart, TextStart

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import distributed as dist
 
+from data_prep.columns import Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed
 from towers import ranks
 from towers.config import TrainConfig
 from towers.run import TrainedTowers
-from towers.train import prepare_training
+from towers.training import Phase, prepare
 
 ROOT = Path(__file__).parents[2]
 STEPS = 6
@@ -32,7 +33,7 @@ STILL = [f"tower.{name}=0" for name in ("id_dropout", "dropout", "input_dropout"
 
 def some_steps(config: TrainConfig) -> dict[str, torch.Tensor]:
     """Weights after a few steps of plain gradient descent, and the sum of the gradients' sizes on the way."""
-    _, batches, retriever = prepare_training(config, Dataset.open(config.data))
+    _, batches, retriever = prepare(config, Dataset.open(config.data), Phase(config.artifacts, Split.VALID, None))
     batches.rank, batches.ranks = (dist.get_rank() if dist.is_initialized() else 0), ranks.count()
     retriever.train()
     retriever.negatives.start_epoch(0)

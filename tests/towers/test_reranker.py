@@ -10,7 +10,7 @@ import pytest
 from data_prep.columns import Split
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
-from towers import CrossEncoder, TrainedTowers, render_context
+from towers import CrossEncoder, Model, render_context
 from towers.cross_encoder import small_backbone
 from towers.evaluation import Cases
 from towers.material import read_sequences
@@ -85,16 +85,17 @@ def test_sizes_that_the_pretrained_model_cannot_give_are_refused(bert: Path, lay
 
 
 def test_shortlists_are_the_towers_best_unseen_items_and_count_what_they_miss(tiny_run: Path, tiny_data: Path):
-    towers, dataset = TrainedTowers.open(tiny_run), Dataset.open(tiny_data)
+    towers, dataset = Model.open(tiny_run), Dataset.open(tiny_data)
     item_ids = [str(i) for i in dataset.items["item_id"]]
     cases = Cases.held_out(read_sequences(dataset, ""), item_ids, Split.VALID, True, [10])
-    users = towers.user_encoder(towers.item_vectors(dataset.items))
+    vectors = towers.item_vectors(dataset.items)
+    users = towers.user_encoder(dataset.items, vectors)
     titles = [str(t) for t in dataset.items["title"]]
-    found = list(shortlists(users, cases, titles, depth=7, context_items=2, batch_size=5))
+    found = list(shortlists(users, vectors, cases, titles, depth=7, context_items=2, batch_size=5))
     assert len(found) == len(cases)
     for case, one in enumerate(found):
         history = cases.history(case)
-        scores = users.vectors @ users.encode([history], [""])[0]
+        scores = vectors @ users.encode([history], [""])[0]
         open_to = [row for row in np.argsort(-scores, kind="stable") if row not in set(history.rows)][:7]
         assert sorted(one.rows) == sorted(open_to)
         np.testing.assert_allclose(one.scores, scores[one.rows], atol=1e-5)
@@ -125,7 +126,7 @@ def test_ndcg_of_a_shortlist_counts_what_was_missed():
 
 def test_the_run_says_what_the_reranker_was_trained_for_and_what_it_was_worth(tiny_run: Path):
     marks = json.loads((tiny_run / "reranker" / "run.json").read_text())
-    assert marks["towers_fingerprint"] == TrainedTowers.open(tiny_run).fingerprint
+    assert marks["towers_fingerprint"] == Model.open(tiny_run).fingerprint
     assert 0 <= marks["result"]["missed"] <= 1
     assert 0 < marks["result"]["recall_ndcg"] <= 1
 

@@ -12,10 +12,10 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from towers.baselines.profile import recency_profiles
 from towers.baselines.training_data import DoesNotApply, TrainingData
 from towers.fitting import require
 from towers.history import History
+from towers.recency import recency_profiles
 
 
 class IALS:

@@ -12,11 +12,11 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from towers.baselines.profile import recency_profiles, sets
 from towers.baselines.similarity import Similarity, nearest
 from towers.baselines.training_data import TrainingData
 from towers.fitting import require
 from towers.history import History
+from towers.recency import recency_profiles, sets
 
 
 class ItemKNN:

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from towers.baselines.profile import recency_profiles
 from towers.baselines.training_data import TrainingData
 from towers.fitting import require
 from towers.history import History
+from towers.recency import recency_profiles
 from towers.text_features import Whitening
 
 

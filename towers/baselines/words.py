@@ -9,10 +9,10 @@ import torch
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from torch import Tensor
 
-from towers.baselines.profile import recency_profiles
 from towers.baselines.training_data import DoesNotApply, TrainingData
 from towers.fitting import require
 from towers.history import History
+from towers.recency import recency_profiles
 
 
 class TfIdf:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from towers.blocks.text import unit_text
 from towers.history import History
+from towers.recency import recency_weights
 from towers.text_features import Whitening
 
 
@@ -42,11 +43,14 @@ class Profile:
         """
         vectors = np.zeros((len(histories), self.table.shape[1]), np.float32)
         for user, (history, sentence) in enumerate(zip(histories, sentences, strict=True)):
-            asked = self.whitening is not None and sentence is not None
-            rows = history.rows[-self.max_history :]
-            age = np.arange(len(rows) - 1, -1, -1) + asked
-            weights = (self.decay**age).astype(np.float32)  # [L]
-            vectors[user] = weights @ self.table[rows]
+            newest = history.last(self.max_history)
+            weights = recency_weights(newest, self.decay)  # [≤ L]
+            vectors[user] = weights @ self.table[newest.rows[len(newest.rows) - len(weights) :]]
             if self.whitening is not None and sentence is not None:
-                vectors[user] += self.scale * unit_text(self.whitening, sentence[np.newaxis])[0]
+                query = self.scale * unit_text(self.whitening, sentence[np.newaxis])[0]
+                vectors[user] = self.decay * vectors[user] + query
         return vectors
+
+    def of_histories(self, histories: Sequence[History]) -> NDArray[np.float32]:
+        """User vectors of histories alone, [B, d]."""
+        return self.encode(histories, [None] * len(histories))

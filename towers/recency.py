@@ -25,7 +25,7 @@ def recency_profiles(histories: Sequence[History], num_items: int, decay: float)
     Returns:
         [B, N]; an item's repeats add up.
     """
-    weights = [_weights(history, decay) for history in histories]
+    weights = [recency_weights(history, decay) for history in histories]
     lengths = [len(part) for part in weights]
     newest = [history.rows[len(history.rows) - n :] for history, n in zip(histories, lengths, strict=True)]
     columns = np.concatenate(newest) if newest else np.zeros(0, np.int64)
@@ -34,8 +34,8 @@ def recency_profiles(histories: Sequence[History], num_items: int, decay: float)
     return sp.csr_array((data, (users, columns)), shape=(len(histories), num_items))
 
 
-def _weights(history: History, decay: float) -> NDArray[np.float32]:
-    """Weights of the newest events, as many as count."""
+def recency_weights(history: History, decay: float) -> NDArray[np.float32]:
+    """Weights of the newest events, as many as count, [≤ L]; arguments as of `recency_profiles`."""
     length = len(history.rows)
     starts = basket_starts(history.timestamps)
     middle = starts + (np.bincount(starts, minlength=length)[starts] - 1) / 2  # [L]

@@ -1,0 +1,173 @@
+"""Training the towers once: on the training events until validation says enough, or on more for a known time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch.utils.data import DataLoader
+
+from data_prep.columns import Columns, Split
+from data_prep.dataset import Dataset
+from towers.baselines import TrainingData
+from towers.batches import TrainingBatches
+from towers.building import build_retriever
+from towers.config import TrainConfig
+from towers.evaluation import EvaluationBatch, EvaluationBatches, metric_names
+from towers.fitting import Session, fit, refit
+from towers.interactions import Interactions
+from towers.material import Material
+from towers.metrics import bootstrap_intervals
+from towers.ranks import others
+from towers.retriever import Retriever
+from towers.run import TEXT_ENCODER, TrainedTowers
+from towers.text_encoder import open_text_encoder
+from towers.text_features import VectorCache
+
+WATCHED = "valid/ndcg@10"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A training from its first step to its last.
+
+    Attributes:
+        folder: where its checkpoints are kept.
+        until: the first split whose events it does not see.
+        epochs: when it ends; None where validation decides, which keeps the best epoch.
+    """
+
+    folder: Path
+    until: Split
+    epochs: int | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a phase leaves.
+
+    Attributes:
+        towers: with their final weights, not yet saved.
+        material: the dataset.
+        data: the events it saw, for whatever else is fitted to the same.
+        figures: validation figures of the best epoch, name -> value; empty where validation did not decide.
+        intervals: bootstrap intervals of those, name -> [low, high].
+        epochs: epochs trained.
+        best_epoch: epochs behind the weights.
+    """
+
+    towers: TrainedTowers
+    material: Material
+    data: TrainingData
+    figures: dict[str, float]
+    intervals: dict[str, list[float]]
+    epochs: int
+    best_epoch: int
+
+
+def train_towers(config: TrainConfig, dataset: Dataset, phase: Phase, watchers: Sequence[Callback]) -> Trained:
+    """Train both towers.
+
+    Args:
+        config: everything.
+        dataset: the data.
+        phase: on which events, for how long.
+        watchers: callbacks whose state travels in the checkpoints.
+
+    Raises:
+        UsageError: the data does not fit.
+        GateFailed: the loss stopped being a number.
+    """
+    material, batches, retriever = prepare(config, dataset, phase)
+    with others(config.trainer.devices, _help, config, phase):
+        figures = _fit(config, retriever, batches, phase, watchers)
+    epochs, best_epoch = int(figures.pop("epochs")), int(figures.pop("best_epoch"))
+    towers = _finished(config, retriever, material, dataset, phase)
+    data = TrainingData(
+        Interactions.of(material.sequences, len(material.items), phase.until),
+        material.items,
+        VectorCache(towers.cache, towers.text_encoder).encode,
+        towers.exclude_seen,
+    )
+    intervals = _intervals(config, retriever) if figures else {}
+    return Trained(towers, material, data, figures, intervals, epochs, best_epoch)
+
+
+def prepare(config: TrainConfig, dataset: Dataset, phase: Phase) -> tuple[Material, TrainingBatches, Retriever]:
+    """All that is trained and what it is trained on; the same in every process."""
+    torch.set_num_threads(config.trainer.threads)
+    pl.seed_everything(config.seed, verbose=False)
+    tower = config.tower
+    material = Material.of(
+        dataset, config.protocol, config.queries, tower.attributes.columns, config.cold_share, config.seed
+    )
+    interactions = Interactions.of(material.sequences, len(material.items), phase.until)
+    batches = material.batches(
+        phase.until, tower.max_history, config.tokens_per_batch, config.queries.rate, tower.signal_dropout, config.seed
+    )
+    return material, batches, build_retriever(config, material, interactions, batches)
+
+
+def _fit(
+    config: TrainConfig, retriever: Retriever, batches: TrainingBatches, phase: Phase, watchers: Sequence[Callback]
+) -> dict[str, float]:
+    """Train; see `fit` and `refit`."""
+    trainer = config.trainer
+    session = Session(phase.folder, trainer, config.resume, config.seed, trainer.devices, watchers)
+    if phase.epochs is not None:
+        return refit(retriever, batches, phase.epochs, session)
+    validation: DataLoader[EvaluationBatch] = DataLoader(
+        EvaluationBatches(retriever.cases, config.evaluation.batch_size), batch_size=None
+    )
+    return fit(retriever, batches, validation, WATCHED, session)
+
+
+def _help(ready: Callable[[], None], config: TrainConfig, phase: Phase) -> None:
+    """What every rank but the first does: train its share of the batches, and write nothing.
+
+    Text vectors are in the cache by now, put there by the first rank.
+    """
+    _, batches, retriever = prepare(config, Dataset.open(config.data), phase)
+    ready()
+    _fit(config, retriever, batches, phase, ())
+
+
+def _finished(
+    config: TrainConfig, retriever: Retriever, material: Material, dataset: Dataset, phase: Phase
+) -> TrainedTowers:
+    """The towers without what only training needs."""
+    encoder = retriever.encoder
+    if retriever.text.tuned:
+        retriever.text.finish()
+        encoder.save(phase.folder / TEXT_ENCODER)
+        encoder = open_text_encoder(encoder.kind, phase.folder / TEXT_ENCODER, encoder.max_tokens)
+    trained_rows = retriever.target_counts.cpu() > 0
+    items = retriever.items
+    # Rows that no event ever moved are left out: such items go by their text.
+    if items.ids is not None:
+        items.ids = torch.nn.Embedding.from_pretrained(items.ids.weight.detach()[trained_rows])
+    if items.priors is not None:
+        items.priors = torch.nn.Parameter(items.priors.detach()[trained_rows])
+    return TrainedTowers(
+        items=items.eval(),
+        users=retriever.users.eval(),
+        text_encoder=encoder.eval(),
+        event_types=material.event_types,
+        embedded=pd.Index(material.items[Columns.ITEM_ID])[trained_rows.numpy()],
+        temperature=float(retriever.temperature.detach()),
+        exclude_seen=config.evaluation.exclude_seen,
+        dataset_fingerprint=dataset.fingerprint,
+        cache=Path(config.text["cache"]),
+    )
+
+
+def _intervals(config: TrainConfig, retriever: Retriever) -> dict[str, list[float]]:
+    """Bootstrap interval over the validation users of each figure of the best epoch: name -> [low, high]."""
+    settings = config.evaluation
+    per_user = retriever.validated.double().cpu().numpy()
+    low, high = bootstrap_intervals(per_user, settings.bootstrap_samples, settings.confidence, config.seed)
+    names = metric_names(settings.cutoffs)
+    return {name: [float(a), float(b)] for name, a, b in zip(names, low, high, strict=True)}

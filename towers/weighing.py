@@ -1,0 +1,116 @@
+"""What each block, and each channel beside the vector, is to weigh: chosen on validation users."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data_prep.command import instantiate
+from towers.baselines import Baseline, TrainingData
+from towers.blocks import FittedBlock
+from towers.config import WeighingConfig
+from towers.evaluation import Cases, Scorer
+from towers.mix import Mix, choose_weights
+from towers.model import Model, WeightedBlock
+from towers.run import TrainedTowers
+from towers.scoring import VectorScorer, model_scorer, without_queries
+
+ONE_VECTOR = "one vector"
+LATE_FUSED = "late fused"
+
+
+def sample(cases: Cases, users: int, seed: int) -> Cases:
+    """Some of the cases, at random."""
+    if len(cases) <= users:
+        return cases
+    kept = np.sort(np.random.default_rng(seed).choice(len(cases), users, replace=False))
+    return replace(cases, users=cases.users[kept], ends=cases.ends[kept], truth=[cases.truth[i] for i in kept])
+
+
+def weigh_blocks(
+    towers: TrainedTowers,
+    blocks: Sequence[FittedBlock],
+    items: pd.DataFrame,
+    cases: Cases,
+    config: WeighingConfig,
+    batch_size: int,
+) -> Model:
+    """Put blocks beside the towers, each with the weight that ranks best.
+
+    Args:
+        towers: the towers, which weigh 1.
+        blocks: fitted blocks.
+        items: the catalogue.
+        cases: validation users who decide.
+        config: what is tried.
+        batch_size: users scored at a time.
+
+    Returns:
+        The model; a block that is best left out is.
+    """
+    if not blocks:
+        return Model(towers, [])
+    whole = Model(towers, [WeightedBlock(block, 1.0) for block in blocks])
+    vectors = whole.item_vectors(items)
+    encoder = whole.user_encoder(items, vectors)
+    parts: list[tuple[Scorer, float]] = []
+    own = vectors[:, : towers.dim]
+    parts.append((VectorScorer("towers", without_queries(encoder.towers.encode), own, encoder.max_history), 1.0))
+    start = towers.dim
+    for block, profile in zip(blocks, encoder.profiles.values(), strict=True):
+        own = vectors[:, start : start + block.dim]
+        scorer = VectorScorer(block.name, profile.of_histories, own, encoder.max_history)
+        parts.append((scorer, config.start))
+        start += block.dim
+    mix = _calibrated(ONE_VECTOR, parts, cases, batch_size)
+    weights = choose_weights(mix, cases, config.grid, config.rounds, batch_size)
+    found = [weight * mix.deviations[0] / deviation for weight, deviation in zip(weights, mix.deviations, strict=True)]
+    return Model(towers, [WeightedBlock(b, w) for b, w in zip(blocks, found[1:], strict=True) if w > 0])
+
+
+def late_fusion(
+    model: Model,
+    channels: Mapping[str, Any],
+    weights: Mapping[str, float],
+    data: TrainingData,
+    cases: Cases,
+    batch_size: int,
+) -> Mix:
+    """The model's one vector and, fused late, scorers that do not fit into a vector.
+
+    Args:
+        model: weighs 1.
+        channels: baselines as configured, by name.
+        weights: of each, in score deviations.
+        data: the events they are fitted to.
+        cases: users over whom deviations are measured.
+        batch_size: users scored at a time.
+    """
+    parts: list[tuple[Scorer, float]] = [(model_scorer(ONE_VECTOR, model, data.items), 1.0)]
+    for name, node in channels.items():
+        baseline: Baseline = instantiate(node)
+        parts.append((baseline.fit(data), weights[name]))
+    return _calibrated(LATE_FUSED, parts, cases, batch_size)
+
+
+def weigh_channels(
+    model: Model,
+    channels: Mapping[str, Any],
+    data: TrainingData,
+    cases: Cases,
+    config: WeighingConfig,
+    batch_size: int,
+) -> dict[str, float]:
+    """Weights of channels fused late, by name, that rank best; arguments as of `weigh_blocks` and `late_fusion`."""
+    if not channels:
+        return {}
+    mix = late_fusion(model, channels, dict.fromkeys(channels, config.start), data, cases, batch_size)
+    weights = choose_weights(mix, cases, config.grid, config.rounds, batch_size)
+    return dict(zip(channels, weights[1:], strict=True))
+
+
+def _calibrated(name: str, parts: Sequence[tuple[Scorer, float]], cases: Cases, batch_size: int) -> Mix:
+    histories = [cases.history(case) for case in range(min(len(cases), 1024))]
+    return Mix(name, parts).calibrate(histories, batch_size)
