@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class Material:
         known = np.concatenate([[0], np.cumsum(~self.valid | with_valid)])
         kept = self.rows[~self.valid | with_valid]
         bounds = known[self.offsets]
-        return [kept[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [kept[a:b] for a, b in pairwise(bounds)]
 
     def ndcg(self, user_vectors: Vectors, item_vectors: Vectors, known: NDArray[np.bool_]) -> float:
         """Mean NDCG@10 of the validation users, [V, d] against the whole catalogue [N, d]; unknown items come last."""

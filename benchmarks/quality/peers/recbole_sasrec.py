@@ -4,9 +4,9 @@ The one thing replaced is the figure that early stopping watches: NDCG@10 as eve
 over the whole catalogue, history masked.
 """
 
-import logging
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from recbole.trainer import Trainer
 from recbole.utils import init_seed
 
 NAME = "material"
-LOG = {"handlers": [logging.StreamHandler()], "level": logging.INFO, "format": "%(asctime)s %(message)s"}
 
 
 class Fitted:
@@ -62,19 +61,30 @@ class WatchingTrainer(Trainer):
         config: RecBole's.
         fitted: what is trained.
         material: what it is judged on.
+        minutes: after which no further epoch begins.
     """
 
-    def __init__(self, config: Config, fitted: Fitted, material: Material) -> None:
+    def __init__(self, config: Config, fitted: Fitted, material: Material, minutes: float) -> None:
         super().__init__(config, fitted.model)
+        self.deadline = time.monotonic() + 60 * minutes
         self.fitted = fitted
         self.material = material
         histories = material.histories(with_valid=False)
         self.histories = [histories[user] for user in material.valid_users]
         self.scores: list[float] = []
 
+    @property
+    def late(self) -> bool:
+        """Whether time is up."""
+        return time.monotonic() > self.deadline
+
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict[str, float]]:
         score = self.material.ndcg(*self.fitted.vectors(self.histories), self.fitted.known)
         self.scores.append(score)
+        print(f"epoch {len(self.scores)}: ndcg@10 {score:.5f}", flush=True)
+        if self.late:
+            self.stopping_step = -1  # fit ends when as many epochs as this have not been better
+            return -1.0, {"ndcg@10": score}
         return score, {"ndcg@10": score}
 
 
@@ -111,27 +121,29 @@ def prepare(settings: dict[str, Any], histories: list[Rows], folder: Path, seed:
     return config, dataset
 
 
-def train(material: Material, settings: dict[str, Any], seed: int, with_valid: bool) -> tuple[Fitted, list[float]]:
+def train(material: Material, settings: dict[str, Any], seed: int, with_valid: bool) -> tuple[Fitted, WatchingTrainer]:
     """One training; with early stopping unless the validation part is trained on."""
+    minutes = settings["minutes"]
+    own = {name: value for name, value in settings.items() if name != "minutes"}
     with tempfile.TemporaryDirectory() as folder:
-        config, dataset = prepare(settings, material.histories(with_valid), Path(folder), seed)
+        config, dataset = prepare(own, material.histories(with_valid), Path(folder), seed)
         fitted = Fitted(config, dataset, material.num_items)
-        trainer = WatchingTrainer(config, fitted, material)
+        trainer = WatchingTrainer(config, fitted, material, minutes)
         data = TrainDataLoader(config, dataset, None, shuffle=True)
         trainer.fit(data, None if with_valid else data, saved=False)
-    return fitted, trainer.scores
+    return fitted, trainer
 
 
 def fit(material: Material, settings: dict[str, Any], seed: int) -> Answer:
     """Find the number of epochs, then train that long on everything."""
-    _, scores = train(material, settings, seed, with_valid=False)
-    best = int(np.argmax(scores)) + 1
+    _, trainer = train(material, settings, seed, with_valid=False)
+    best = int(np.argmax(trainer.scores)) + 1
+    notes = {"epochs": best, "validation": trainer.scores, "ran_out_of_time": trainer.late}
     fitted, _ = train(material, settings | {"epochs": best}, seed, with_valid=True)
     histories = material.histories(with_valid=True)
     users, items = fitted.vectors([histories[user] for user in material.test_users])
-    return Answer(users, items, fitted.known, {"epochs": best, "validation": scores})
+    return Answer(users, items, fitted.known, notes)
 
 
 if __name__ == "__main__":
-    logging.basicConfig(**LOG)
     serve(fit)

@@ -74,7 +74,9 @@ class Watch(Callback):
         trainer.should_stop = stale or time.monotonic() > self.deadline
 
 
-def train(histories: list[Rows], settings: dict[str, Any], epochs: int, seed: int, watch: Watch | None, num_items: int) -> tuple[SASRecModel, Rows]:
+def train(
+    histories: list[Rows], settings: dict[str, Any], epochs: int, seed: int, watch: Watch | None, num_items: int
+) -> tuple[SASRecModel, Rows]:
     """One training; returns the model and its numbers of our items."""
     seed_everything(seed, verbose=False)
     lengths = [len(h) for h in histories]
@@ -102,7 +104,7 @@ def train(histories: list[Rows], settings: dict[str, Any], epochs: int, seed: in
 
     model = SASRecModel(**settings, get_trainer_func=trainer)
     dataset = Dataset.construct(log)
-    if isinstance(watch, Watch):
+    if watch:
         model._build_model_from_dataset(dataset)  # to know the numbers before the first epoch ends
         watch.numbers = numbers_of(model, num_items)
         seed_everything(seed, verbose=False)
@@ -118,12 +120,12 @@ def fit(material: Material, settings: dict[str, Any], seed: int) -> Answer:
     watch = Watch(material, length, patience, minutes)
     train(material.histories(with_valid=False), settings, epochs, seed, watch, material.num_items)
     best = int(np.argmax(watch.scores)) + 1
+    notes = {"epochs": best, "validation": watch.scores, "ran_out_of_time": time.monotonic() > watch.deadline}
     histories = material.histories(with_valid=True)
     model, numbers = train(histories, settings, best, seed, None, material.num_items)
     users, items = vectors(
         model.lightning_model.torch_model, numbers, [histories[u] for u in material.test_users], length
     )
-    notes = {"epochs": best, "validation": watch.scores, "ran_out_of_time": time.monotonic() > watch.deadline}
     return Answer(users, items, numbers[1:] > 0, notes)
 
 
