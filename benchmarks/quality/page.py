@@ -114,8 +114,8 @@ def _section(rows: dict[str, list[Row]], results: list[Result], plan: Plan) -> I
     yield (
         "± is half of the 95 % bootstrap interval over users, averaged over seeds; σ the standard deviation of NDCG@10 "
         "over seeds. Seconds are the wall-clock time of the whole training command, from start to exit, choosing the "
-        "epochs included; peak memory is its largest resident set, MiB. The texts' vectors were cached beforehand "
-        "where a first run had made them. Rows with – are not trained."
+        "epochs included; peak memory is its largest resident set, MiB. Vectors of the texts are made once "
+        "for a dataset and kept; that time stands below. Rows with – are not trained."
     )
     yield f"![NDCG@10 against seconds of training]({PICTURE.as_posix()})"
     header = ["", *COLUMNS, "σ", "coverage", "seconds", "peak MiB", "seeds"]
@@ -140,6 +140,8 @@ def _circumstances(results: list[Result], plan: Plan) -> Iterable[str]:
         for dataset in dict.fromkeys(r.dataset for r in results if r.name == name):
             own = [r for r in results if (r.name, r.dataset) == (name, dataset)]
             chosen = "; ".join(_chosen(r.notes) for r in own)
+            if "text_seconds" in own[0].notes:
+                chosen += f"; texts {own[0].notes['text_seconds']:,.0f} s"
             libraries = ", ".join(f"{k} {v}" for k, v in own[0].versions.items())
             lines.append(f"| {name} | {dataset} | {chosen} | {libraries} |")
     yield "\n".join(lines)

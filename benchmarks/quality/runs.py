@@ -105,9 +105,13 @@ def run_job(job: Job, bench: Bench, prepared: Prepared) -> Result:
 def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, mark: str) -> Result:
     name = f"{job.dataset}-{job.name}-{job.seed}-{mark}"
     folder, root = bench.artifacts / "runs" / name, bench.artifacts.absolute()
-    train = [sys.executable, "-m", "towers.train", *recipe.train, *recipe.datasets[job.dataset]]
-    train += [f"data={prepared.dataset.path.absolute()}", f"artifacts={root}", f"run={name}", f"seed={job.seed}"]
-    train += [f"trainer.threads={bench.threads}"]
+    settings = [*recipe.train, *recipe.datasets[job.dataset]]
+    settings += [f"data={prepared.dataset.path.absolute()}", f"artifacts={root}", f"trainer.threads={bench.threads}"]
+    encoded = bench.artifacts / "data" / f"{job.dataset}.{job.name}.texts.json"
+    if not encoded.is_file():
+        command = [sys.executable, "-m", "benchmarks.quality.texts", *settings]
+        write_json(encoded, asdict(run(command, bench.artifacts / "logs" / f"{name}.texts.log", bench.threads)))
+    train = [sys.executable, "-m", "towers.train", *settings, f"run={name}", f"seed={job.seed}"]
     if not (folder / RUN).is_file() or not (folder / COST).is_file():
         shutil.rmtree(folder, ignore_errors=True)
         cost = run(train, bench.artifacts / "logs" / f"{name}.train.log", bench.threads)
@@ -130,7 +134,11 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, 
         untrained=list(recipe.untrained.values()) if job.first else [],
         cost=cost,
         commands=[_typed(train, root), _typed(test, root)],
-        notes={"epochs": described["epochs"], "validation": described["validation"]},
+        notes={
+            "epochs": described["epochs"],
+            "validation": described["validation"],
+            "text_seconds": read_json(encoded)["seconds"],
+        },
         versions=described["libraries"],
     )
 
