@@ -9,6 +9,7 @@ import numpy as np
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 COLOURS = {"ours": "#c2410c", "peer": "#1d4ed8"}
@@ -53,7 +54,7 @@ def draw(panels: dict[str, list[Mark]], path: Path) -> None:
     plt.close(figure)
 
 
-def _panel(axes: plt.Axes, title: str, marks: list[Mark]) -> None:
+def _panel(axes: Axes, title: str, marks: list[Mark]) -> None:
     trained = [mark for mark in marks if mark.seconds is not None]
     for mark in trained:
         assert mark.seconds is not None
@@ -78,7 +79,7 @@ def _panel(axes: plt.Axes, title: str, marks: list[Mark]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _label(axes: plt.Axes, marks: list[Mark]) -> None:
+def _label(axes: Axes, marks: list[Mark]) -> None:
     """Names in a column at the right, in the order of quality, none upon another, each with a line to its point."""
     bottom, top = axes.get_ylim()
     gap = (top - bottom) * 0.062

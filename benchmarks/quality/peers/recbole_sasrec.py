@@ -83,8 +83,8 @@ class WatchingTrainer(Trainer):
         self.scores.append(score)
         print(f"epoch {len(self.scores)}: ndcg@10 {score:.5f}", flush=True)
         if self.late:
-            self.stopping_step = -1  # fit ends when as many epochs as this have not been better
-            return -1.0, {"ndcg@10": score}
+            self.stopping_step = -1  # nothing is better than NaN, and fit bears no more of that
+            return float("nan"), {"ndcg@10": score}
         return score, {"ndcg@10": score}
 
 
