@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -96,10 +96,12 @@ def run_job(job: Job, bench: Bench, prepared: Prepared) -> Result:
         GateFailed: a command failed; the message holds the end of its log.
         UsageError: the evaluation has no scorer of a name in the plan.
     """
-    mark = bench.mark(job, prepared.dataset.fingerprint)
+    mark, started_at = bench.mark(job, prepared.dataset.fingerprint), commit()
     if job.name in bench.plan.recipes:
-        return _run_recipe(job, bench.plan.recipes[job.name], bench, prepared, mark)
-    return _run_peer(job, bench.plan.peers[job.name], bench, prepared, mark)
+        result = _run_recipe(job, bench.plan.recipes[job.name], bench, prepared, mark)
+    else:
+        result = _run_peer(job, bench.plan.peers[job.name], bench, prepared, mark)
+    return replace(result, commit=started_at)  # not where the tree has come to meanwhile
 
 
 def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, mark: str) -> Result:
@@ -216,7 +218,7 @@ def _result(job: Job, bench: Bench, mark: str, cost: Cost, **rest: Any) -> Resul
         peak_mb=cost.peak_mb,
         threads=bench.threads,
         jobs=bench.jobs,
-        commit=commit(),
+        commit="",
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         **rest,
     )
