@@ -4,6 +4,7 @@ The one thing replaced is the figure that early stopping watches: NDCG@10 as eve
 over the whole catalogue, history masked.
 """
 
+import contextlib
 import sys
 import tempfile
 import time
@@ -125,7 +126,7 @@ def train(material: Material, settings: dict[str, Any], seed: int, with_valid: b
     """One training; with early stopping unless the validation part is trained on."""
     minutes = settings["minutes"]
     own = {name: value for name, value in settings.items() if name != "minutes"}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # RecBole logs where it runs
         config, dataset = prepare(own, material.histories(with_valid), Path(folder), seed)
         fitted = Fitted(config, dataset, material.num_items)
         trainer = WatchingTrainer(config, fitted, material, minutes)

@@ -1,6 +1,7 @@
 """Steps a second of RecBole's SASRec: its own data, model, loss and optimizer, in the loop its trainer runs."""
 
 import argparse
+import contextlib
 import json
 import tempfile
 import time
@@ -16,7 +17,7 @@ from recbole_sasrec import Fitted, prepare
 
 def measure(material: Material, settings: dict[str, Any], steps: int, warm_up: int) -> dict[str, float]:
     """Steps a second, and items predicted a second."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # RecBole logs where it runs
         config, dataset = prepare(settings, material.histories(with_valid=False), Path(folder), 0)
         model = Fitted(config, dataset, material.num_items).model.train()
         optimizer = Trainer(config, model).optimizer
