@@ -192,7 +192,7 @@ def test_a_killed_training_process_leaves_nothing_published_and_resumes(tiny_tra
     done = subprocess.run(command("towers.train", *again), cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert "going on from" in done.stderr
-    assert Model.open(run).dim == 32
+    assert Model.open(run).towers.dim == 32
 
 
 @pytest.mark.slow

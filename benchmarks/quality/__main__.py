@@ -1,0 +1,114 @@
+"""Our recipes and their peers on the same splits, judged by the same code.
+
+    python -m benchmarks.quality                                     # everything in plan.yaml, three seeds
+    python -m benchmarks.quality --only beauty: --seeds 0            # one dataset, one seed
+    python -m benchmarks.quality --only beauty:recbole-sasrec        # one row
+    python -m benchmarks.quality --report                            # only write docs/benchmarks.md
+
+Each training is kept as a file in `artifacts/quality/results`; what is there already is not run again, so an
+interrupted benchmark goes on where it was. At the end the section of `docs/benchmarks.md` between its markers and the
+plot are written from these files and nothing else.
+"""
+
+import argparse
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks.quality.datasets import Prepared, prepare
+from benchmarks.quality.environments import python_of
+from benchmarks.quality.measure import ROOT
+from benchmarks.quality.page import write_page
+from benchmarks.quality.plan import Job, jobs, read_plan
+from benchmarks.quality.results import Result, find, keep
+from benchmarks.quality.runs import Bench, run_job
+from data_prep.command import load_config
+from data_prep.dataset import Dataset
+from data_prep.errors import CommandError, ExitCode
+from towers.evaluate import EvaluateConfig
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", action="append", default=[], metavar="DATASET:NAME", help="may be repeated")
+    parser.add_argument("--seeds", default="0,1,2", help="as in 0,1,2; the first also evaluates what is untrained")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="numerical threads of each training")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings side by side; more than one blurs the times")
+    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "data", help="folder of shared data")
+    parser.add_argument("--artifacts", type=Path, default=ROOT / "artifacts" / "quality")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs")
+    parser.add_argument("--report", action="store_true", help="run nothing, write the page from what is there")
+    parser.add_argument(
+        "--any-commit", action="store_true", help="take results of other code and settings where there are no newer"
+    )
+    return parser.parse_args()
+
+
+def measure(
+    wanted: list[Job], bench: Bench, data: dict[str, Prepared], report_only: bool, any_commit: bool
+) -> list[Result]:
+    """Results of the jobs, measured now or before; a job that fails is told and left out."""
+
+    def one(job: Job) -> Result | None:
+        prepared = data[job.dataset]
+        found = find(job, bench.mark(job, prepared.dataset.fingerprint), bench.results, any_commit)
+        if found is not None or report_only:
+            return found
+        print(f"{job.key} seed {job.seed}: running", flush=True)
+        try:
+            result = run_job(job, bench, prepared)
+        except CommandError as error:
+            print(f"{job.key} seed {job.seed}: FAILED: {error}", file=sys.stderr, flush=True)
+            return None
+        keep(result, bench.results)
+        for label, row in result.rows.items():
+            figures = "  ".join(f"{k} {row['metrics'][k]['mean']:.4f}" for k in ("hit_rate@10", "ndcg@10"))
+            cost = "" if label in result.untrained else f"  {result.seconds:.0f} s  {result.peak_mb:.0f} MB"
+            print(f"{job.key} seed {job.seed}: {label}: {figures}{cost}", flush=True)
+        return result
+
+    with ThreadPoolExecutor(bench.jobs) as pool:
+        done = list(zip(wanted, pool.map(one, wanted), strict=True))
+    for job, result in done:
+        if result is None:
+            print(f"{job.key} seed {job.seed}: not measured", file=sys.stderr)
+    return [result for _, result in done if result is not None]
+
+
+def main() -> None:
+    """Prepare, run what is missing, write the page."""
+    asked = arguments()
+    plan = read_plan()
+    wanted = jobs(plan, [int(seed) for seed in asked.seeds.split(",")], asked.only)
+    config = load_config(EvaluateConfig, "evaluate", ["run=none", "data=none"])
+    bench = Bench(plan, asked.artifacts, asked.threads, asked.jobs, config.evaluation)
+    data = {
+        name: Prepared(
+            Dataset.open(prepare(name, plan.datasets[name], asked.shared, asked.artifacts)),
+            list(config.evaluation.cutoffs),
+            config.evaluation.validation_users,
+        )
+        for name in dict.fromkeys(job.dataset for job in wanted)
+    }
+    if not asked.report:
+        for name in dict.fromkeys(plan.peers[job.name].environment for job in wanted if job.name in plan.peers):
+            python_of(name, plan.environments[name], bench.artifacts / "envs")
+    results = measure(wanted, bench, data, asked.report, asked.any_commit)
+    if results:
+        write_page(results, plan, asked.docs)
+    sys.exit(ExitCode.OK if len(results) == len(wanted) else ExitCode.GATE_FAILED)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except CommandError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(ExitCode.INTERRUPTED)

@@ -1,0 +1,224 @@
+"""Running one job: a recipe of ours through our commands, or a peer in its environment; both judged by our code."""
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.quality.datasets import Prepared
+from benchmarks.quality.environments import environment_fingerprint, python_of, versions
+from benchmarks.quality.measure import ROOT, Cost, run
+from benchmarks.quality.peers.exchange import Answer
+from benchmarks.quality.plan import Job, PeerPlan, Plan, RecipePlan
+from benchmarks.quality.results import Result
+from data_prep.columns import Split
+from data_prep.errors import GateFailed, UsageError
+from data_prep.files import fingerprint, read_json, sha256, write_json
+from towers.config import EvaluationConfig
+from towers.evaluate import METRICS
+from towers.evaluation import evaluate
+from towers.history import History
+from towers.report import summarize
+from towers.run import RUN
+
+PEERS = Path(__file__).with_name("peers")
+DECIDING = ("data_prep", "towers", "conf")
+COST = "cost.json"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What jobs share.
+
+    Attributes:
+        plan: the plan.
+        artifacts: root of everything written.
+        threads: numerical threads of each command.
+        jobs: commands that run side by side.
+        evaluation: cutoffs and the like, our own defaults.
+    """
+
+    plan: Plan
+    artifacts: Path
+    threads: int
+    jobs: int
+    evaluation: EvaluationConfig
+
+    @property
+    def results(self) -> Path:
+        """Folder of the results."""
+        return self.artifacts / "results"
+
+    def mark(self, job: Job, data: str) -> str:
+        """Stands for everything that decides a job's result; `data` is the dataset's fingerprint."""
+        how = [data, str(self.threads)]
+        if job.name in self.plan.recipes:
+            recipe = asdict(self.plan.recipes[job.name])
+            recipe["datasets"] = recipe["datasets"][job.dataset]
+            if not job.first:  # what only the first seed's evaluation does
+                recipe["evaluate_untrained"] = recipe["untrained"] = None
+            return fingerprint(*how, json.dumps(recipe), *(_git("rev-parse", f"HEAD:{part}") for part in DECIDING))
+        peer = self.plan.peers[job.name]
+        environment = environment_fingerprint(self.plan.environments[peer.environment])
+        scripts = [sha256(PEERS / name) for name in (peer.script, "exchange.py")]
+        return fingerprint(*how, json.dumps(settings_of(peer, job)), environment, *scripts)
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def commit() -> str:
+    """Our commit, with "-dirty" behind it if the working tree differs."""
+    return _git("rev-parse", "--short=10", "HEAD") + ("-dirty" if _git("status", "--porcelain") else "")
+
+
+def settings_of(peer: PeerPlan, job: Job) -> dict[str, Any]:
+    """A peer's settings on a dataset."""
+    return {**peer.settings, **peer.datasets[job.dataset]}
+
+
+def run_job(job: Job, bench: Bench, prepared: Prepared) -> Result:
+    """Train, evaluate, and say what it took.
+
+    Raises:
+        GateFailed: a command failed; the message holds the end of its log.
+        UsageError: the evaluation has no scorer of a name in the plan.
+    """
+    mark, started_at = bench.mark(job, prepared.dataset.fingerprint), commit()
+    if job.name in bench.plan.recipes:
+        result = _run_recipe(job, bench.plan.recipes[job.name], bench, prepared, mark)
+    else:
+        result = _run_peer(job, bench.plan.peers[job.name], bench, prepared, mark)
+    return replace(result, commit=started_at)  # not where the tree has come to meanwhile
+
+
+def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, mark: str) -> Result:
+    name = f"{job.dataset}-{job.name}-{job.seed}-{mark}"
+    folder, root = bench.artifacts / "runs" / name, bench.artifacts.absolute()
+    settings = [*recipe.train, *recipe.datasets[job.dataset]]
+    settings += [f"data={prepared.dataset.path.absolute()}", f"artifacts={root}", f"trainer.threads={bench.threads}"]
+    encoded = bench.artifacts / "data" / f"{job.dataset}.{job.name}.texts.json"
+    if not encoded.is_file():
+        command = [sys.executable, "-m", "benchmarks.quality.texts", *settings]
+        write_json(encoded, asdict(run(command, bench.artifacts / "logs" / f"{name}.texts.log", bench.threads)))
+    train = [sys.executable, "-m", "towers.train", *settings, f"run={name}", f"seed={job.seed}"]
+    if not (folder / RUN).is_file() or not (folder / COST).is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        cost = run(train, bench.artifacts / "logs" / f"{name}.train.log", bench.threads)
+        write_json(folder / COST, asdict(cost))
+    cost = Cost(**read_json(folder / COST))
+    test = [sys.executable, "-m", "towers.evaluate", *recipe.evaluate]
+    test += recipe.evaluate_untrained if job.first else []
+    test += [f"run={folder.absolute()}", f"artifacts={root}", f"threads={bench.threads}"]
+    run(test, bench.artifacts / "logs" / f"{name}.evaluate.log", bench.threads)
+    scorers = read_json(folder / METRICS)["scorers"]
+    wanted = recipe.rows | (recipe.untrained if job.first else {})
+    if missing := sorted(set(wanted) - set(scorers)):
+        raise UsageError(f"recipes.{job.name}: no scorer {', '.join(missing)}; the evaluation has {', '.join(scorers)}")
+    described = read_json(folder / RUN)
+    return _result(
+        job,
+        bench,
+        mark,
+        rows={label: scorers[scorer] for scorer, label in wanted.items()},
+        untrained=list(recipe.untrained.values()) if job.first else [],
+        cost=cost,
+        commands=[_typed(train, root), _typed(test, root)],
+        notes={
+            "epochs": described["epochs"],
+            "validation": described["validation"],
+            "text_seconds": read_json(encoded)["seconds"],
+        },
+        versions=described["libraries"],
+    )
+
+
+def _run_peer(job: Job, peer: PeerPlan, bench: Bench, prepared: Prepared, mark: str) -> Result:
+    environment = bench.plan.environments[peer.environment]
+    python = python_of(peer.environment, environment, bench.artifacts / "envs")
+    cases = prepared.cases(Split.TEST)
+    exchange = bench.artifacts / "exchange"
+    exchange.mkdir(parents=True, exist_ok=True)
+    name = f"{job.dataset}-{job.name}-{job.seed}-{mark}"
+    material, answer = exchange / f"{name}.material.npz", exchange / f"{name}.answer.npz"
+    prepared.material(cases).write(material)
+    command = [str(python), "-W", "ignore", str(PEERS / peer.script), "--material", str(material)]
+    command += ["--answer", str(answer), "--seed", str(job.seed), "--settings", json.dumps(settings_of(peer, job))]
+    cost = run(command, bench.artifacts / "logs" / f"{name}.log", bench.threads, None)
+    made = Answer.read(answer)
+    if made.users.shape[0] != len(cases) or made.items.shape[0] != len(prepared.item_ids):
+        raise GateFailed(f"{name}: vectors {made.users.shape} and {made.items.shape} do not fit {len(cases)} cases")
+    settings = bench.evaluation
+    outcome = evaluate(VectorScorer(peer.label, made), cases, settings.batch_size)
+    row = summarize(outcome, cases, prepared.counts, settings.bootstrap_samples, settings.confidence, job.seed)
+    material.unlink()
+    answer.unlink()
+    return _result(
+        job,
+        bench,
+        mark,
+        rows={peer.label: row},
+        untrained=[],
+        cost=cost,
+        commands=[_typed(command, bench.artifacts.absolute())],
+        notes=made.notes,
+        versions=versions(python, environment.told),
+    )
+
+
+class VectorScorer:
+    """Vectors that were made elsewhere, as a scorer: it answers for the cases in their order, once.
+
+    Args:
+        name: the row's name.
+        answer: vectors of the cases and of the catalogue.
+    """
+
+    def __init__(self, name: str, answer: Answer) -> None:
+        self.name = name
+        self.users = torch.from_numpy(answer.users.astype(np.float32))
+        self.items = torch.from_numpy(answer.items.astype(np.float32))
+        self.unknown = torch.from_numpy(~answer.known)
+        self.next = 0
+
+    def score(self, histories: Sequence[History]) -> Tensor:
+        """Inner products, [B, N]; items that the peer never saw come last."""
+        chosen = self.users[self.next : self.next + len(histories)]
+        self.next += len(histories)
+        scores = chosen @ self.items.T  # [B, N]
+        scores[:, self.unknown] = torch.finfo(scores.dtype).min
+        return scores
+
+
+def _typed(command: list[str], artifacts: Path) -> str:
+    """A command as a reader of the page would type it."""
+    shown = [part.replace(str(artifacts), "artifacts/quality").replace(f"{ROOT}/", "") for part in command]
+    return shlex.join(["python" if shown[0] == sys.executable else shown[0], *shown[1:]])
+
+
+def _result(job: Job, bench: Bench, mark: str, cost: Cost, **rest: Any) -> Result:
+    return Result(
+        dataset=job.dataset,
+        name=job.name,
+        seed=job.seed,
+        fingerprint=mark,
+        seconds=cost.seconds,
+        peak_mb=cost.peak_mb,
+        threads=bench.threads,
+        jobs=bench.jobs,
+        commit="",
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        **rest,
+    )
