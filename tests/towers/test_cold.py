@@ -8,7 +8,6 @@ import pytest
 from data_prep.columns import Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
-from towers.run import TrainedTowers
 from towers.cold import cold_cases, held_back, summarize_cold
 from towers.config import TrainConfig
 from towers.evaluate import EvaluateConfig, evaluate_run
@@ -16,6 +15,7 @@ from towers.evaluation import Cases, Outcome, metric_names
 from towers.history import Sequences
 from towers.material import read_sequences
 from towers.report import print_cold
+from towers.run import TrainedTowers
 from towers.train import train
 
 

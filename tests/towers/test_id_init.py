@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from data_prep.command import instantiate, load_config
-from towers.run import TrainedTowers
 from towers.config import TrainConfig
 from towers.cooccurrence import factors
 from towers.id_init import CooccurrenceStart, NormalStart, TextStart
 from towers.interactions import Interactions
 from towers.item_text import ItemText
 from towers.item_tower import ItemTower
+from towers.run import TrainedTowers
 from towers.train import train
 
 

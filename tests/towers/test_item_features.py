@@ -13,10 +13,10 @@ from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.prepare import PrepareConfig, prepare
 from tests.tiny import tabular_overrides
-from towers.run import TrainedTowers
 from towers.config import TrainConfig
 from towers.item_features import CategoryFeature, FeatureConfig, FeatureTable, ItemFeatures, PriceFeature, VectorFeature
 from towers.item_tower import NO_ID, ItemTower
+from towers.run import TrainedTowers
 from towers.train import train
 
 WIDTH = 4

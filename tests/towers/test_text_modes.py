@@ -12,9 +12,9 @@ from data_prep.command import instantiate, load_config
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from tests.tiny import CATEGORIES
-from towers.run import TrainedTowers
 from towers.config import TrainConfig
 from towers.item_text import TunedText
+from towers.run import TrainedTowers
 from towers.text_encoder import SentenceTransformerEncoder, UniversalSentenceEncoder
 from towers.text_features import Whitening
 from towers.text_tuning import LowRank, TopLayers, layer_stack

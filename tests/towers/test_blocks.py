@@ -1,0 +1,182 @@
+"""One vector of named blocks: arithmetic by hand, a shop from training to the saved encoder, weights, refitting."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data_prep.columns import Split
+from data_prep.command import UsageError, load_config
+from data_prep.dataset import Dataset
+from towers import History, Model
+from towers.blocks import Profile
+from towers.blocks.cooccurrence import FittedCooccurrence
+from towers.config import TrainConfig, WeighingConfig
+from towers.evaluate import EvaluateConfig, evaluate_run
+from towers.evaluation import Cases
+from towers.interactions import Interactions
+from towers.material import read_sequences
+from towers.run import TrainedTowers
+from towers.text_features import Whitening
+from towers.train import SELECTION, train
+from towers.weighing import weigh_blocks
+
+
+def history(*rows: int) -> History:
+    return History(np.array(rows, np.int64), ["view"] * len(rows), np.full(len(rows), np.nan))
+
+
+def test_a_profile_is_the_decayed_sum_of_what_its_items_add():
+    table = np.array([[1, 0], [0, 1], [4, 4]], np.float32)
+    profile = Profile(table, of_items=True, decay=0.5, max_history=2, whitening=None, scale=1.0)
+    found = profile.of_histories([history(2, 0, 1), history(1), history()])
+    # The oldest of three is beyond max_history; the newest weighs 1, the one before one half.
+    np.testing.assert_allclose(found, [[0.5, 1], [0, 1], [0, 0]])
+
+
+def test_a_basket_has_no_order_in_a_profile():
+    table = np.eye(3, dtype=np.float32)
+    profile = Profile(table, of_items=True, decay=0.25, max_history=10, whitening=None, scale=1.0)
+    basket = History(np.array([0, 1]), ["buy", "buy"], np.array([5.0, 5.0]))
+    np.testing.assert_allclose(profile.of_histories([basket]), [[0.5, 0.5, 0]])  # both stand half a place back
+
+
+def test_a_query_is_the_newest_event_of_a_profile():
+    table = np.array([[3, 4]], np.float32)
+    profile = Profile(table, of_items=True, decay=0.5, max_history=2, whitening=Whitening(2), scale=2.0)
+    found = profile.encode([history(0), history()], [np.array([0, 5], np.float32), np.array([1, 0], np.float32)])
+    np.testing.assert_allclose(found, [[1.5, 2 + 2 * 1], [2, 0]])
+
+
+def test_an_item_without_events_has_a_zero_among_cooccurrence_factors():
+    block = FittedCooccurrence(0.6, pd.Index(["b", "a"]), np.ones((2, 3), np.float32), np.full((2, 3), 2, np.float32))
+    items = pd.DataFrame({"item_id": ["a", "new", "b"]})
+    np.testing.assert_allclose(block.item_vectors(items, np.zeros((3, 0), np.float32)), [[2] * 3, [0] * 3, [2] * 3])
+    np.testing.assert_allclose(block.history_vectors(items), [[1] * 3, [0] * 3, [1] * 3])
+
+
+@pytest.fixture(scope="module")
+def model(tiny_run: Path) -> Model:
+    model = Model.open(tiny_run)
+    assert {part.block.name for part in model.blocks} <= {"cooccurrence", "text"}
+    assert model.blocks
+    return model
+
+
+def test_one_inner_product_is_the_towers_score_plus_each_blocks_times_its_weight(model: Model, tiny_data: Path):
+    items = Dataset.open(tiny_data).items
+    vectors = model.item_vectors(items)
+    users = model.user_encoder(items, vectors)
+    histories, queries = [history(1, 4, 2), history(), history(3)], ["", "green tea", "bread"]
+    scores = users.encode(histories, queries) @ vectors.T
+    assert vectors.shape[1] == model.dim == users.dim
+
+    alone = model.only([])
+    own = alone.item_vectors(items)
+    expected = alone.user_encoder(items, own).encode(histories, queries) @ own.T
+    for part in model.blocks:
+        pair = model.only([part.block.name])
+        both = pair.item_vectors(items)[:, alone.dim :] / part.weight**0.5
+        profile = pair.user_encoder(items, pair.item_vectors(items)).profiles[part.block.name]
+        sentences = [users.towers.sentence(query) for query in queries]
+        expected += part.weight * (profile.encode(histories, sentences) / part.weight**0.5) @ both.T
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
+
+
+def test_a_new_item_has_its_text_block_at_once(model: Model, tiny_data: Path):
+    items = Dataset.open(tiny_data).items
+    new = items.iloc[:1].assign(item_id="brand new")
+    both = model.item_vectors(pd.concat([items.iloc[:1], new]))
+    start = model.towers.dim
+    for part in model.blocks:
+        known, unknown = both[:, start : start + part.block.dim]
+        if part.block.name == "text":
+            np.testing.assert_allclose(unknown, known, atol=1e-6)
+        else:
+            assert known.any()
+            assert not unknown.any()
+        start += part.block.dim
+
+
+def test_a_changed_block_is_refused(tiny_run: Path, tmp_path: Path):
+    copy = tmp_path / "run"
+    shutil.copytree(tiny_run, copy)
+    block = next((copy / "blocks").glob("*.safetensors"))
+    content = bytearray(block.read_bytes())
+    content[-1] ^= 1
+    block.write_bytes(content)
+    with pytest.raises(UsageError, match="has changed since training"):
+        Model.open(copy)
+
+
+class Noise:
+    """A block that says nothing of anyone."""
+
+    name, decay, whitening, item_ids, dim = "noise", 0.9, None, None, 8
+
+    def item_vectors(self, items: pd.DataFrame, sentences: np.ndarray) -> np.ndarray:
+        return np.random.default_rng(0).normal(size=(len(items), 8)).astype(np.float32)
+
+    def history_vectors(self, items: pd.DataFrame) -> np.ndarray:
+        return np.random.default_rng(1).normal(size=(len(items), 8)).astype(np.float32)
+
+
+def test_a_block_that_does_not_help_is_left_out(tiny_run: Path, tiny_data: Path):
+    towers, dataset = TrainedTowers.open(tiny_run), Dataset.open(tiny_data)
+    item_ids = [str(i) for i in dataset.items["item_id"]]
+    cases = Cases.held_out(read_sequences(dataset, ""), item_ids, Split.VALID, True, [10])
+    settings = WeighingConfig(users=100, grid=[0, 0.5, 2], start=2.0, rounds=2)
+    assert weigh_blocks(towers, [Noise()], dataset.items, cases, settings, batch_size=32).blocks == []
+
+
+@pytest.fixture(scope="module")
+def refit_run(tiny_train_overrides: list[str], artifacts: Path) -> Path:
+    run = artifacts / "runs" / "refit"
+    train(load_config(TrainConfig, "train", [*tiny_train_overrides, "refit=true"]), run)
+    return run
+
+
+def test_a_refit_run_has_seen_all_but_test_for_the_epochs_that_were_best(
+    refit_run: Path, tiny_run: Path, tiny_data: Path
+):
+    chosen, marks = json.loads((tiny_run / "run.json").read_text()), json.loads((refit_run / "run.json").read_text())
+    assert (chosen["until"], marks["until"]) == ("valid", "test")
+    # What validation said comes from the same training on the same events.
+    assert marks["validation"] == chosen["validation"]
+    assert marks["weighing"] == chosen["weighing"]
+    assert marks["best_epoch"] == chosen["best_epoch"]
+    assert list((refit_run / SELECTION / "checkpoints").glob("best*.ckpt"))
+    newest = sorted((refit_run / "checkpoints").glob("epoch-*.ckpt"))[-1]
+    assert newest.stem == f"epoch-{marks['best_epoch'] - 1:04d}"
+
+    dataset = Dataset.open(tiny_data)
+    seen = Interactions.of(read_sequences(dataset, ""), len(dataset.items), Split.TEST).counts() > 0
+    expected = set(dataset.items["item_id"][seen])
+    assert set(Model.open(refit_run).towers.embedded) == expected
+    assert not np.allclose(*(Model.open(run).item_vectors(dataset.items)[:, :8] for run in (tiny_run, refit_run)))
+
+
+def test_a_refit_run_is_evaluated_on_test_alone(refit_run: Path):
+    overrides = [f"run={refit_run}", "evaluation.cutoffs=[10]", "threads=1", "baselines=popularity"]
+    report = evaluate_run(load_config(EvaluateConfig, "evaluate", overrides))
+    assert report["until"] == "test"
+    assert {"two towers", "one vector", "popularity"} <= set(report["scorers"])
+    with pytest.raises(UsageError, match="was trained on the valid events"):
+        evaluate_run(load_config(EvaluateConfig, "evaluate", [*overrides, "held_out=valid"]))
+
+
+def test_channels_fused_late_are_weighed_in_training_and_shown_in_evaluation(
+    tiny_train_overrides: list[str], artifacts: Path
+):
+    run = artifacts / "runs" / "late"
+    channels = ["baselines@channels=[cooccurrence,tf_idf]", "blocks=none", "trainer.epochs=1"]
+    train(load_config(TrainConfig, "train", [*tiny_train_overrides, *channels]), run)
+    late = json.loads((run / "run.json").read_text())["weighing"]["late"]
+    assert late.keys() == {"cooccurrence", "tf_idf"}
+    overrides = [f"run={run}", "evaluation.cutoffs=[10]", "threads=1", "baselines=popularity"]
+    report = evaluate_run(load_config(EvaluateConfig, "evaluate", overrides))
+    assert "late fused" in report["scorers"]
+    assert "one vector" not in report["scorers"]  # there are no blocks
