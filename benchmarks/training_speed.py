@@ -1,14 +1,14 @@
-"""Training steps a second, ours against RecBole's SASRec, at the same width, length, depth and positions a batch.
+"""Training steps a second, ours against RecBole's SASRec, at the same width, length, depth and sequences a batch.
 
     python -m benchmarks.training_speed
     python -m benchmarks.training_speed --rows 128 --length 50 --dim 128 negatives=full
 
 Both train on Beauty, prepared as for `benchmarks.quality`, each in a process of its own, by turns; the figure is the
-ratio of the medians. A batch is `rows` sequences of `length` for RecBole, which makes n - 1 sequences of a history of n
-and predicts one item of each; ours holds `rows * length` positions, padding included, and predicts at every one that is
-not padding. So a step of ours does more, and items predicted a second are told beside steps a second. Ours also reads
-the items' texts; RecBole's loss is the full softmax, ours the one in `conf/train.yaml` unless an override says
-otherwise. Overrides are of `python -m towers.train`.
+ratio of the medians. A batch is `rows` sequences of up to `length` for both, on average for ours, whose batches are
+filled by positions. RecBole pads every sequence to `length`, makes n - 1 sequences of a history of n and predicts one
+item of each; ours packs histories of like length and predicts at every position. So a step of ours predicts more, and
+items predicted a second are told beside steps a second. Ours also reads the items' texts; RecBole's loss is the full
+softmax, ours the one in `conf/train.yaml` unless an override says otherwise. Overrides are of `python -m towers.train`.
 """
 
 import argparse
@@ -22,23 +22,21 @@ from statistics import median
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback
-from torch.utils.data import DataLoader
 
 from benchmarks.quality.datasets import Prepared, prepare
 from benchmarks.quality.environments import python_of
 from benchmarks.quality.measure import ROOT, run
 from benchmarks.quality.plan import read_plan
 from benchmarks.quality.runs import PEERS
-from data_prep.columns import Split
+from data_prep.columns import Columns, Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from data_prep.files import read_json, write_json
 from towers.config import TrainConfig
 from towers.fitting import EpochData
-from towers.material import Material
-from towers.train import build_retriever
+from towers.training import Phase
+from towers.training import prepare as prepare_training
 
 DATASET = "beauty"
 Speed = dict[str, float]
@@ -53,7 +51,7 @@ class Clock(Callback):
 
     def __init__(self, warm_up: int) -> None:
         self.warm_up = warm_up
-        self.steps = self.predicted = 0
+        self.steps = self.predicted = self.sequences = 0
         self.began = 0.0
         self.seconds = 0.0
 
@@ -66,23 +64,15 @@ class Clock(Callback):
         elif batch_idx >= self.warm_up:
             self.steps += 1
             self.predicted += len(batch.positives)
+            self.sequences += len(batch.tokens.rows)
             self.seconds = now - self.began
 
 
 def ours(overrides: list[str], steps: int, warm_up: int) -> Speed:
     """Speed of our own training loop, this process."""
     config = load_config(TrainConfig, "train", overrides)
-    torch.set_num_threads(config.trainer.threads)
-    pl.seed_everything(config.seed, verbose=False)
-    material = Material.of(Dataset.open(config.data), config.protocol, config.queries)
-    batches = material.batches(
-        config.tower.max_history,
-        config.tokens_per_batch,
-        config.queries.rate,
-        config.tower.signal_dropout,
-        config.seed,
-    )
-    retriever = build_retriever(config, material, batches)
+    phase = Phase(config.artifacts, Split.VALID, None)
+    _, batches, retriever = prepare_training(config, Dataset.open(config.data), phase)
     retriever.train()
     clock = Clock(warm_up)
     trainer = pl.Trainer(
@@ -98,8 +88,12 @@ def ours(overrides: list[str], steps: int, warm_up: int) -> Speed:
         enable_model_summary=False,
         gradient_clip_val=1.0,
     )
-    trainer.fit(retriever, datamodule=EpochData(batches, DataLoader([])))
-    return {"steps": clock.steps / clock.seconds, "predicted": clock.predicted / clock.seconds}
+    trainer.fit(retriever, datamodule=EpochData(batches, None))
+    return {
+        "steps": clock.steps / clock.seconds,
+        "predicted": clock.predicted / clock.seconds,
+        "sequences": clock.sequences / clock.steps,
+    }
 
 
 def arguments() -> argparse.Namespace:
@@ -109,7 +103,7 @@ def arguments() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rows", type=int, default=128, help="sequences in a batch of RecBole's")
+    parser.add_argument("--rows", type=int, default=128, help="sequences in a batch")
     parser.add_argument("--length", type=int, default=50)
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--layers", type=int, default=2)
@@ -123,6 +117,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)  # the process that times ours writes here
     parser.add_argument("overrides", nargs="*")
     return parser.parse_args()
+
+
+def mean_length(prepared: Prepared, longest: int) -> float:
+    """Mean events in a training sequence."""
+    dataset = prepared.dataset
+    events = dataset.events[dataset.events[dataset.split_column] == Split.TRAIN]
+    return float(events.groupby(Columns.USER_ID).size().clip(upper=longest).mean())
 
 
 def by_turns(asked: argparse.Namespace) -> dict[str, list[Speed]]:
@@ -145,7 +146,7 @@ def by_turns(asked: argparse.Namespace) -> dict[str, list[Speed]]:
         f"tower.layers={asked.layers}",
         f"tower.max_history={asked.length}",
         "tower.feed_forward=2",
-        f"tokens_per_batch={asked.rows * asked.length}",
+        f"tokens_per_batch={round(asked.rows * mean_length(prepared, asked.length))}",
         f"trainer.threads={asked.threads}",
         *asked.overrides,
     ]
@@ -179,7 +180,8 @@ def main() -> None:
     medians = {name: {k: median(turn[k] for turn in found) for k in found[0]} for name, found in speeds.items()}
     ratios = {k: medians["ours"][k] / medians["RecBole SASRec"][k] for k in ("steps", "predicted")}
     print(
-        f"width {asked.dim}, {asked.layers} layers, {asked.rows} x {asked.length} positions a step, "
+        f"width {asked.dim}, {asked.layers} layers, {asked.rows} sequences of up to {asked.length} a step "
+        f"(ours {medians['ours']['sequences']:.0f} on average), "
         f"{asked.threads} threads, medians of {asked.repeats}, overrides {asked.overrides or 'none'}"
     )
     for name, found in medians.items():

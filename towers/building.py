@@ -12,6 +12,7 @@ from towers.interactions import Interactions
 from towers.item_features import FeatureTable, ItemFeatures
 from towers.item_text import ItemText
 from towers.item_tower import ItemTower, text_width
+from towers.item_words import Words, WordTable
 from towers.material import Material
 from towers.retriever import Retriever
 from towers.text_encoder import TextEncoder
@@ -20,7 +21,7 @@ from towers.user_tower import UserTower
 
 def build_items(
     config: TrainConfig, material: Material, interactions: Interactions, counts: Tensor, encoder: TextEncoder
-) -> tuple[ItemTower, ItemText, FeatureTable]:
+) -> tuple[ItemTower, ItemText, FeatureTable, WordTable]:
     """The item tower, untrained, and what it reads of each row.
 
     Args:
@@ -41,6 +42,7 @@ def build_items(
         num_priors=num_items if tower.prior else None,
         id_dropout=tower.id_dropout,
         features=features,
+        words=Words.fit(config.words, material.texts[:num_items], text_width(tower.dim, tower.prior)),
     )
     items.start_from_popularity(counts, config.loss.temperature)
     text = instantiate(
@@ -49,7 +51,7 @@ def build_items(
     if items.ids is not None:
         started = instantiate(config.id_init).vectors(text, interactions, items.ids.embedding_dim, config.seed)
         items.start_ids(started, tower.id_scale)
-    return items, text, FeatureTable(features, material.items)
+    return items, text, FeatureTable(features, material.items), WordTable(items.words, material.texts)
 
 
 def build_retriever(
@@ -68,7 +70,7 @@ def build_retriever(
     """
     encoder = instantiate(config.encoder)
     tower, counts = config.tower, batches.target_counts()
-    items, text, features = build_items(config, material, interactions, counts, encoder)
+    items, text, features, words = build_items(config, material, interactions, counts, encoder)
     users = UserTower(
         dim=tower.dim,
         event_types=len(material.event_types),
@@ -103,6 +105,7 @@ def build_retriever(
         users,
         text,
         features,
+        words,
         encoder,
         material.event_types,
         instantiate(config.negatives, target_counts=batches.target_counts(), seed=config.seed),

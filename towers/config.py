@@ -7,6 +7,7 @@ from typing import Any
 from data_prep.errors import UsageError
 from towers.fitting import TrainerConfig, require
 from towers.item_features import FeatureConfig
+from towers.item_words import WordsConfig
 from towers.retriever import LossConfig, Optimization
 from towers.user_blocks import BLOCKS, POSITIONS, chosen
 
@@ -187,6 +188,7 @@ class TrainConfig:
     weighing: WeighingConfig
     tower: TowerConfig
     features: FeatureConfig
+    words: WordsConfig
     queries: QueryConfig
     loss: LossConfig
     optimization: Optimization

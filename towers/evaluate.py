@@ -88,7 +88,7 @@ def model_scorers(model: Model, run: dict[str, Any], training: TrainingData, cas
     names = [part.block.name for part in model.blocks]
     for name in names if len(names) > 1 else ():
         yield model_scorer(f"two towers + {name}", model.only([name]), items)
-    if names:
+    if run["config"]["blocks"]:  # the towers again, where no block was worth its weight
         yield model_scorer(ONE_VECTOR, model, items)
     weights = run["weighing"]["late"]
     if weights:

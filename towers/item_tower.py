@@ -1,4 +1,4 @@
-"""The item tower: whitened text, an id embedding and features of columns, one vector per item."""
+"""The item tower: whitened text, words, an id embedding and features of columns, one vector per item."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from towers.item_features import ItemFeatures
+from towers.item_words import Bags, Words
 from towers.text_features import Whitening
 
 NO_ID = -1
 
 
 class ItemTower(nn.Module):
-    """item = L2norm(linear(whitened text) + id embedding + features).
+    """item = L2norm(linear(whitened text) + words + id embedding + features).
 
     In training the id embedding of an item is left out at random, so that an item without one (new since training) or
     a query, which never has one, still gets a sound vector from its text alone.
@@ -28,6 +29,7 @@ class ItemTower(nn.Module):
         num_priors: items with a prior; None for vectors without that coordinate.
         id_dropout: share of items whose id embedding is left out in a training step.
         features: what columns of the items table add; None for nothing.
+        words: vectors of the words of texts; None for none.
     """
 
     def __init__(
@@ -38,23 +40,28 @@ class ItemTower(nn.Module):
         num_priors: int | None,
         id_dropout: float = 0.0,
         features: ItemFeatures | None = None,
+        words: Words | None = None,
     ) -> None:
         super().__init__()
         self.whitening = Whitening(text_dim)
         self.priors = None if num_priors is None else nn.Parameter(torch.zeros(num_priors))
         self.features = features
+        self.words = words
         width = text_width(dim, num_priors is not None)
         self.project = nn.Linear(text_dim, width)
         self.ids = nn.Embedding(num_ids, width) if num_ids else None
         self.id_dropout = id_dropout
 
-    def forward(self, text: Tensor, id_rows: Tensor, features: Sequence[Tensor] | None = None) -> Tensor:
+    def forward(
+        self, text: Tensor, id_rows: Tensor, features: Sequence[Tensor] | None = None, bags: Bags | None = None
+    ) -> Tensor:
         """Item vectors, of unit length but for the prior.
 
         Args:
             text: whitened sentence vectors, [n, text_dim].
             id_rows: rows of id embedding and prior, [n]; NO_ID for text alone and the average prior, 0.
             features: values of the features (see `ItemFeatures.read`); None adds nothing, as for a query.
+            bags: words of the texts (see `Words.read`); None adds nothing.
 
         Returns:
             [n, dim].
@@ -69,6 +76,8 @@ class ItemTower(nn.Module):
             vectors = vectors + self.ids(place) * kept.unsqueeze(1)
         if self.features is not None and features is not None:
             vectors = vectors + self.features(features)
+        if self.words is not None and bags is not None:
+            vectors = vectors + self.words(bags)
         vectors = functional.normalize(vectors, dim=1)
         if self.priors is None:
             return vectors

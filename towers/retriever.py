@@ -18,6 +18,7 @@ from towers.interests import best_interest, score
 from towers.item_features import FeatureTable
 from towers.item_text import ItemText
 from towers.item_tower import NO_ID, ItemTower
+from towers.item_words import WordTable
 from towers.losses import excluded_candidates, repeated_candidates, sampled_softmax
 from towers.matryoshka import truncate
 from towers.negatives import Candidates, Encoded, Negatives
@@ -68,6 +69,7 @@ class Retriever(pl.LightningModule):
         users: the user tower.
         text: text features of items (rows 0…N-1) and queries (rows N…).
         features: what the columns of the items table say of the same rows.
+        words: the words of the same rows.
         encoder: the text encoder behind `text`; kept for those who save the towers.
         event_types: codes of the events.
         negatives: where negatives come from.
@@ -85,6 +87,7 @@ class Retriever(pl.LightningModule):
         users: UserTower,
         text: ItemText,
         features: FeatureTable,
+        words: WordTable,
         encoder: TextEncoder,
         event_types: EventTypes,
         negatives: Negatives,
@@ -98,6 +101,7 @@ class Retriever(pl.LightningModule):
         self.users = users
         self.text = text
         self.features = features
+        self.words = words
         self._encoder = (encoder,)  # in a tuple: frozen weights stay out of checkpoints, tuned ones are in `text`
         self.event_types = event_types
         self.negatives = negatives
@@ -129,7 +133,7 @@ class Retriever(pl.LightningModule):
         """Vectors of item or query rows, [n] -> [n, dim]."""
         trained = (rows < self.num_items) & (self.target_counts[rows.clamp(max=self.num_items - 1)] > 0)
         id_rows = torch.where(trained, rows, NO_ID)  # an embedding that no event ever moved says nothing
-        vectors: Tensor = self.items(self.text(rows), id_rows, self.features(rows))
+        vectors: Tensor = self.items(self.text(rows), id_rows, self.features(rows), self.words(rows))
         return vectors
 
     def on_train_epoch_start(self) -> None:

@@ -16,10 +16,11 @@ from data_prep.errors import UsageError
 from data_prep.files import fingerprint, read_json, sha256, write_json
 from towers.item_features import FeatureTable, ItemFeatures
 from towers.item_tower import ItemTower, text_width
+from towers.item_words import Words, WordTable
 from towers.text_encoder import TextEncoder, open_text_encoder
 from towers.text_features import VectorCache
 from towers.tokens import EventTypes
-from towers.user_encoder import FORMAT_VERSION, UserEncoder, part, query_side
+from towers.user_encoder import FORMAT_VERSION, UserEncoder, part, query_side, vocabulary_of
 from towers.user_tower import UserTower
 
 TEXT_ENCODER = "text_encoder"
@@ -77,12 +78,14 @@ class TrainedTowers:
         Raises:
             UsageError: a column that the model reads is not in the table.
         """
-        raw = VectorCache(self.cache, self.text_encoder).encode([str(t) for t in items[Columns.TEXT]])
+        texts = [str(t) for t in items[Columns.TEXT]]
+        raw = VectorCache(self.cache, self.text_encoder).encode(texts)
         known = torch.from_numpy(self.embedded.get_indexer(pd.Index(items[Columns.ITEM_ID])).astype(np.int64))
         text, features = torch.from_numpy(raw), FeatureTable(self.items.features, items)
+        words = WordTable(self.items.words, texts)
         self.items.eval()
         parts = [
-            self.items(self.items.whitening(text[rows]), known[rows], features(rows))
+            self.items(self.items.whitening(text[rows]), known[rows], features(rows), words(rows))
             for rows in torch.arange(len(items)).split(8192)
         ]
         vectors: NDArray[np.float32] = torch.cat(parts).numpy()
@@ -90,7 +93,7 @@ class TrainedTowers:
 
     def user_encoder(self, vectors: NDArray[np.float32]) -> UserEncoder:
         """Encoder of users over a table of item vectors, [N, dim]."""
-        query_tower = query_side(self.items.project.in_features, self.users)
+        query_tower = query_side(self.items.project.in_features, self.users, vocabulary_of(self.items))
         own = query_tower.state_dict()
         mine = self.items.state_dict()
         query_tower.load_state_dict({k: mine[k] if k != "priors" else own[k] for k in own})
@@ -117,6 +120,7 @@ class TrainedTowers:
                 "format": FORMAT_VERSION,
                 "user_tower": self.users.config,
                 "text_dim": self.items.project.in_features,
+                "words": vocabulary_of(self.items),
                 "item_features": self.items.features.settings if self.items.features is not None else [],
                 "event_types": self.event_types.names[:-1],
                 "temperature": self.temperature,
@@ -168,8 +172,10 @@ class TrainedTowers:
         users = UserTower(**config["user_tower"])
         num_ids = len(embedded) if "items.ids.weight" in state else 0
         num_priors = len(embedded) if "items.priors" in state else None
-        features = ItemFeatures.load(config.get("item_features", []), text_width(users.dim, num_priors is not None))
-        items = ItemTower(config["text_dim"], users.dim, num_ids, num_priors, features=features)
+        width = text_width(users.dim, num_priors is not None)
+        features = ItemFeatures.load(config["item_features"], width)
+        words = Words(config["words"], width) if config["words"] else None
+        items = ItemTower(config["text_dim"], users.dim, num_ids, num_priors, features=features, words=words)
         items.load_state_dict(part(state, "items."))
         users.load_state_dict(part(state, "users."))
         return cls(

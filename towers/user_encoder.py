@@ -13,12 +13,13 @@ from torch import Tensor
 from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
 from towers.history import History
-from towers.item_tower import NO_ID, ItemTower
+from towers.item_tower import NO_ID, ItemTower, text_width
+from towers.item_words import Words
 from towers.text_encoder import TextEncoder, load_text_encoder
 from towers.tokens import PADDING, EventTypes, tokenize
 from towers.user_tower import UserTower
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 CACHED_QUERIES = 4096
 
 
@@ -97,7 +98,10 @@ class UserEncoder:
     def _query_vectors(self, queries: Sequence[str]) -> Tensor:
         """Vectors of queries, n texts -> [n, dim]."""
         raw = torch.from_numpy(np.stack([self._sentence(query) for query in queries]))
-        vectors: Tensor = self.query_tower(self.query_tower.whitening(raw), torch.full((len(queries),), NO_ID))
+        words = self.query_tower.words
+        bags = words.read(queries) if words is not None else None
+        no_ids = torch.full((len(queries),), NO_ID)
+        vectors: Tensor = self.query_tower(self.query_tower.whitening(raw), no_ids, bags=bags)
         return vectors
 
     def save(self, folder: Path) -> None:
@@ -114,6 +118,7 @@ class UserEncoder:
                 "user_tower": self.users.config,
                 "text_dim": self.query_tower.project.in_features,
                 "event_types": self.event_types.names[:-1],
+                "words": vocabulary_of(self.query_tower),
             },
         )
 
@@ -136,7 +141,7 @@ class UserEncoder:
         users = UserTower(**config["user_tower"])
         if vectors.shape[1] != users.dim:
             raise UsageError(f"{folder}: expected item vectors of dimension {users.dim}, got {vectors.shape[1]}")
-        query_tower = query_side(config["text_dim"], users)
+        query_tower = query_side(config["text_dim"], users, config["words"])
         state = load_file(folder / "model.safetensors")
         users.load_state_dict(part(state, "users."))
         query_tower.load_state_dict(part(state, "items."))
@@ -149,9 +154,15 @@ class UserEncoder:
         )
 
 
-def query_side(text_dim: int, users: UserTower) -> ItemTower:
+def query_side(text_dim: int, users: UserTower, vocabulary: Sequence[str]) -> ItemTower:
     """An item tower for texts alone that goes with a user tower; its weights are still to be loaded."""
-    return ItemTower(text_dim, users.dim, num_ids=0, num_priors=0 if users.prior else None)
+    words = Words(vocabulary, text_width(users.dim, users.prior)) if vocabulary else None
+    return ItemTower(text_dim, users.dim, num_ids=0, num_priors=0 if users.prior else None, words=words)
+
+
+def vocabulary_of(items: ItemTower) -> list[str]:
+    """The words an item tower has vectors of."""
+    return items.words.vocabulary if items.words is not None else []
 
 
 def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

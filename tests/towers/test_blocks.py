@@ -112,16 +112,16 @@ def test_a_changed_block_is_refused(tiny_run: Path, tmp_path: Path):
         Model.open(copy)
 
 
-class Noise:
-    """A block that says nothing of anyone."""
+class Contrary:
+    """A block that speaks against the categories of the history."""
 
-    name, decay, whitening, item_ids, dim = "noise", 0.9, None, None, 8
+    name, decay, whitening, item_ids, dim = "contrary", 0.9, None, None, 5
 
     def item_vectors(self, items: pd.DataFrame, sentences: np.ndarray) -> np.ndarray:
-        return np.random.default_rng(0).normal(size=(len(items), 8)).astype(np.float32)
+        return pd.get_dummies(items["category"]).to_numpy(np.float32)
 
     def history_vectors(self, items: pd.DataFrame) -> np.ndarray:
-        return np.random.default_rng(1).normal(size=(len(items), 8)).astype(np.float32)
+        return -self.item_vectors(items, np.zeros((len(items), 0), np.float32))
 
 
 def test_a_block_that_does_not_help_is_left_out(tiny_run: Path, tiny_data: Path):
@@ -129,7 +129,7 @@ def test_a_block_that_does_not_help_is_left_out(tiny_run: Path, tiny_data: Path)
     item_ids = [str(i) for i in dataset.items["item_id"]]
     cases = Cases.held_out(read_sequences(dataset, ""), item_ids, Split.VALID, True, [10])
     settings = WeighingConfig(users=100, grid=[0, 0.5, 2], start=2.0, rounds=2)
-    assert weigh_blocks(towers, [Noise()], dataset.items, cases, settings, batch_size=32).blocks == []
+    assert weigh_blocks(towers, [Contrary()], dataset.items, cases, settings, batch_size=32).blocks == []
 
 
 @pytest.fixture(scope="module")

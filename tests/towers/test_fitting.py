@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from towers.fitting import EpochDataset, TrainerConfig, fit
+from towers.fitting import EpochDataset, Session, TrainerConfig, fit, refit
 
 LENGTHS = (5, 8, 3, 6, 4)
 
@@ -48,7 +48,7 @@ def fitted(run: Path, patience: int, resume: bool = False) -> tuple[Counting, di
     module = Counting()
     config = TrainerConfig(epochs=5, patience=patience, accelerator="cpu", threads=1, checkpoints=2)
     validation = DataLoader([torch.zeros(1)], batch_size=None)
-    return module, fit(module, Growing(), validation, run, "valid/score", config, resume, seed=0)
+    return module, fit(module, Growing(), validation, "valid/score", Session(run, config, resume, seed=0))
 
 
 def test_every_epoch_trains_all_its_batches_and_is_validated(tmp_path: Path):
@@ -65,3 +65,25 @@ def test_a_training_that_had_stopped_early_is_not_trained_further(tmp_path: Path
     assert again.trained == []
     assert same["epochs"] == figures["epochs"] == 4
     assert torch.equal(again.weight, first.weight)
+
+
+def refitted(run: Path, epochs: int, resume: bool = False) -> tuple[Counting, dict[str, float]]:
+    module = Counting()
+    config = TrainerConfig(epochs=5, patience=1, accelerator="cpu", threads=1, checkpoints=2)
+    return module, refit(module, Growing(), epochs, Session(run, config, resume, seed=0))
+
+
+def test_a_refit_takes_the_epochs_it_is_told_and_validates_nothing(tmp_path: Path):
+    module, figures = refitted(tmp_path, epochs=3)
+    assert module.trained == [epoch for epoch in range(3) for _ in range(LENGTHS[epoch])]
+    assert module.validated == []
+    assert figures == {"epochs": 3, "best_epoch": 3}
+
+
+def test_a_refit_that_had_ended_is_not_trained_further(tmp_path: Path):
+    first, _ = refitted(tmp_path, epochs=2)
+    again, _ = refitted(tmp_path, epochs=2, resume=True)
+    assert again.trained == []
+    assert torch.equal(again.weight, first.weight)
+    longer, _ = refitted(tmp_path, epochs=4, resume=True)
+    assert longer.trained == [epoch for epoch in (2, 3) for _ in range(LENGTHS[epoch])]

@@ -9,6 +9,7 @@ from data_prep.errors import UsageError
 from towers.item_text import TunedText
 from towers.text_encoder import SentenceTransformerEncoder
 from towers.text_features import Whitening
+from towers.text_tuning import AllLayers
 
 TEXTS = [f"{kind} {thing}" for kind in ("green", "black", "rye") for thing in ("tea", "bread", "coffee", "litter")]
 
@@ -18,7 +19,9 @@ def tuned(folder: Path, cache: Path, chunk_rows: int, dropout: float) -> TunedTe
     for module in encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = dropout
-    return TunedText(encoder, TEXTS, len(TEXTS), Whitening(encoder.dim), cache, 4, chunk_rows).train()
+    return TunedText(
+        encoder, TEXTS, len(TEXTS), Whitening(encoder.dim), cache, AllLayers(), 1e-3, 4, chunk_rows
+    ).train()
 
 
 def gradients(text: TunedText) -> tuple[float, dict[str, torch.Tensor], int]:
