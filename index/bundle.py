@@ -15,8 +15,8 @@ from data_prep.columns import Columns
 from index.histories import Histories
 from index.manifest import BundleError, Manifest
 from index.search import ItemIndex
-from index.vector_file import map_vectors
 from towers import CrossEncoder, History, ModelEncoder
+from towers.vector_file import map_vectors
 
 T = TypeVar("T")
 

@@ -27,8 +27,8 @@ from index.inputs import Inputs
 from index.manifest import FORMAT, IndexRecord, Manifest, records
 from index.report import REPORT
 from index.search import ItemIndex
-from index.vector_file import save_vectors
 from towers import Model
+from towers.vector_file import save_vectors
 
 LIBRARIES = ("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyarrow", "torch", "sentence-transformers")
 

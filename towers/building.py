@@ -43,6 +43,7 @@ def build_items(
         id_dropout=tower.id_dropout,
         features=features,
         words=Words.fit(config.words, material.texts[:num_items], text_width(tower.dim, tower.prior)),
+        history=config.optimization.history_rate > 0,
     )
     items.start_from_popularity(counts, config.loss.temperature)
     text = instantiate(

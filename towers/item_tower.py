@@ -30,6 +30,7 @@ class ItemTower(nn.Module):
         id_dropout: share of items whose id embedding is left out in a training step.
         features: what columns of the items table add; None for nothing.
         words: vectors of the words of texts; None for none.
+        history: whether an item in a history may say something else than the item to be found (see `in_history`).
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class ItemTower(nn.Module):
         id_dropout: float = 0.0,
         features: ItemFeatures | None = None,
         words: Words | None = None,
+        history: bool = False,
     ) -> None:
         super().__init__()
         self.whitening = Whitening(text_dim)
@@ -50,6 +52,9 @@ class ItemTower(nn.Module):
         width = text_width(dim, num_priors is not None)
         self.project = nn.Linear(text_dim, width)
         self.ids = nn.Embedding(num_ids, width) if num_ids else None
+        self.history = nn.Embedding(num_ids, width) if num_ids and history else None
+        if self.history is not None:
+            nn.init.zeros_(self.history.weight)
         self.id_dropout = id_dropout
 
     def forward(
@@ -70,10 +75,7 @@ class ItemTower(nn.Module):
         known = id_rows != NO_ID
         place = id_rows.clamp(min=0)
         if self.ids is not None:
-            kept = known
-            if self.training and self.id_dropout > 0:
-                kept = known & (torch.rand(id_rows.shape, device=id_rows.device) >= self.id_dropout)
-            vectors = vectors + self.ids(place) * kept.unsqueeze(1)
+            vectors = vectors + self.ids(place) * self._kept(id_rows).unsqueeze(1)
         if self.features is not None and features is not None:
             vectors = vectors + self.features(features)
         if self.words is not None and bags is not None:
@@ -83,6 +85,30 @@ class ItemTower(nn.Module):
             return vectors
         priors = self.priors[place] * known if len(self.priors) else torch.zeros_like(vectors[:, 0])
         return torch.cat([vectors, priors.unsqueeze(1)], dim=1)
+
+    def in_history(self, vectors: Tensor, id_rows: Tensor) -> Tensor:
+        """What items say of the user who had them: their vectors, and a learnt step from each to what follows it.
+
+        What an item is like and what it leads to differ: a printer leads to ink, ink to no printer.
+
+        Args:
+            vectors: item vectors, [..., dim].
+            id_rows: rows of the id embedding, [...]; NO_ID for no step.
+
+        Returns:
+            [..., dim].
+        """
+        if self.history is None:
+            return vectors
+        steps = self.history(id_rows.clamp(min=0)) * self._kept(id_rows).unsqueeze(-1)  # [..., width]
+        return vectors + functional.pad(steps, (0, vectors.shape[-1] - steps.shape[-1]))
+
+    def _kept(self, id_rows: Tensor) -> Tensor:
+        """Where there is an id embedding, and training does not leave it out."""
+        kept = id_rows != NO_ID
+        if self.training and self.id_dropout > 0:
+            kept = kept & (torch.rand(id_rows.shape, device=id_rows.device) >= self.id_dropout)
+        return kept
 
     @torch.no_grad()
     def start_ids(self, vectors: Tensor, scale: float) -> None:

@@ -103,7 +103,9 @@ class Model:
             vectors: `item_vectors(items)`, [N, dim].
         """
         start = self.towers.dim
-        encoder = self.towers.user_encoder(vectors[:, :start])
+        own = vectors[:, :start]
+        table = self.towers.history_vectors(items, own)
+        encoder = self.towers.user_encoder(table)
         profiles = {}
         for part, dim in zip(self.blocks, self._block_dims(), strict=True):
             history = part.block.history_vectors(items)
@@ -116,7 +118,7 @@ class Model:
                 scale=part.scale,
             )
             start += dim
-        return ModelEncoder(encoder, profiles)
+        return ModelEncoder(encoder, profiles, of_items=table is own)
 
     def _sentences(self, items: pd.DataFrame) -> NDArray[np.float32]:
         texts = [str(text) for text in items[Columns.TEXT]]

@@ -14,8 +14,11 @@ from towers.blocks import Profile
 from towers.history import History
 from towers.text_features import Whitening
 from towers.user_encoder import UserEncoder
+from towers.vector_file import map_vectors, save_vectors
 
 BLOCKS = "blocks.json"
+HISTORY = "history.npy"
+"""What items say of users who had them, for the user tower to read; absent where it reads the item vectors."""
 
 
 class ModelEncoder:
@@ -24,9 +27,11 @@ class ModelEncoder:
     Args:
         towers: encodes the towers' part.
         profiles: encode the blocks' parts, in the order in which they follow it, by block name.
+        of_items: whether the towers' table is a slice of the item vectors or one of its own.
     """
 
-    def __init__(self, towers: UserEncoder, profiles: dict[str, Profile]) -> None:
+    def __init__(self, towers: UserEncoder, profiles: dict[str, Profile], of_items: bool) -> None:
+        self.of_items = of_items
         self.towers = towers
         self.profiles = profiles
         self.max_history = towers.max_history
@@ -59,6 +64,8 @@ class ModelEncoder:
     def save(self, folder: Path) -> None:
         """Write all but the table of item vectors into `folder`."""
         self.towers.save(folder)
+        if not self.of_items:
+            save_vectors(folder / HISTORY, np.ascontiguousarray(self.towers.vectors))
         write_json(
             folder / BLOCKS,
             {
@@ -89,22 +96,23 @@ class ModelEncoder:
         dim = vectors.shape[1] - sum(block["dim"] for block in settings.values())
         if dim < 1:
             raise UsageError(f"{folder}: expected item vectors with blocks {list(settings)}, got dimension {dim}")
-        towers = UserEncoder.load(folder, vectors[:, :dim])
+        of_items = not (folder / HISTORY).exists()
+        towers = UserEncoder.load(folder, vectors[:, :dim] if of_items else map_vectors(folder / HISTORY))
         profiles, start = {}, dim
         for name, block in settings.items():
             state = load_file(folder / f"{name}.safetensors")
-            of_items = "history" not in state
+            own_table = state.get("history")
             own = vectors[:, start : start + block["dim"]]
             profiles[name] = Profile(
-                table=own if of_items else state["history"],
-                of_items=of_items,
+                table=own if own_table is None else own_table,
+                of_items=own_table is None,
                 decay=block["decay"],
                 max_history=towers.max_history,
                 whitening=_whitening(state) if "mean" in state else None,
                 scale=block["scale"],
             )
             start += block["dim"]
-        return cls(towers, profiles)
+        return cls(towers, profiles, of_items)
 
 
 def _whitening(state: dict[str, NDArray[np.float32]]) -> Whitening:

@@ -34,11 +34,14 @@ class Optimization:
 
     Attributes:
         learning_rate: of AdamW, reached after warm-up.
+        history_rate: that of the steps from items to what follows them (see `ItemTower.in_history`), relative to it:
+            they learn by heart, so they learn slowly; 0 for no such steps.
         weight_decay: on matrices of the towers; biases, norms and embeddings are left alone.
         warmup_steps: steps of linear warm-up; linear decay to zero follows.
     """
 
     learning_rate: float
+    history_rate: float
     weight_decay: float
     warmup_steps: int
 
@@ -131,10 +134,13 @@ class Retriever(pl.LightningModule):
 
     def vectors(self, rows: Tensor) -> Tensor:
         """Vectors of item or query rows, [n] -> [n, dim]."""
-        trained = (rows < self.num_items) & (self.target_counts[rows.clamp(max=self.num_items - 1)] > 0)
-        id_rows = torch.where(trained, rows, NO_ID)  # an embedding that no event ever moved says nothing
-        vectors: Tensor = self.items(self.text(rows), id_rows, self.features(rows), self.words(rows))
+        vectors: Tensor = self.items(self.text(rows), self._id_rows(rows), self.features(rows), self.words(rows))
         return vectors
+
+    def _id_rows(self, rows: Tensor) -> Tensor:
+        """Rows of the id embedding; an embedding that no event ever moved says nothing."""
+        trained = (rows < self.num_items) & (self.target_counts[rows.clamp(max=self.num_items - 1)] > 0)
+        return torch.where(trained, rows, NO_ID)
 
     def on_train_epoch_start(self) -> None:
         self.negatives.start_epoch(self.current_epoch)
@@ -168,7 +174,8 @@ class Retriever(pl.LightningModule):
         unique, place = torch.cat(parts).unique(return_inverse=True)
         table = self.vectors(unique)  # each item once, however often it stands in the batch
         token_place, positive_place, sampled_place = place.split([len(part) for part in parts])
-        tokens = table[token_place.view_as(batch.tokens.rows)]  # [B, L, dim]
+        tokens = self.items.in_history(table[token_place], self._id_rows(token_rows))  # [B * L, dim]
+        tokens = tokens.view(*batch.tokens.rows.shape, -1)  # [B, L, dim]
         signals = batch.tokens.events, batch.tokens.gaps, batch.tokens.attributes
         moments = self.users(tokens, *signals)  # [B, L + 1, dim] or [B, L + 1, interests, dim]
         positives = table[positive_place]  # [P, dim]
@@ -232,7 +239,9 @@ class Retriever(pl.LightningModule):
         users = self.users
         tokens = tokenize(batch.histories, no_query, self.event_types, users.max_history, users.attributes)
         tokens = tokens.to(self.device)
-        last = users.last(self._catalogue[tokens.rows.clamp(min=0)], tokens)  # [B, dim] or [B, interests, dim]
+        rows = tokens.rows.clamp(min=0)
+        vectors = self.items.in_history(self._catalogue[rows], self._id_rows(rows))  # [B, L, dim]
+        last = users.last(vectors, tokens)  # [B, dim] or [B, interests, dim]
         self._validation.append(rank_batch(score(last, self._catalogue), batch, self.cases))
 
     def on_validation_epoch_end(self) -> None:
@@ -258,15 +267,17 @@ class Retriever(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         o = self.optimization
         embeddings = {p for m in self.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+        steps = [] if self.items.history is None else list(self.items.history.parameters())
         encoder = list(self.text.parameters())
-        of_encoder = set(encoder)
-        towers = [p for p in self.parameters() if p not in of_encoder]
+        apart = {*encoder, *steps}
+        towers = [p for p in self.parameters() if p not in apart]
         groups = [
             {
                 "params": [p for p in towers if p.ndim >= 2 and p not in embeddings],
                 "weight_decay": o.weight_decay,
             },
             {"params": [p for p in towers if p.ndim < 2 or p in embeddings], "weight_decay": 0.0},
+            {"params": steps, "weight_decay": 0.0, "lr": o.learning_rate * o.history_rate},
             {
                 "params": [p for p in encoder if p.requires_grad],
                 "weight_decay": o.weight_decay,

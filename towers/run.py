@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from data_prep.columns import Columns
 from data_prep.dataset import Dataset
@@ -80,7 +81,7 @@ class TrainedTowers:
         """
         texts = [str(t) for t in items[Columns.TEXT]]
         raw = VectorCache(self.cache, self.text_encoder).encode(texts)
-        known = torch.from_numpy(self.embedded.get_indexer(pd.Index(items[Columns.ITEM_ID])).astype(np.int64))
+        known = self._id_rows(items)
         text, features = torch.from_numpy(raw), FeatureTable(self.items.features, items)
         words = WordTable(self.items.words, texts)
         self.items.eval()
@@ -91,13 +92,31 @@ class TrainedTowers:
         vectors: NDArray[np.float32] = torch.cat(parts).numpy()
         return vectors
 
-    def user_encoder(self, vectors: NDArray[np.float32]) -> UserEncoder:
-        """Encoder of users over a table of item vectors, [N, dim]."""
+    @torch.inference_mode()
+    def history_vectors(self, items: pd.DataFrame, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What items say of users who had them, [N, dim]; their vectors themselves where the model knows no difference.
+
+        Args:
+            items: canonical items table, N rows.
+            vectors: `item_vectors(items)`, [N, dim].
+        """
+        if self.items.history is None:
+            return vectors
+        self.items.eval()
+        steps: NDArray[np.float32] = self.items.in_history(torch.from_numpy(vectors), self._id_rows(items)).numpy()
+        return steps
+
+    def _id_rows(self, items: pd.DataFrame) -> Tensor:
+        """Rows of the id embedding, [N]; NO_ID for items that training never saw."""
+        return torch.from_numpy(self.embedded.get_indexer(pd.Index(items[Columns.ITEM_ID])).astype(np.int64))
+
+    def user_encoder(self, table: NDArray[np.float32]) -> UserEncoder:
+        """Encoder of users over a table of `history_vectors`, [N, dim]."""
         query_tower = query_side(self.items.project.in_features, self.users, vocabulary_of(self.items))
         own = query_tower.state_dict()
         mine = self.items.state_dict()
         query_tower.load_state_dict({k: mine[k] if k != "priors" else own[k] for k in own})
-        return UserEncoder(self.users, query_tower, self.text_encoder, self.event_types, vectors)
+        return UserEncoder(self.users, query_tower, self.text_encoder, self.event_types, table)
 
     def save(self, run: Path, report: dict[str, Any]) -> "TrainedTowers":
         """Write the run; `run.json` comes last, so that a run without it is not whole.
@@ -175,7 +194,9 @@ class TrainedTowers:
         width = text_width(users.dim, num_priors is not None)
         features = ItemFeatures.load(config["item_features"], width)
         words = Words(config["words"], width) if config["words"] else None
-        items = ItemTower(config["text_dim"], users.dim, num_ids, num_priors, features=features, words=words)
+        items = ItemTower(
+            config["text_dim"], users.dim, num_ids, num_priors, 0.0, features, words, "items.history.weight" in state
+        )
         items.load_state_dict(part(state, "items."))
         users.load_state_dict(part(state, "users."))
         return cls(

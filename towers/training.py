@@ -149,6 +149,8 @@ def _finished(
     # Rows that no event ever moved are left out: such items go by their text.
     if items.ids is not None:
         items.ids = torch.nn.Embedding.from_pretrained(items.ids.weight.detach()[trained_rows])
+    if items.history is not None:
+        items.history = torch.nn.Embedding.from_pretrained(items.history.weight.detach()[trained_rows])
     if items.priors is not None:
         items.priors = torch.nn.Parameter(items.priors.detach()[trained_rows])
     return TrainedTowers(

@@ -101,7 +101,7 @@ import faiss
 import numpy as np
 from data_prep.command import GateFailed
 from index.publish import building, new_bundle
-from index.vector_file import save_vectors
+from towers.vector_file import save_vectors
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # no file may grow beyond
 vectors = np.ones((10_000, 8), np.float32)
