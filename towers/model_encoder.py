@@ -94,10 +94,11 @@ class ModelEncoder:
         """
         settings = read_json(folder / BLOCKS)
         dim = vectors.shape[1] - sum(block["dim"] for block in settings.values())
-        if dim < 1:
-            raise UsageError(f"{folder}: expected item vectors with blocks {list(settings)}, got dimension {dim}")
         of_items = not (folder / HISTORY).exists()
-        towers = UserEncoder.load(folder, vectors[:, :dim] if of_items else map_vectors(folder / HISTORY))
+        towers = UserEncoder.load(folder, vectors[:, : max(dim, 0)] if of_items else map_vectors(folder / HISTORY))
+        if towers.dim != dim:
+            expected = towers.dim + vectors.shape[1] - dim
+            raise UsageError(f"{folder}: expected item vectors of dimension {expected}, got {vectors.shape[1]}")
         profiles, start = {}, dim
         for name, block in settings.items():
             state = load_file(folder / f"{name}.safetensors")

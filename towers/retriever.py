@@ -175,7 +175,7 @@ class Retriever(pl.LightningModule):
         table = self.vectors(unique)  # each item once, however often it stands in the batch
         token_place, positive_place, sampled_place = place.split([len(part) for part in parts])
         tokens = self.items.in_history(table[token_place], self._id_rows(token_rows))  # [B * L, dim]
-        tokens = tokens.view(*batch.tokens.rows.shape, -1)  # [B, L, dim]
+        tokens = tokens.view(*batch.tokens.rows.shape, table.shape[1])  # [B, L, dim]
         signals = batch.tokens.events, batch.tokens.gaps, batch.tokens.attributes
         moments = self.users(tokens, *signals)  # [B, L + 1, dim] or [B, L + 1, interests, dim]
         positives = table[positive_place]  # [P, dim]

@@ -72,7 +72,7 @@ def test_training_leaves_held_back_items_out_and_evaluation_looks_for_them(
     assert set(towers.embedded) == {i for i, is_cold in zip(ids, cold, strict=True) if not is_cold}
     assert (towers.item_vectors(dataset.items)[cold, -1] == 0).all()  # the average prior
 
-    log = read_sequences(dataset, "leave_one_out", 0.3, 0)
+    log = read_sequences(dataset, "leave_one_out", cold_share=0.3, seed=0)
     assert not cold[log.rows[log.splits == Split.TRAIN]].any()
     assert cold[log.rows[log.splits == Split.TEST]].any()
 

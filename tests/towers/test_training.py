@@ -149,7 +149,7 @@ def test_the_encoder_saved_for_serving_answers_like_the_one_in_memory(tiny_run: 
         found = ModelEncoder.load(tmp_path / "model", vectors).encode(histories, queries)
         np.testing.assert_allclose(found, expected, atol=1e-6)
         assert (found[:, end - 1] == 1).all()  # meets the items' prior
-    with pytest.raises(UsageError, match="expected item vectors of dimension 32, got 31"):
+    with pytest.raises(UsageError, match=f"expected item vectors of dimension {model.dim}, got {model.dim - 1}"):
         ModelEncoder.load(tmp_path / "model", vectors[:, :-1])
 
 
