@@ -29,7 +29,17 @@ ROOTS = {
     "serve": (ServeConfig, []),
 }
 GROUPS = {
-    "train": ["encoder", "text", "id_init", "negatives", "negatives/counts", "tower", "evaluation", "experiment"],
+    "train": [
+        "encoder",
+        "text",
+        "id_init",
+        "negatives",
+        "negatives/counts",
+        "blocks",
+        "tower",
+        "evaluation",
+        "experiment",
+    ],
     "prepare": ["source", "cleaning", "split"],
     "evaluate": ["evaluation", "baselines"],
     "search": ["space", "sampler"],

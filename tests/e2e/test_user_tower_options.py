@@ -72,7 +72,7 @@ def test_the_evaluation_scores_the_whole_catalogue_by_the_better_interest(run: P
     assert 0 < report["scorers"]["two towers"]["metrics"]["recall@10"]["mean"] <= 1
 
 
-def test_a_known_user_is_answered_by_the_attributes_kept_in_the_bundle(bundle: Bundle) -> None:
+def test_a_known_user_is_answered_by_the_attributes_kept_in_the_bundle(run: Path, bundle: Bundle) -> None:
     served = ServedBundle.of(bundle)
     stored = bundle.history("u2")
     assert stored is not None and stored.attributes == {"club": "bread", "town": "Bree"}

@@ -114,7 +114,7 @@ def test_a_larger_catalogue_gets_inverted_lists_that_recall_enough(config, tmp_p
 
     monkeypatch.setattr(Dataset, "items", property(many))
     result = build(config("index.exact_below=1000", "recall_k=20"))
-    assert result.plan.factory == "IVF32,PQ32x4fs"
+    assert result.plan.factory == f"IVF32,PQ{result.dim}x4fs"
     bundle = Bundle.load(current_bundle(tmp_path / "bundles"))
     assert bundle.manifest.index.parameters == result.calibration.parameters
     histories = [bundle.histories.at(place) for place in range(len(bundle.histories))]
