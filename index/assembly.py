@@ -76,7 +76,8 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
     with stages("read"):
         model = Model.open(inputs.run)
         items, sequences = _read(inputs.dataset, model.towers.users.attributes.columns)
-        require_space(config.bundles, 2 * len(items) * model.dim * 4 + HEADROOM)
+        # Item vectors, the index, and at most as much again for what items say of users who had them.
+        require_space(config.bundles, 3 * len(items) * model.dim * 4 + HEADROOM)
     with stages("encode items"):
         vectors = np.ascontiguousarray(model.item_vectors(items), np.float32)
         check_vectors(vectors, items, model.dim)

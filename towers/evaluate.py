@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 
 METRICS = "metrics.json"
 TWO_TOWERS = "two towers"
-MIX_BATCH = 256
 TOKENS_AT_ONCE = 2048  # padded events encoded at a time
 
 
@@ -72,7 +71,9 @@ def training_data(towers: TrainedTowers, dataset: Dataset, sequences: Sequences,
     )
 
 
-def model_scorers(model: Model, run: dict[str, Any], training: TrainingData, cases: Cases) -> Iterator[Scorer]:
+def model_scorers(
+    model: Model, run: dict[str, Any], training: TrainingData, cases: Cases, batch_size: int
+) -> Iterator[Scorer]:
     """The towers, alone and cut short, and with their blocks; each made when its turn comes.
 
     Args:
@@ -80,6 +81,7 @@ def model_scorers(model: Model, run: dict[str, Any], training: TrainingData, cas
         run: its `run.json`.
         training: the events the model was fitted to.
         cases: users who are evaluated.
+        batch_size: users scored at a time.
     """
     items = training.items
     yield model_scorer(TWO_TOWERS, model.only([]), items)
@@ -92,7 +94,7 @@ def model_scorers(model: Model, run: dict[str, Any], training: TrainingData, cas
         yield model_scorer(ONE_VECTOR, model, items)
     weights = run["weighing"]["late"]
     if weights:
-        yield late_fusion(model, run["config"]["channels"], weights, training, cases, MIX_BATCH)
+        yield late_fusion(model, run["config"]["channels"], weights, training, cases, batch_size)
 
 
 def baseline_scorers(config: EvaluateConfig, training: TrainingData, left_out: dict[str, str]) -> Iterator[Scorer]:
@@ -151,7 +153,9 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     summaries: dict[str, Any] = {}
     cold_summaries: dict[str, Any] = {}
     left_out: dict[str, str] = {}
-    rows = chain(model_scorers(model, run, training, cases), baseline_scorers(config, training, left_out))
+    rows = chain(
+        model_scorers(model, run, training, cases, settings.batch_size), baseline_scorers(config, training, left_out)
+    )
     for scorer in rows:
         began = time.monotonic()
         outcome = evaluate(scorer, cases, settings.batch_size)

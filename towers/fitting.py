@@ -1,10 +1,9 @@
 """One way to fit a module: checkpoints, early stopping, progress, TensorBoard, resuming."""
 
-import json
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,12 +16,10 @@ from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch.utils.data import DataLoader, IterableDataset
 
 from data_prep.errors import UsageError
-from data_prep.files import read_json, write_json
+from towers.checkpoints import CHECKPOINTS, starting_checkpoint, stopped_early
 from towers.progress import progress_callback
 
 log = logging.getLogger(__name__)
-
-CHECKPOINTS = "checkpoints"
 
 Batch = TypeVar("Batch", covariant=True)
 
@@ -118,62 +115,6 @@ def linear_decay(total: int, warmup: int) -> Callable[[int], float]:
     """Learning-rate factor by step: linear warm-up, at most a tenth of all steps, then linear decay to zero."""
     warmup = min(warmup, max(total // 10, 1))
     return lambda step: min((step + 1) / warmup, max(total - step, 0) / max(total - warmup, 1))
-
-
-def whole_checkpoints(folder: Path) -> Iterator[Path]:
-    """Checkpoints that can be read, newest first; a torn one is named and passed over."""
-    for path in sorted(folder.glob("epoch-*.ckpt"), reverse=True):
-        try:
-            torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever a torn zip file makes of it
-            log.warning("%s cannot be read (%s): trying the checkpoint before it", path, error)
-        else:
-            yield path
-
-
-def starting_checkpoint(folder: Path, resume: bool) -> Path | None:
-    """The checkpoint to go on from, None to begin.
-
-    Raises:
-        UsageError: there are checkpoints and nobody asked to resume.
-    """
-    if not resume and any(folder.glob("*.ckpt")):
-        raise UsageError(f"{folder.parent} was begun and not finished; resume=true goes on, removing it begins anew")
-    found = next(whole_checkpoints(folder), None) if resume else None
-    if found:
-        log.info("going on from %s", found)
-    return found
-
-
-def begin(folder: Path, description: Mapping[str, Any], resume: bool) -> None:
-    """Note what a training is begun with, or check that a resumed one goes on with the same.
-
-    Args:
-        folder: of the training; `begun.json` is kept there.
-        description: fingerprints and settings that decide the weights, by name.
-        resume: whether to go on with what is there.
-
-    Raises:
-        UsageError: it was begun with something else; the first difference is named.
-    """
-    path = folder / "begun.json"
-    now = json.loads(json.dumps(description, default=str))
-    if resume and path.is_file():
-        before = read_json(path)
-        for name in now:
-            if before.get(name) != now[name]:
-                raise UsageError(
-                    f"{folder} was begun with {name}={before.get(name)}, not {now[name]}: resume with what it was "
-                    "begun with, or begin anew elsewhere"
-                )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, now)
-
-
-def stopped_early(checkpoint: Mapping[str, Any], patience: int) -> bool:
-    """Whether the training that wrote a checkpoint had nothing more to do."""
-    states = [state for name, state in checkpoint["callbacks"].items() if name.startswith("EarlyStopping")]
-    return any(state["wait_count"] >= patience for state in states)
 
 
 def together(ranks: int) -> Strategy | str:

@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from data_prep.columns import Column, Columns
 from data_prep.errors import UsageError
+from towers.item_columns import absent, column_of, log_prices, names_of
 from towers.text_features import Whitening
 
 UNKNOWN = 0  # code of a category that training did not see
@@ -88,14 +88,16 @@ class CategoryFeature(ItemFeature):
     @classmethod
     def fit(cls, column: str, width: int, values: Column, dropout: float) -> Self:
         """Take the vocabulary from a column of training items."""
-        return cls(column, width, sorted(set(_names(values)) - {""}), dropout)
+        return cls(column, width, sorted(set(names_of(values)) - {""}), dropout)
 
     @property
     def settings(self) -> dict[str, Any]:
         return {"vocabulary": list(self.codes), "dropout": self.dropout}
 
     def read(self, column: Column) -> Tensor:
-        return torch.tensor([[self.codes.get(name, UNKNOWN)] for name in _names(column)], dtype=torch.int64).view(-1, 1)
+        return torch.tensor([[self.codes.get(name, UNKNOWN)] for name in names_of(column)], dtype=torch.int64).view(
+            -1, 1
+        )
 
     def forward(self, values: Tensor) -> Tensor:
         vectors: Tensor = self.embedding(values[:, 0])  # [n, width]
@@ -127,7 +129,7 @@ class PriceFeature(ItemFeature):
     def fit(cls, column: str, width: int, values: Column) -> Self:
         """Standardise by the prices of training items."""
         feature = cls(column, width)
-        logs = _log_prices(values)
+        logs = log_prices(values)
         logs = logs[~np.isnan(logs)]
         if len(logs):
             feature.mean.fill_(float(logs.mean()))
@@ -139,7 +141,7 @@ class PriceFeature(ItemFeature):
         return {}
 
     def read(self, column: Column) -> Tensor:
-        logs = torch.from_numpy(_log_prices(column)).float()
+        logs = torch.from_numpy(log_prices(column)).float()
         missing = logs.isnan()
         standard = torch.where(missing, 0.0, (logs - self.mean) / self.deviation)
         return torch.stack([standard, missing.float()], dim=1)  # [n, 2]
@@ -178,7 +180,7 @@ class VectorFeature(ItemFeature):
         Raises:
             UsageError: no item has a vector, or they differ in length.
         """
-        present = [v for v in values if not _absent(v)]
+        present = [v for v in values if not absent(v)]
         lengths = sorted({len(v) for v in present if isinstance(v, np.ndarray | list | tuple)})
         if len(lengths) != 1 or any(not isinstance(v, np.ndarray | list | tuple) for v in present):
             raise UsageError(f"features.vectors: {column} must hold vectors of one length, found lengths {lengths}")
@@ -193,7 +195,7 @@ class VectorFeature(ItemFeature):
     def read(self, column: Column) -> Tensor:
         raw = self.whitening.mean.repeat(len(column), 1)  # the mean is whitened to zeros: nothing is known
         for place, value in enumerate(column):
-            if _absent(value):
+            if absent(value):
                 continue
             if len(value) != self.dim:
                 raise UsageError(f"{self.column}: a vector of length {len(value)}, the model was trained on {self.dim}")
@@ -235,13 +237,13 @@ class ItemFeatures(nn.Module):
         """
         features: list[ItemFeature] = []
         for column in config.categorical:
-            values = _column(items, column, "features.categorical")
+            values = column_of(items, column, "features.categorical")
             features.append(CategoryFeature.fit(column, width, values, config.dropout))
         if config.price:
-            values = _column(items, Columns.PRICE, "features.price")
+            values = column_of(items, Columns.PRICE, "features.price")
             features.append(PriceFeature.fit(Columns.PRICE, width, values))
         for column in config.vectors:
-            features.append(VectorFeature.fit(column, width, _column(items, column, "features.vectors")))
+            features.append(VectorFeature.fit(column, width, column_of(items, column, "features.vectors")))
         return cls(features) if features else None
 
     @property
@@ -263,7 +265,7 @@ class ItemFeatures(nn.Module):
         Raises:
             UsageError: a column is not there.
         """
-        return [f.read(_column(items, f.column, "the model reads item features")) for f in self._parts()]
+        return [f.read(column_of(items, f.column, "the model reads item features")) for f in self._parts()]
 
     def forward(self, values: Sequence[Tensor]) -> Tensor:
         """What is added to item vectors: a tensor [n, c] for each feature -> [n, width]."""
@@ -295,38 +297,3 @@ class FeatureTable(nn.Module):
         """Values of item or query rows, [n] -> a tensor [n, c] for each feature."""
         rows = rows.clamp(max=self.num_items)
         return [self.get_buffer(name)[rows] for name in self.names]
-
-
-def _column(items: pd.DataFrame, column: str, asked: str) -> Column:
-    """A column of the items table.
-
-    Raises:
-        UsageError: it is not there.
-    """
-    if column not in items:
-        raise UsageError(f"{asked}: the items table has no column {column!r}; it has {sorted(items.columns)}")
-    return items[column]
-
-
-def _names(column: Column) -> list[str]:
-    """Category names, n; "" where there is none."""
-    return [_name(value) for value in column.astype(object)]
-
-
-def _name(value: Any) -> str:
-    if _absent(value):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # a missing value anywhere turns a column of whole numbers into one of floats
-    return str(value).strip()
-
-
-def _absent(value: Any) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
-
-
-def _log_prices(column: Column) -> NDArray[np.float64]:
-    """log(1 + price), [n]; NaN where there is no price that makes sense."""
-    prices = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    sound = np.isfinite(prices) & (prices >= 0)
-    return np.where(sound, np.log1p(np.where(sound, prices, 0)), np.nan)

@@ -59,8 +59,6 @@ class TrainedTowers:
     run: Path | None = None
     fingerprint: str = ""
 
-    metric = METRIC
-
     @property
     def dim(self) -> int:
         """Length of item and user vectors."""

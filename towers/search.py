@@ -12,9 +12,10 @@ from data_prep.command import command, instantiate
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import lock, read_json
+from towers.checkpoints import begin
 from towers.config import TrainConfig
 from towers.evaluation import metric_names
-from towers.fitting import begin, require
+from towers.fitting import require
 from towers.run import RUN
 from towers.search_space import Dimension, check_space, parse_space, typed_value
 from towers.search_trial import run_training, terminations_as_interrupts

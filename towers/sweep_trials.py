@@ -13,7 +13,7 @@ from scipy import stats
 
 from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
-from towers.fitting import CHECKPOINTS
+from towers.checkpoints import CHECKPOINTS
 from towers.run import RUN
 
 FAILURE = "failure.json"

@@ -16,10 +16,10 @@ from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.files import lock, read_json
 from towers.blocks import FittedBlock
+from towers.checkpoints import begin
 from towers.config import TrainConfig
 from towers.cost import CostMeter
 from towers.evaluation import Cases, evaluate, metric_names
-from towers.fitting import begin
 from towers.model import Model, WeightedBlock
 from towers.run import RUN
 from towers.scoring import model_scorer

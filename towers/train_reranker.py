@@ -17,9 +17,10 @@ from data_prep.command import command
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import lock, new_directory, read_json, write_json
+from towers.checkpoints import begin
 from towers.cross_encoder import CrossEncoder, small_backbone
 from towers.evaluation import Cases
-from towers.fitting import Session, begin, fit
+from towers.fitting import Session, fit
 from towers.material import read_sequences
 from towers.mining import Shortlist, groups, shortlists
 from towers.model import Model

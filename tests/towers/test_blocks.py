@@ -11,7 +11,7 @@ import pytest
 from data_prep.columns import Split
 from data_prep.command import UsageError, load_config
 from data_prep.dataset import Dataset
-from towers import History, Model
+from towers import History, Model, training
 from towers.blocks import Profile
 from towers.blocks.cooccurrence import FittedCooccurrence
 from towers.config import TrainConfig, WeighingConfig
@@ -157,6 +157,26 @@ def test_a_refit_run_has_seen_all_but_test_for_the_epochs_that_were_best(
     expected = set(dataset.items["item_id"][seen])
     assert set(Model.open(refit_run).towers.embedded) == expected
     assert not np.allclose(*(Model.open(run).item_vectors(dataset.items)[:, :8] for run in (tiny_run, refit_run)))
+
+
+def test_a_refit_that_was_interrupted_goes_on_after_the_choice(
+    tiny_train_overrides: list[str], refit_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    overrides = [*tiny_train_overrides, "refit=true"]
+
+    def interrupted(*arguments: object) -> dict[str, float]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "refit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(load_config(TrainConfig, "train", overrides), tmp_path)
+    assert not (tmp_path / "run.json").exists()
+    train(load_config(TrainConfig, "train", [*overrides, "resume=true"]), tmp_path)
+    before, after = (json.loads((run / "run.json").read_text()) for run in (refit_run, tmp_path))
+    assert after["best_epoch"] == before["best_epoch"]
+    assert after["validation"] == before["validation"]
+    assert after["fingerprint"] == before["fingerprint"]
 
 
 def test_a_refit_run_is_evaluated_on_test_alone(refit_run: Path):

@@ -18,9 +18,9 @@ from data_prep.command import instantiate, load_config
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from towers import History, Model, ModelEncoder
+from towers.checkpoints import CHECKPOINTS, whole_checkpoints
 from towers.config import TrainConfig
 from towers.cost import CostMeter
-from towers.fitting import CHECKPOINTS, whole_checkpoints
 from towers.train import train
 
 ROOT = Path(__file__).parents[2]

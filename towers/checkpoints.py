@@ -1,0 +1,72 @@
+"""What a training leaves on its way: checkpoints to go on from, and a note of what it was begun with."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data_prep.errors import UsageError
+from data_prep.files import read_json, write_json
+
+log = logging.getLogger(__name__)
+
+CHECKPOINTS = "checkpoints"
+
+
+def whole_checkpoints(folder: Path) -> Iterator[Path]:
+    """Checkpoints that can be read, newest first; a torn one is named and passed over."""
+    for path in sorted(folder.glob("epoch-*.ckpt"), reverse=True):
+        try:
+            torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever a torn zip file makes of it
+            log.warning("%s cannot be read (%s): trying the checkpoint before it", path, error)
+        else:
+            yield path
+
+
+def starting_checkpoint(folder: Path, resume: bool) -> Path | None:
+    """The checkpoint to go on from, None to begin.
+
+    Raises:
+        UsageError: there are checkpoints and nobody asked to resume.
+    """
+    if not resume and any(folder.glob("*.ckpt")):
+        raise UsageError(f"{folder.parent} was begun and not finished; resume=true goes on, removing it begins anew")
+    found = next(whole_checkpoints(folder), None) if resume else None
+    if found:
+        log.info("going on from %s", found)
+    return found
+
+
+def begin(folder: Path, description: Mapping[str, Any], resume: bool) -> None:
+    """Note what a training is begun with, or check that a resumed one goes on with the same.
+
+    Args:
+        folder: of the training; `begun.json` is kept there.
+        description: fingerprints and settings that decide the weights, by name.
+        resume: whether to go on with what is there.
+
+    Raises:
+        UsageError: it was begun with something else; the first difference is named.
+    """
+    path = folder / "begun.json"
+    now = json.loads(json.dumps(description, default=str))
+    if resume and path.is_file():
+        before = read_json(path)
+        for name in now:
+            if before.get(name) != now[name]:
+                raise UsageError(
+                    f"{folder} was begun with {name}={before.get(name)}, not {now[name]}: resume with what it was "
+                    "begun with, or begin anew elsewhere"
+                )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, now)
+
+
+def stopped_early(checkpoint: Mapping[str, Any], patience: int) -> bool:
+    """Whether the training that wrote a checkpoint had nothing more to do."""
+    states = [state for name, state in checkpoint["callbacks"].items() if name.startswith("EarlyStopping")]
+    return any(state["wait_count"] >= patience for state in states)
