@@ -284,7 +284,7 @@ class Retriever(pl.LightningModule):
                 "lr": self.text.learning_rate,
             },
         ]
-        optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=o.learning_rate)
+        optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=o.learning_rate, fused=True)
         total = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, linear_decay(total, o.warmup_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
