@@ -120,19 +120,19 @@ class WeighingConfig:
     Attributes:
         users: validation users who decide, at random.
         grid: weights tried, in units of score deviations; the towers' is 1.
-        start: weight of everything else before the search.
         rounds: passes over the parts, at most.
+        certainty: standard errors by which a weight must be better than the one before it; see `choose_weights`.
     """
 
     users: int
     grid: list[float]
-    start: float
     rounds: int
+    certainty: float
 
     def __post_init__(self) -> None:
         require("weighing.users", self.users, 1)
         require("weighing.rounds", self.rounds, 1)
-        require("weighing.start", self.start, 0)
+        require("weighing.certainty", self.certainty, 0)
         require("weighing.grid", min(self.grid, default=-1), 0)
 
 

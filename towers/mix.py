@@ -52,7 +52,11 @@ class Mix:
 
 
 def _weighted(scores: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    return torch.stack([weight * part for weight, part in zip(weights, scores, strict=True)]).sum(dim=0)
+    total = scores[0] * weights[0]
+    for weight, part in zip(weights[1:], scores[1:], strict=True):
+        if weight:
+            total.add_(part, alpha=weight)
+    return total
 
 
 def _deviation(scorer: Scorer, histories: Sequence[History], batch_size: int) -> float:
@@ -66,17 +70,21 @@ def _deviation(scorer: Scorer, histories: Sequence[History], batch_size: int) ->
     return float(np.sqrt(variance)) if variance > 1e-12 * max(squares, 1e-300) / max(count, 1) else 1.0
 
 
-def choose_weights(mix: Mix, cases: Cases, grid: Sequence[float], rounds: int, batch_size: int) -> list[float]:
-    """Weights that rank best, by mean NDCG@10, found one part at a time.
+def choose_weights(
+    mix: Mix, cases: Cases, grid: Sequence[float], rounds: int, certainty: float, batch_size: int
+) -> list[float]:
+    """Weights that rank best, by NDCG@10, found one part at a time.
 
-    The first part keeps its weight, since only ratios matter. A weight moves only to a value that is better, not as
-    good, so equal figures leave what was there.
+    The first part keeps its weight, since only ratios matter. Another's moves only to a value whose mean gain over the
+    users exceeds `certainty` of its standard errors, users paired with themselves: a weight that chance favours costs
+    quality elsewhere, and whatever has a weight costs dimensions.
 
     Args:
         mix: calibrated parts and the weights to start from.
-        cases: users of the validation split; a sample of a few thousand is enough, and quicker.
+        cases: users of the validation split; some thousands, or small gains drown.
         grid: weights tried for each part beside the one it has.
         rounds: passes over the parts, at most; the search ends when a pass changes nothing.
+        certainty: in standard errors.
         batch_size: cases scored at a time; memory is (parts + 2) · batch_size · N scores.
 
     Returns:
@@ -88,22 +96,27 @@ def choose_weights(mix: Mix, cases: Cases, grid: Sequence[float], rounds: int, b
         for part in range(1, len(weights)):
             tried = [weights[part], *(value for value in grid if value != weights[part])]
             candidates = [[*weights[:part], value, *weights[part + 1 :]] for value in tried]
-            weights = candidates[int(np.argmax(_ndcg(mix, cases, candidates, batch_size)))]
+            found = _ndcg(mix, cases, candidates, batch_size)  # [candidates, U]
+            best = int(np.argmax(found.mean(axis=1)))
+            gain = found[best] - found[0]
+            if gain.mean() > certainty * gain.std() / len(gain) ** 0.5:
+                weights = candidates[best]
         if weights == before:
             break
     return weights
 
 
 def _ndcg(mix: Mix, cases: Cases, candidates: Sequence[Sequence[float]], batch_size: int) -> NDArray[np.float64]:
-    """Mean NDCG of each choice of weights; the parts score each case once for all of them."""
-    totals = np.zeros(len(candidates))
+    """Each user's NDCG by each choice of weights, [candidates, U]; the parts score each user once for all of them."""
+    found = []
     for batch in EvaluationBatches(cases, batch_size):
         scores = mix.scores(batch.histories)
-        totals += [_gain(_weighted(scores, weights), batch, cases) for weights in candidates]
-    return totals / max(len(cases), 1)
+        found.append(np.stack([_gains(_weighted(scores, weights), batch, cases) for weights in candidates]))
+    return np.concatenate(found, axis=1)
 
 
-def _gain(scores: Tensor, batch: EvaluationBatch, cases: Cases) -> float:
+def _gains(scores: Tensor, batch: EvaluationBatch, cases: Cases) -> NDArray[np.float64]:
     scores[batch.seen_users, batch.seen_rows] = -torch.inf
     found = ranks(scores, batch.truth_users, batch.truth_rows, cases.ties)
-    return float(per_user(found, batch.truth_users, len(scores), [WATCHED])[f"ndcg@{WATCHED}"].sum())
+    gains: NDArray[np.float64] = per_user(found, batch.truth_users, len(scores), [WATCHED])[f"ndcg@{WATCHED}"].numpy()
+    return gains

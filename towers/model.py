@@ -5,7 +5,7 @@ block's. The towers weigh 1; the blocks' weights were chosen on validation and s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,10 @@ from safetensors.torch import load_file, save_file
 
 from data_prep.columns import Columns
 from data_prep.files import read_json, write_json
-from towers.blocks import FittedBlock, Profile
-from towers.blocks.cooccurrence import FittedCooccurrence
-from towers.blocks.text import FittedText
+from towers.blocks import KINDS, FittedBlock, Profile, Reading
 from towers.model_encoder import ModelEncoder
 from towers.run import BLOCKS, METRIC, TrainedTowers
 from towers.text_features import VectorCache
-
-KINDS: dict[str, type[FittedBlock]] = {
-    FittedCooccurrence.name: FittedCooccurrence,
-    FittedText.name: FittedText,
-}
-
 
 @dataclass(frozen=True)
 class WeightedBlock:
@@ -112,8 +104,8 @@ class Model:
             profiles[part.block.name] = Profile(
                 table=vectors[:, start : start + dim] if history is None else part.scale * history,
                 of_items=history is None,
-                decay=part.block.decay,
-                max_history=encoder.max_history,
+                reading=part.block.reading,
+                start=part.scale * part.block.start,
                 whitening=part.block.whitening,
                 scale=part.scale,
             )
@@ -134,7 +126,7 @@ class Model:
         settings = {}
         for part in self.blocks:
             block = part.block
-            settings[block.name] = {"weight": part.weight, "decay": block.decay}
+            settings[block.name] = {"weight": part.weight, "reading": asdict(block.reading)}
             save_file({k: v.contiguous() for k, v in block.state().items()}, folder / f"{block.name}.safetensors")
             if block.item_ids is not None:
                 frame = pd.DataFrame({Columns.ITEM_ID: block.item_ids})
@@ -156,6 +148,7 @@ class Model:
         for name, settings in read_json(folder / "blocks.json").items():
             ids = folder / f"{name}.parquet"
             item_ids = pd.Index(pd.read_parquet(ids)[Columns.ITEM_ID]) if ids.exists() else None
-            block = KINDS[name].restore(settings["decay"], item_ids, load_file(folder / f"{name}.safetensors"))
+            reading = Reading(**settings["reading"])
+            block = KINDS[name].restore(name, reading, item_ids, load_file(folder / f"{name}.safetensors"))
             blocks.append(WeightedBlock(block, settings["weight"]))
         return cls(towers, blocks)

@@ -1,6 +1,7 @@
 """The user's side of the one vector: the user tower and the blocks' profiles, side by side."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import from_numpy
 
 from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
-from towers.blocks import Profile
+from towers.blocks import Profile, Reading
 from towers.history import History
 from towers.text_features import Whitening
 from towers.user_encoder import UserEncoder
@@ -34,7 +35,7 @@ class ModelEncoder:
         self.of_items = of_items
         self.towers = towers
         self.profiles = profiles
-        self.max_history = towers.max_history
+        self.max_history = max([towers.max_history, *(part.reading.max_history for part in profiles.values())])
 
     @property
     def dim(self) -> int:
@@ -69,12 +70,12 @@ class ModelEncoder:
         write_json(
             folder / BLOCKS,
             {
-                name: {"dim": profile.table.shape[1], "decay": profile.decay, "scale": profile.scale}
+                name: {"dim": profile.table.shape[1], "reading": asdict(profile.reading), "scale": profile.scale}
                 for name, profile in self.profiles.items()
             },
         )
         for name, profile in self.profiles.items():
-            state = {}
+            state = {"start": profile.start}
             if not profile.of_items:
                 state["history"] = np.ascontiguousarray(profile.table)
             if profile.whitening is not None:
@@ -107,8 +108,8 @@ class ModelEncoder:
             profiles[name] = Profile(
                 table=own if own_table is None else own_table,
                 of_items=own_table is None,
-                decay=block["decay"],
-                max_history=towers.max_history,
+                reading=Reading(**block["reading"]),
+                start=state["start"],
                 whitening=_whitening(state) if "mean" in state else None,
                 scale=block["scale"],
             )

@@ -15,6 +15,7 @@ from data_prep.command import command, instantiate
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.files import lock, read_json
+from towers.baselines import DoesNotApply
 from towers.blocks import FittedBlock
 from towers.checkpoints import begin
 from towers.config import TrainConfig
@@ -132,7 +133,13 @@ def choose(config: TrainConfig, trained: Trained) -> Chosen:
 
 def fit_blocks(config: TrainConfig, trained: Trained) -> list[FittedBlock]:
     """The configured blocks, fitted to the events the towers have seen."""
-    return [instantiate(node).fit(trained.data) for node in config.blocks.values()]
+    fitted: list[FittedBlock] = []
+    for name, node in config.blocks.items():
+        try:
+            fitted.append(instantiate(node).fit(trained.data))
+        except DoesNotApply as reason:
+            log.info("block %s left out: %s", name, reason)
+    return fitted
 
 
 def reweigh(config: TrainConfig, trained: Trained, chosen: Model) -> Model:

@@ -19,7 +19,7 @@ from towers.text_encoder import TextEncoder, load_text_encoder
 from towers.tokens import PADDING, EventTypes, tokenize
 from towers.user_tower import UserTower
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 CACHED_QUERIES = 4096
 
 

@@ -57,15 +57,14 @@ def weigh_blocks(
     encoder = whole.user_encoder(items, vectors)
     parts: list[tuple[Scorer, float]] = []
     own = vectors[:, : towers.dim]
-    parts.append((VectorScorer("towers", without_queries(encoder.towers.encode), own, encoder.max_history), 1.0))
+    parts.append((VectorScorer("towers", without_queries(encoder.towers.encode), own, encoder.towers.max_history), 1.0))
     start = towers.dim
     for block, profile in zip(blocks, encoder.profiles.values(), strict=True):
         own = vectors[:, start : start + block.dim]
-        scorer = VectorScorer(block.name, profile.of_histories, own, encoder.max_history)
-        parts.append((scorer, config.start))
+        parts.append((VectorScorer(block.name, profile.of_histories, own, block.reading.max_history), 0.0))
         start += block.dim
     mix = _calibrated(ONE_VECTOR, parts, cases, batch_size)
-    weights = choose_weights(mix, cases, config.grid, config.rounds, batch_size)
+    weights = choose_weights(mix, cases, config.grid, config.rounds, config.certainty, batch_size)
     found = [weight * mix.deviations[0] / deviation for weight, deviation in zip(weights, mix.deviations, strict=True)]
     return Model(towers, [WeightedBlock(b, w) for b, w in zip(blocks, found[1:], strict=True) if w > 0])
 
@@ -106,8 +105,8 @@ def weigh_channels(
     """Weights of channels fused late, by name, that rank best; arguments as of `weigh_blocks` and `late_fusion`."""
     if not channels:
         return {}
-    mix = late_fusion(model, channels, dict.fromkeys(channels, config.start), data, cases, batch_size)
-    weights = choose_weights(mix, cases, config.grid, config.rounds, batch_size)
+    mix = late_fusion(model, channels, dict.fromkeys(channels, 0.0), data, cases, batch_size)
+    weights = choose_weights(mix, cases, config.grid, config.rounds, config.certainty, batch_size)
     return dict(zip(channels, weights[1:], strict=True))
 
 

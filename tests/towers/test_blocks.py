@@ -12,8 +12,8 @@ from data_prep.columns import Split
 from data_prep.command import UsageError, load_config
 from data_prep.dataset import Dataset
 from towers import History, Model, training
-from towers.blocks import Profile
-from towers.blocks.cooccurrence import FittedCooccurrence
+from towers.baselines import DoesNotApply, TrainingData
+from towers.blocks import FittedFactors, LinearFactors, Profile, Reading, Trend
 from towers.config import TrainConfig, WeighingConfig
 from towers.evaluate import EvaluateConfig, evaluate_run
 from towers.evaluation import Cases
@@ -31,7 +31,7 @@ def history(*rows: int) -> History:
 
 def test_a_profile_is_the_decayed_sum_of_what_its_items_add():
     table = np.array([[1, 0], [0, 1], [4, 4]], np.float32)
-    profile = Profile(table, of_items=True, decay=0.5, max_history=2, whitening=None, scale=1.0)
+    profile = Profile(table, True, Reading(0.5, max_history=2), np.zeros(2, np.float32), whitening=None, scale=1.0)
     found = profile.of_histories([history(2, 0, 1), history(1), history()])
     # The oldest of three is beyond max_history; the newest weighs 1, the one before one half.
     np.testing.assert_allclose(found, [[0.5, 1], [0, 1], [0, 0]])
@@ -39,20 +39,22 @@ def test_a_profile_is_the_decayed_sum_of_what_its_items_add():
 
 def test_a_basket_has_no_order_in_a_profile():
     table = np.eye(3, dtype=np.float32)
-    profile = Profile(table, of_items=True, decay=0.25, max_history=10, whitening=None, scale=1.0)
+    profile = Profile(table, True, Reading(0.25, max_history=10), np.zeros(3, np.float32), whitening=None, scale=1.0)
     basket = History(np.array([0, 1]), ["buy", "buy"], np.array([5.0, 5.0]))
     np.testing.assert_allclose(profile.of_histories([basket]), [[0.5, 0.5, 0]])  # both stand half a place back
 
 
 def test_a_query_is_the_newest_event_of_a_profile():
     table = np.array([[3, 4]], np.float32)
-    profile = Profile(table, of_items=True, decay=0.5, max_history=2, whitening=Whitening(2), scale=2.0)
+    start = np.zeros(2, np.float32)
+    profile = Profile(table, True, Reading(0.5, max_history=2), start, whitening=Whitening(2), scale=2.0)
     found = profile.encode([history(0), history()], [np.array([0, 5], np.float32), np.array([1, 0], np.float32)])
     np.testing.assert_allclose(found, [[1.5, 2 + 2 * 1], [2, 0]])
 
 
 def test_an_item_without_events_has_a_zero_among_cooccurrence_factors():
-    block = FittedCooccurrence(0.6, pd.Index(["b", "a"]), np.ones((2, 3), np.float32), np.full((2, 3), 2, np.float32))
+    source, target = np.ones((2, 3), np.float32), np.full((2, 3), 2, np.float32)
+    block = FittedFactors("cooccurrence", Reading(0.6, 50), pd.Index(["b", "a"]), source, target)
     items = pd.DataFrame({"item_id": ["a", "new", "b"]})
     np.testing.assert_allclose(block.item_vectors(items, np.zeros((3, 0), np.float32)), [[2] * 3, [0] * 3, [2] * 3])
     np.testing.assert_allclose(block.history_vectors(items), [[1] * 3, [0] * 3, [1] * 3])
@@ -61,7 +63,7 @@ def test_an_item_without_events_has_a_zero_among_cooccurrence_factors():
 @pytest.fixture(scope="module")
 def model(tiny_run: Path) -> Model:
     model = Model.open(tiny_run)
-    assert {part.block.name for part in model.blocks} <= {"cooccurrence", "text"}
+    assert {part.block.name for part in model.blocks} <= {"cooccurrence", "linear", "text", "trend"}
     assert model.blocks
     return model
 
@@ -112,10 +114,76 @@ def test_a_changed_block_is_refused(tiny_run: Path, tmp_path: Path):
         Model.open(copy)
 
 
+def training_of(rows: list[list[int]], days: list[list[float]], items: int, exclude_seen: bool = True) -> TrainingData:
+    """Events of users, one list each."""
+    log = Interactions(
+        offsets=np.cumsum([0, *map(len, rows)]),
+        rows=np.array([row for own in rows for row in own]),
+        timestamps=np.array([day for own in days for day in own]) * 86_400.0,
+        num_items=items,
+    )
+    table = pd.DataFrame({"item_id": [f"i{row}" for row in range(items)]})
+    return TrainingData(log, table, lambda texts: np.zeros((len(texts), 1), np.float32), exclude_seen)
+
+
+def test_the_trend_is_the_log_of_todays_hazard_over_the_mean_one():
+    # Item 0 is taken up early, item 1 late; item 2 by nobody. Half-life 10 days, log of 20 days, 4 people.
+    rows, days = [[0, 0, 1], [0, 1], [0], [1]], [[0, 5, 20], [0, 20], [10], [20]]
+    block = Trend(half_life_days=10, prior_events=1).fit(training_of(rows, days, items=3))
+    window, prior = 10 / np.log(2) * (1 - 0.5**2), 1 / 10
+    # First events: item 0 on days 0, 0, 10, had by 3 at the end and by (20 + 20 + 10) / 20 on average; item 1 on day 20.
+    item_0 = np.log(((0.25 * 2 + 0.5) / window + prior) / (4 - 3 + 1)) - np.log((3 / 20 + prior) / (4 - 2.5 + 1))
+    item_1 = np.log((3 / window + prior) / (4 - 3 + 1)) - np.log((3 / 20 + prior) / (4 - 0 + 1))
+    items = pd.DataFrame({"item_id": ["i1", "i2", "i0", "new"]})
+    found = block.item_vectors(items, np.zeros((4, 0), np.float32))
+    np.testing.assert_allclose(found[:, 0], [item_1, 0, item_0, 0], rtol=1e-5)
+    assert item_1 > item_0
+    assert block.start.tolist() == [1.0]
+
+
+def test_where_repeats_count_the_trend_counts_every_event_and_everybody_can_have_it_again():
+    rows, days = [[0, 0], [1, 1]], [[0, 10], [0, 0]]
+    block = Trend(half_life_days=10, prior_events=1).fit(training_of(rows, days, items=2, exclude_seen=False))
+    window, prior = 10 / np.log(2) * 0.5, 0.1
+    expected = [np.log((recent / window + prior) / (2 / 10 + prior)) for recent in (1.5, 1.0)]
+    np.testing.assert_allclose(block.trend[:, 0], expected, rtol=1e-5)
+
+
+def test_a_log_without_times_has_no_trend():
+    with pytest.raises(DoesNotApply, match="no times"):
+        Trend(half_life_days=10, prior_events=1).fit(training_of([[0, 1]], [[np.nan, np.nan]], items=2))
+
+
+def test_linear_factors_of_full_rank_are_the_linear_model_and_leave_rare_items_out():
+    rng = np.random.default_rng(0)
+    rows = [sorted(rng.choice(6, 3, replace=False).tolist()) for _ in range(30)]
+    rows[0] = [6]  # once only
+    training = training_of(rows, [[0.0] * len(own) for own in rows], items=8)
+    block = LinearFactors(rank=6, decay=1, max_history=10, regularization=2.0, most_items=6, seed=0).fit(training)
+    assert list(block.item_ids) == [f"i{row}" for row in range(6)]
+
+    x = np.zeros((30, 6))
+    for user, own in enumerate(rows[1:], start=1):
+        x[user, own] = 1
+    for item in range(6):  # ridge regression of each item on the others, by the book
+        others = [other for other in range(6) if other != item]
+        a = x[:, others]
+        expected = np.linalg.solve(a.T @ a + 2.0 * np.eye(5), a.T @ x[:, item])
+        np.testing.assert_allclose((block.source @ block.target.T)[others, item], expected, atol=1e-4)
+    np.testing.assert_allclose(np.diag(block.source @ block.target.T), 0, atol=1e-4)
+
+
+def test_a_block_that_reads_no_history_says_the_same_to_everybody():
+    start = np.array([2], np.float32)
+    profile = Profile(np.ones((3, 1), np.float32), True, Reading(1.0, 0), start, whitening=None, scale=2.0)
+    np.testing.assert_allclose(profile.of_histories([history(0, 1), history()]), [[2], [2]])
+
+
 class Contrary:
     """A block that speaks against the categories of the history."""
 
-    name, decay, whitening, item_ids, dim = "contrary", 0.9, None, None, 5
+    name, reading, whitening, item_ids, dim = "contrary", Reading(0.9, 50), None, None, 5
+    start = np.zeros(5, np.float32)
 
     def item_vectors(self, items: pd.DataFrame, sentences: np.ndarray) -> np.ndarray:
         return pd.get_dummies(items["category"]).to_numpy(np.float32)
@@ -128,7 +196,7 @@ def test_a_block_that_does_not_help_is_left_out(tiny_run: Path, tiny_data: Path)
     towers, dataset = TrainedTowers.open(tiny_run), Dataset.open(tiny_data)
     item_ids = [str(i) for i in dataset.items["item_id"]]
     cases = Cases.held_out(read_sequences(dataset, ""), item_ids, Split.VALID, True, [10])
-    settings = WeighingConfig(users=100, grid=[0, 0.5, 2], start=2.0, rounds=2)
+    settings = WeighingConfig(users=100, grid=[0, 0.5, 2], rounds=2, certainty=0)
     assert weigh_blocks(towers, [Contrary()], dataset.items, cases, settings, batch_size=32).blocks == []
 
 

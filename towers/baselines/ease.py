@@ -1,7 +1,4 @@
-"""EASE: the linear item-item model, in closed form.
-
-Source: Steck, "Embarrassingly shallow autoencoders for sparse data", WWW 2019, eq. 8.
-"""
+"""EASE: the linear item-item model, in closed form; see `towers.linear`."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -12,6 +9,7 @@ from torch import Tensor
 from towers.baselines.training_data import DoesNotApply, TrainingData
 from towers.fitting import require
 from towers.history import History
+from towers.linear import linear_weights
 from towers.recency import recency_profiles
 
 
@@ -45,14 +43,10 @@ class Ease:
             )
         matrix = training.interactions.matrix()
         matrix.data[:] = 1
-        gram = torch.from_numpy((matrix.T @ matrix).toarray())  # [N, N]
-        gram.diagonal().add_(self.regularization)
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))  # [N, N]
-        self.weights = inverse.div_(-inverse.diagonal())  # [N, N], B_ij = -P_ij / P_jj
-        self.weights.fill_diagonal_(0)
+        self.weights = linear_weights(matrix, self.regularization)  # [N, N]
         return self
 
     def score(self, histories: Sequence[History]) -> Tensor:
         """[B, N]."""
         profiles = recency_profiles(histories, len(self.weights), self.decay)
-        return torch.from_numpy(profiles @ self.weights.numpy())
+        return torch.from_numpy(profiles @ self.weights)

@@ -1,8 +1,32 @@
 """Parts of the one vector beside the towers' own: what counting and plain text know, in the same inner product."""
 
-from towers.blocks.block import Block, FittedBlock
+from towers.blocks.block import Block, FittedBlock, Reading
 from towers.blocks.cooccurrence import CooccurrenceFactors
+from towers.blocks.factors import FittedFactors
+from towers.blocks.linear import LinearFactors
 from towers.blocks.profile import Profile
-from towers.blocks.text import WhitenedText
+from towers.blocks.text import FittedText, WhitenedText
+from towers.blocks.trend import FittedTrend, Trend
 
-__all__ = ["Block", "CooccurrenceFactors", "FittedBlock", "Profile", "WhitenedText"]
+KINDS: dict[str, type[FittedBlock]] = {
+    CooccurrenceFactors.name: FittedFactors,
+    LinearFactors.name: FittedFactors,
+    WhitenedText.name: FittedText,
+    Trend.name: FittedTrend,
+}
+"""Class of each saved block by its name, so that a run cannot name code to execute."""
+
+__all__ = [
+    "KINDS",
+    "Block",
+    "CooccurrenceFactors",
+    "FittedBlock",
+    "FittedFactors",
+    "FittedText",
+    "FittedTrend",
+    "LinearFactors",
+    "Profile",
+    "Reading",
+    "Trend",
+    "WhitenedText",
+]

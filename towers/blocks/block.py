@@ -6,6 +6,7 @@ or in closed form.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol, Self
 
 import numpy as np
@@ -13,8 +14,27 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from data_prep.columns import Columns
 from towers.baselines.training_data import TrainingData
+from towers.fitting import require
 from towers.text_features import Whitening
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a block reads a history.
+
+    Attributes:
+        decay: weight of an event relative to the next newer one.
+        max_history: newest events read; 0 for a block that says the same to everybody.
+    """
+
+    decay: float
+    max_history: int
+
+    def __post_init__(self) -> None:
+        require("blocks: decay", self.decay, 0, 1)
+        require("blocks: max_history", self.max_history, 0)
 
 
 class FittedBlock(Protocol):
@@ -23,16 +43,20 @@ class FittedBlock(Protocol):
     Attributes:
         name: what it is called in tables and files.
         dim: length of its vectors.
-        decay: weight of a history's event relative to the next newer one.
+        reading: how it reads a history.
+        start: what every user vector begins with, [d]: all there is for somebody without a history.
         whitening: brings a query's sentence vector among the item vectors; None where queries say nothing.
         item_ids: the items the rows of `state` belong to; None where they are of no items.
     """
 
     name: str
-    decay: float
+    reading: Reading
 
     @property
     def dim(self) -> int: ...
+
+    @property
+    def start(self) -> NDArray[np.float32]: ...
 
     @property
     def whitening(self) -> Whitening | None: ...
@@ -58,7 +82,7 @@ class FittedBlock(Protocol):
         """All that was learnt, as tensors."""
 
     @classmethod
-    def restore(cls, decay: float, item_ids: pd.Index | None, state: Mapping[str, Tensor]) -> Self:
+    def restore(cls, name: str, reading: Reading, item_ids: pd.Index | None, state: Mapping[str, Tensor]) -> Self:
         """The block that these were taken from."""
 
 
@@ -66,4 +90,26 @@ class Block(Protocol):
     """The recipe of a block, as configured."""
 
     def fit(self, training: TrainingData) -> FittedBlock:
-        """Learn from the events and items of training."""
+        """Learn from the events and items of training.
+
+        Raises:
+            DoesNotApply: these data do not allow it.
+        """
+
+
+def by_item(table: NDArray[np.float32], item_ids: pd.Index, items: pd.DataFrame) -> NDArray[np.float32]:
+    """Rows of a table for the items of a catalogue, zeros for items it does not know.
+
+    Args:
+        table: [K, d].
+        item_ids: of its rows, K.
+        items: canonical items table, N rows.
+
+    Returns:
+        [N, d].
+    """
+    place = item_ids.get_indexer(pd.Index(items[Columns.ITEM_ID]))
+    known = place >= 0
+    vectors = np.zeros((len(items), table.shape[1]), np.float32)
+    vectors[known] = table[place[known]]
+    return vectors

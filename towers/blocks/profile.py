@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from towers.blocks.block import Reading
 from towers.blocks.text import unit_text
 from towers.history import History
 from towers.recency import recency_weights
@@ -19,16 +20,16 @@ class Profile:
     Attributes:
         table: what each item adds, [N, d].
         of_items: whether the table is a slice of the item vectors (memory-mapped, when serving) or one of its own.
-        decay: weight of an event relative to the next newer one.
-        max_history: newest events read.
+        reading: how histories are read.
+        start: what every user vector begins with, [d].
         whitening: of queries' sentence vectors; None where queries add nothing.
-        scale: of query vectors; the table has it already.
+        scale: of query vectors; table and start have it already.
     """
 
     table: NDArray[np.float32]
     of_items: bool
-    decay: float
-    max_history: int
+    reading: Reading
+    start: NDArray[np.float32]
     whitening: Whitening | None
     scale: float
 
@@ -41,14 +42,14 @@ class Profile:
             histories: B histories whose rows point into the table.
             sentences: B raw sentence vectors [text_dim] of queries, None for none; a query counts as the newest event.
         """
-        vectors = np.zeros((len(histories), self.table.shape[1]), np.float32)
+        vectors = np.tile(self.start, (len(histories), 1))  # [B, d]
         for user, (history, sentence) in enumerate(zip(histories, sentences, strict=True)):
-            newest = history.last(self.max_history)
-            weights = recency_weights(newest, self.decay)  # [≤ L]
-            vectors[user] = weights @ self.table[newest.rows[len(newest.rows) - len(weights) :]]
+            newest = history.last(self.reading.max_history)
+            weights = recency_weights(newest, self.reading.decay)  # [≤ L]
+            vectors[user] += weights @ self.table[newest.rows[len(newest.rows) - len(weights) :]]
             if self.whitening is not None and sentence is not None:
                 query = self.scale * unit_text(self.whitening, sentence[np.newaxis])[0]
-                vectors[user] = self.decay * vectors[user] + query
+                vectors[user] = self.reading.decay * vectors[user] + query
         return vectors
 
     def of_histories(self, histories: Sequence[History]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from towers.baselines.training_data import TrainingData
-from towers.fitting import require
+from towers.blocks.block import Reading
 from towers.text_features import Whitening
 
 
@@ -19,39 +19,42 @@ class WhitenedText:
     """Centred, whitened sentence vectors of unit length: what an item has from its first day.
 
     Args:
-        decay: weight of a history's event relative to the next newer one; a query counts as the newest of all.
+        decay, max_history: see `Reading`; a query counts as the newest event of all.
     """
 
     name = "text"
 
-    def __init__(self, decay: float) -> None:
-        require("blocks.text.decay", decay, 0, 1)
-        self.decay = decay
+    def __init__(self, decay: float, max_history: int) -> None:
+        self.reading = Reading(decay, max_history)
 
     def fit(self, training: TrainingData) -> "FittedText":
         """Learn the whitening from the items' texts."""
         vectors = training.vectors
-        return FittedText(self.decay, Whitening(vectors.shape[1]).fit(vectors))
+        return FittedText(self.reading, Whitening(vectors.shape[1]).fit(vectors))
 
 
 class FittedText:
     """A whitening and what goes with it.
 
     Args:
-        decay: weight of a history's event relative to the next newer one.
+        reading: how it reads a history.
         whitening: of sentence vectors.
     """
 
     name = WhitenedText.name
     item_ids: None = None
 
-    def __init__(self, decay: float, whitening: Whitening) -> None:
-        self.decay = decay
+    def __init__(self, reading: Reading, whitening: Whitening) -> None:
+        self.reading = reading
         self.whitening = whitening
 
     @property
     def dim(self) -> int:
         return len(self.whitening.mean)
+
+    @property
+    def start(self) -> NDArray[np.float32]:
+        return np.zeros(self.dim, np.float32)
 
     def item_vectors(self, items: pd.DataFrame, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
         """Unit text vectors, [N, text_dim]."""
@@ -65,10 +68,10 @@ class FittedText:
         return dict(self.whitening.state_dict())
 
     @classmethod
-    def restore(cls, decay: float, item_ids: pd.Index | None, state: Mapping[str, Tensor]) -> Self:
+    def restore(cls, name: str, reading: Reading, item_ids: pd.Index | None, state: Mapping[str, Tensor]) -> Self:
         whitening = Whitening(len(state["mean"]))
         whitening.load_state_dict(dict(state))
-        return cls(decay, whitening)
+        return cls(reading, whitening)
 
 
 def unit_text(whitening: Whitening, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
