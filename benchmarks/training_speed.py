@@ -231,7 +231,9 @@ def by_turns(asked: argparse.Namespace, data: Path, python: Path) -> dict[str, l
         material, out, log = (Path(folder) / name for name in ("material.npz", "speed.json", "log.txt"))
         prepared.material(prepared.cases(Split.TEST)).write(material)
         mine = our_command(asked, data)
-        commands = {who: ([*mine, *own, "--child", str(out)], ROOT) for who, own in OURS.items()}
+        commands: dict[str, tuple[list[str], Path | None]] = {
+            who: ([*mine, *own, "--child", str(out)], ROOT) for who, own in OURS.items()
+        }
         commands[PEER] = ([*peer_command(asked, python, material), "--out", str(out)], None)
         for turn in range(asked.repeats):
             for who, (command, module_path) in commands.items():

@@ -95,9 +95,8 @@ def _circumstances(results: list[Result], plan: Plan) -> Iterable[str]:
         if "text_seconds" in own[0].notes and study_of(own[0], plan) is None:
             chosen += f"; texts {own[0].notes['text_seconds']:,.0f} s"
         libraries = ", ".join(f"{k} {v}" for k, v in own[0].versions.items())
-        facts = ([r.commit for r in own], [r.finished[:10] for r in own], [machines.index(r.machine) + 1 for r in own])
-        ran = [r.threads for r in own], [r.jobs for r in own]
-        lines.append([name, dataset, *map(_listed, facts), *map(_listed, ran), chosen, libraries])
+        facts = [(r.commit, r.finished[:10], machines.index(r.machine) + 1, r.threads, r.jobs) for r in own]
+        lines.append([name, dataset, *(_listed(values) for values in zip(*facts, strict=True)), chosen, libraries])
     header = ["", "", "commit", "day", "machine", "threads", "at a time", "epochs or choice", "with"]
     yield table(header, lines, numbers=False)
     typed = [command for own in _together(results).values() for command in own[0].commands]

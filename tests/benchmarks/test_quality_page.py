@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -170,6 +171,25 @@ def test_where_a_recipe_is_shown_decides_no_result(plan: Plan, tmp_path: Path) -
     before = bench.mark(job, "data")
     plan.recipes["cold"].study, plan.recipes["cold"].seeds = None, None
     assert bench.mark(job, "data") == before
+
+
+@pytest.mark.parametrize(("any_commit", "measured"), [(False, ["new"]), (True, [])])
+def test_running_measures_anew_what_is_stale_unless_told_not_to(
+    any_commit: bool, measured: list[str], plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale, done = result("ours", 0, 0.2, [], ["towers"]), []
+    keep(stale, tmp_path)
+
+    def run_job(job: Job, bench: Bench, prepared: Any) -> Result:
+        done.append("new")
+        return replace(stale, fingerprint=bench.mark(job, prepared.dataset.fingerprint))
+
+    monkeypatch.setattr(quality, "run_job", run_job)
+    bench = Bench(plan, tmp_path, tmp_path, threads=1, jobs=1, evaluation=None)  # type: ignore[arg-type]
+    data: Any = {"beauty": SimpleNamespace(dataset=SimpleNamespace(fingerprint="data"))}
+    for _ in range(2):  # the second time there is nothing left to do
+        assert quality.measure(jobs(plan, [0], ["beauty:ours"]), bench, data, any_commit)
+    assert done == measured
 
 
 def speeds() -> Speeds:
