@@ -5,9 +5,10 @@
     python -m benchmarks.quality --only beauty:recbole-sasrec        # one row
     python -m benchmarks.quality --report                            # only write docs/benchmarks.md
 
-Each training is kept as a file in `artifacts/quality/results`; what is there already is not run again, so an
-interrupted benchmark goes on where it was. At the end the section of `docs/benchmarks.md` between its markers and the
-plot are written from these files and nothing else.
+Each training is kept as a small file in `benchmarks/quality/results`, which belongs to the repository; what is there
+already and was measured with the same code and settings is not run again, so an interrupted benchmark goes on where it
+was, on any machine. At the end the section of `docs/benchmarks.md` between its markers and the plot are written from
+all of these files and nothing else, whatever commit they are of; the page names it. `--report` needs no data.
 """
 
 import argparse
@@ -20,12 +21,13 @@ from benchmarks.quality.datasets import Prepared, prepare
 from benchmarks.quality.environments import python_of
 from benchmarks.quality.measure import ROOT
 from benchmarks.quality.page import write_page
-from benchmarks.quality.plan import Job, jobs, read_plan
-from benchmarks.quality.results import Result, find, keep
+from benchmarks.quality.plan import Job, Plan, jobs, read_plan
+from benchmarks.quality.results import RESULTS, Result, find, keep, recorded
 from benchmarks.quality.runs import Bench, run_job
+from benchmarks.quality.speed import read_speeds
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
-from data_prep.errors import CommandError, ExitCode
+from data_prep.errors import CommandError, ExitCode, GateFailed
 from towers.evaluate import EvaluateConfig
 
 
@@ -39,24 +41,23 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="numerical threads of each training")
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side; more than one blurs the times")
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "data", help="folder of shared data")
-    parser.add_argument("--artifacts", type=Path, default=ROOT / "artifacts" / "quality")
+    parser.add_argument("--artifacts", type=Path, default=ROOT / "artifacts" / "quality", help="runs, data, logs")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder that keeps what was measured")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
-    parser.add_argument("--report", action="store_true", help="run nothing, write the page from what is there")
+    parser.add_argument("--report", action="store_true", help="run nothing, write the page from all that was measured")
     parser.add_argument(
-        "--any-commit", action="store_true", help="take results of other code and settings where there are no newer"
+        "--any-commit", action="store_true", help="do not measure anew what was measured with other code and settings"
     )
     return parser.parse_args()
 
 
-def measure(
-    wanted: list[Job], bench: Bench, data: dict[str, Prepared], report_only: bool, any_commit: bool
-) -> list[Result]:
-    """Results of the jobs, measured now or before; a job that fails is told and left out."""
+def measure(wanted: list[Job], bench: Bench, data: dict[str, Prepared], any_commit: bool) -> bool:
+    """Run the jobs that have no result yet; whether all have one now. A job that fails is told and left out."""
 
     def one(job: Job) -> Result | None:
         prepared = data[job.dataset]
-        found = find(job, bench.mark(job, prepared.dataset.fingerprint), bench.results, any_commit)
-        if found is not None or report_only:
+        found = find(job, bench.marks(job, prepared.dataset.fingerprint), bench.results, any_commit)
+        if found is not None:
             return found
         print(f"{job.key} seed {job.seed}: running", flush=True)
         try:
@@ -76,31 +77,41 @@ def measure(
     for job, result in done:
         if result is None:
             print(f"{job.key} seed {job.seed}: not measured", file=sys.stderr)
-    return [result for _, result in done if result is not None]
+    return all(result is not None for _, result in done)
 
 
-def main() -> None:
-    """Prepare, run what is missing, write the page."""
-    asked = arguments()
-    plan = read_plan()
+def run_missing(asked: argparse.Namespace, plan: Plan) -> bool:
+    """Prepare datasets and environments and measure what is asked for; whether all of it has a result now."""
     wanted = jobs(plan, [int(seed) for seed in asked.seeds.split(",")], asked.only)
-    config = load_config(EvaluateConfig, "evaluate", ["run=none", "data=none"])
-    bench = Bench(plan, asked.artifacts, asked.threads, asked.jobs, config.evaluation)
+    evaluation = load_config(EvaluateConfig, "evaluate", ["run=none", "data=none"]).evaluation
+    bench = Bench(plan, asked.artifacts, asked.results, asked.threads, asked.jobs, evaluation)
     data = {
         name: Prepared(
             Dataset.open(prepare(name, plan.datasets[name], asked.shared, asked.artifacts)),
-            list(config.evaluation.cutoffs),
-            config.evaluation.validation_users,
+            list(evaluation.cutoffs),
+            evaluation.validation_users,
         )
         for name in dict.fromkeys(job.dataset for job in wanted)
     }
-    if not asked.report:
-        for name in dict.fromkeys(plan.peers[job.name].environment for job in wanted if job.name in plan.peers):
-            python_of(name, plan.environments[name], bench.artifacts / "envs")
-    results = measure(wanted, bench, data, asked.report, asked.any_commit)
-    if results:
-        write_page(results, plan, asked.docs)
-    sys.exit(ExitCode.OK if len(results) == len(wanted) else ExitCode.GATE_FAILED)
+    for name in dict.fromkeys(plan.peers[job.name].environment for job in wanted if job.name in plan.peers):
+        python_of(name, plan.environments[name], bench.artifacts / "envs")
+    return measure(wanted, bench, data, asked.any_commit)
+
+
+def main() -> None:
+    """Run what is missing, unless only a report is asked for; write the page.
+
+    Raises:
+        GateFailed: there is nothing to write.
+    """
+    asked = arguments()
+    plan = read_plan()
+    complete = asked.report or run_missing(asked, plan)
+    results, speeds = recorded(plan, asked.results), read_speeds(asked.results)
+    if not results and speeds is None:
+        raise GateFailed(f"{asked.results} holds no result: nothing was measured")
+    write_page(results, speeds, plan, asked.docs)
+    sys.exit(ExitCode.OK if complete else ExitCode.GATE_FAILED)
 
 
 if __name__ == "__main__":

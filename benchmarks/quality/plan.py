@@ -1,6 +1,6 @@
 """The benchmark's plan, `plan.yaml`, as typed values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +27,43 @@ class DatasetPlan:
 
 
 @dataclass
+class StudyPlan:
+    """A table of its own on the page, for the recipes that name it.
+
+    Attributes:
+        title: its heading.
+        explanation: the sentence below.
+        columns: heading -> where the figure stands: a path in a row of a result, such as `beyond.coverage`, or
+            `epochs`, `seconds`, `peak_mb` of the training.
+    """
+
+    title: str
+    explanation: str
+    columns: dict[str, str]
+
+
+@dataclass
 class RecipePlan:
     """One way of training ours.
 
     Attributes:
         train, evaluate: overrides of `python -m towers.train` and `python -m towers.evaluate`.
-        evaluate_untrained: further overrides of the evaluation with the first seed.
         rows: scorer of the evaluation -> label on the page.
-        untrained: the same for what needs no training; shown with the first seed.
         datasets: dataset -> further overrides of training.
+        evaluate_untrained: further overrides of the evaluation with the first seed.
+        untrained: like `rows`, for what needs no training; shown with the first seed.
+        study: whose table shows it; null for the main one.
+        seeds: the only ones it is trained with, of those asked for; null for all.
     """
 
     train: list[str]
     evaluate: list[str]
-    evaluate_untrained: list[str]
     rows: dict[str, str]
-    untrained: dict[str, str]
     datasets: dict[str, list[str]]
+    evaluate_untrained: list[str] = field(default_factory=list)
+    untrained: dict[str, str] = field(default_factory=dict)
+    study: str | None = None
+    seeds: list[int] | None = None
 
 
 @dataclass
@@ -85,10 +105,11 @@ class Plan:
     """Everything that may be run.
 
     Attributes:
-        datasets, recipes, peers, environments: by name.
+        datasets, studies, recipes, peers, environments: by name.
     """
 
     datasets: dict[str, DatasetPlan]
+    studies: dict[str, StudyPlan]
     recipes: dict[str, RecipePlan]
     peers: dict[str, PeerPlan]
     environments: dict[str, EnvironmentPlan]
@@ -98,7 +119,7 @@ def read_plan(path: Path = PLAN) -> Plan:
     """Read a plan.
 
     Raises:
-        UsageError: a key is unknown or missing, or a value is of the wrong type.
+        UsageError: a key is unknown or missing, a value is of the wrong type, or a study is not there.
     """
     try:
         raw = OmegaConf.create(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -106,6 +127,9 @@ def read_plan(path: Path = PLAN) -> Plan:
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise UsageError(f"{path}: {error}") from error
     assert isinstance(plan, Plan)
+    for name, recipe in plan.recipes.items():
+        if recipe.study is not None and recipe.study not in plan.studies:
+            raise UsageError(f"{path}: recipes.{name}.study: {recipe.study} is not one of {', '.join(plan.studies)}")
     return plan
 
 
@@ -116,7 +140,7 @@ class Job:
     Attributes:
         dataset, name: keys of the plan; the name is a recipe's or a peer's.
         seed: of the training.
-        first: whether it is the first of the seeds.
+        first: whether it is the first of its seeds.
     """
 
     dataset: str
@@ -135,7 +159,7 @@ def jobs(plan: Plan, seeds: list[int], only: list[str]) -> list[Job]:
 
     Args:
         plan: the plan.
-        seeds: one training each.
+        seeds: one training each, but for recipes that have seeds of their own.
         only: "dataset:name", "dataset:" or ":name"; nothing means all.
 
     Raises:
@@ -152,4 +176,13 @@ def jobs(plan: Plan, seeds: list[int], only: list[str]) -> list[Job]:
             raise UsageError(f"--only {choice}: not one of {', '.join(f'{d}:{n}' for d, n in pairs)}")
         chosen |= found
     kept = [pair for pair in pairs if not only or pair in chosen]
-    return [Job(dataset, name, seed, seed == seeds[0]) for seed in seeds for dataset, name in kept]
+    own = {name: _own_seeds(plan, name, seeds) for _, name in kept}
+    return [
+        Job(dataset, name, seed, seed == own[name][0]) for seed in seeds for dataset, name in kept if seed in own[name]
+    ]
+
+
+def _own_seeds(plan: Plan, name: str, seeds: list[int]) -> list[int]:
+    """Those of the seeds asked for that a recipe or peer is trained with."""
+    recipe = plan.recipes.get(name)
+    return seeds if recipe is None or recipe.seeds is None else [seed for seed in seeds if seed in recipe.seeds]

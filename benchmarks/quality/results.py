@@ -1,11 +1,15 @@
-"""What was measured, one file for each training, so that an interrupted benchmark goes on where it was."""
+"""What was measured, one small file for each training, kept in the repository: a benchmark goes on on any machine."""
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.plan import Job
+from benchmarks.quality.plan import Job, Plan
 from data_prep.files import read_json, write_json
+
+RESULTS = Path(__file__).with_name("results")
+PLACES = 6  # of decimals that are kept
 
 
 @dataclass(frozen=True)
@@ -15,13 +19,15 @@ class Result:
     Attributes:
         dataset, name, seed: as in the job.
         fingerprint: of everything that decides it.
-        rows: label on the page -> what `towers.report.summarize` says.
+        rows: label on the page -> `metrics` and `beyond` as `towers.report.summarize` has them, and `cold`: recall of
+            items without training events, `users` who want any, how many are `wanted`; without it where there are none.
         untrained: labels among them that took no training.
         seconds, peak_mb: of the training command: wall-clock time, largest resident set in MiB.
         threads, jobs: numerical threads of the command, commands that ran side by side.
         commands: what was typed.
         notes: whatever else is known.
         commit: of our repository; ends in "-dirty" if something was not committed.
+        machine: that it ran on.
         versions: of the libraries.
         finished: date and time, UTC.
     """
@@ -39,33 +45,46 @@ class Result:
     commands: list[str]
     notes: dict[str, Any]
     commit: str
+    machine: str
     versions: dict[str, str]
     finished: str
 
 
-def path_of(job: Job, mark: str, folder: Path) -> Path:
-    """The file of a result."""
-    return folder / f"{job.dataset}-{job.name}-{job.seed}-{mark}.json"
+def path_of(job: Job, folder: Path) -> Path:
+    """The file of a job's result; a newer result takes the place of an older one."""
+    return folder / job.dataset / f"{job.name}-{job.seed}.json"
 
 
-def find(job: Job, mark: str, folder: Path, any_commit: bool) -> Result | None:
+def find(job: Job, marks: list[str], folder: Path, any_commit: bool) -> Result | None:
     """The result of a job, None if it was not measured yet.
 
     Args:
         job: the job.
-        mark: fingerprint of what decides it.
+        marks: fingerprints of what decides it, any of which will do.
         folder: of the results.
-        any_commit: take the newest of this recipe and seed, whatever code and settings it was measured with.
+        any_commit: whatever code and settings it was measured with.
     """
-    exact = path_of(job, mark, folder)
-    if exact.is_file():
-        return Result(**read_json(exact))
-    found = [Result(**read_json(path)) for path in folder.glob(f"{job.dataset}-{job.name}-{job.seed}-*.json")]
-    return max(found, key=lambda result: result.finished) if found and any_commit else None
+    path = path_of(job, folder)
+    result = Result(**read_json(path)) if path.is_file() else None
+    return result if result is not None and (any_commit or result.fingerprint in marks) else None
+
+
+def recorded(plan: Plan, folder: Path) -> list[Result]:
+    """All that was measured of what the plan names, in its order, whatever code and settings it was measured with."""
+    found = [Result(**read_json(path)) for path in sorted(folder.glob("*/*.json"))]
+    datasets, names = list(plan.datasets), [*plan.recipes, *plan.peers]
+    known = [result for result in found if result.dataset in datasets and result.name in names]
+    return sorted(known, key=lambda r: (datasets.index(r.dataset), names.index(r.name), r.seed))
 
 
 def keep(result: Result, folder: Path) -> None:
-    """Write a result."""
-    folder.mkdir(parents=True, exist_ok=True)
-    job = Job(result.dataset, result.name, result.seed, first=False)
-    write_json(path_of(job, result.fingerprint, folder), asdict(result))
+    """Write a result; the last one of the same job makes room for it."""
+    path = path_of(Job(result.dataset, result.name, result.seed, first=False), folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, stable(asdict(result)))
+
+
+def stable(value: Any) -> Any:
+    """The same with the keys of mappings in order and floats rounded."""
+    rounded = json.loads(json.dumps(value), parse_float=lambda text: round(float(text), PLACES))
+    return json.loads(json.dumps(rounded, sort_keys=True))

@@ -3,7 +3,6 @@
 import json
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from benchmarks.quality.datasets import Prepared
 from benchmarks.quality.environments import environment_fingerprint, python_of, versions
+from benchmarks.quality.machine import commit, git, machine
 from benchmarks.quality.measure import ROOT, Cost, run
 from benchmarks.quality.peers.exchange import Answer
 from benchmarks.quality.plan import Job, PeerPlan, Plan, RecipePlan
@@ -34,6 +34,7 @@ from towers.run import RUN
 PEERS = Path(__file__).with_name("peers")
 DECIDING = ("data_prep", "towers", "conf")
 COST = "cost.json"
+SHOWN = ("metrics", "beyond")  # of what is known of a scorer; slices stay in the run
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Bench:
 
     Attributes:
         plan: the plan.
-        artifacts: root of everything written.
+        artifacts: root of runs, environments, data and logs.
+        results: folder of the results.
         threads: numerical threads of each command.
         jobs: commands that run side by side.
         evaluation: cutoffs and the like, our own defaults.
@@ -50,14 +52,14 @@ class Bench:
 
     plan: Plan
     artifacts: Path
+    results: Path
     threads: int
     jobs: int
     evaluation: EvaluationConfig
 
-    @property
-    def results(self) -> Path:
-        """Folder of the results."""
-        return self.artifacts / "results"
+    def marks(self, job: Job, data: str) -> list[str]:
+        """Fingerprints that a job's result may have: that of a first seed holds all that another one's does."""
+        return [self.mark(job, data), self.mark(replace(job, first=True), data)]
 
     def mark(self, job: Job, data: str) -> str:
         """Stands for everything that decides a job's result; `data` is the dataset's fingerprint."""
@@ -65,23 +67,14 @@ class Bench:
         if job.name in self.plan.recipes:
             recipe = asdict(self.plan.recipes[job.name])
             recipe["datasets"] = recipe["datasets"][job.dataset]
+            del recipe["study"], recipe["seeds"]  # where and how often it is shown
             if not job.first:  # what only the first seed's evaluation does
                 recipe["evaluate_untrained"] = recipe["untrained"] = None
-            return fingerprint(*how, json.dumps(recipe), *(_git("rev-parse", f"HEAD:{part}") for part in DECIDING))
+            return fingerprint(*how, json.dumps(recipe), *(git("rev-parse", f"HEAD:{part}") for part in DECIDING))
         peer = self.plan.peers[job.name]
         environment = environment_fingerprint(self.plan.environments[peer.environment])
         scripts = [sha256(PEERS / name) for name in (peer.script, "exchange.py")]
         return fingerprint(*how, json.dumps(settings_of(peer, job)), environment, *scripts)
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def commit() -> str:
-    """Our commit, with "-dirty" behind it if the working tree differs."""
-    return _git("rev-parse", "--short=10", "HEAD") + ("-dirty" if _git("status", "--porcelain") else "")
 
 
 def settings_of(peer: PeerPlan, job: Job) -> dict[str, Any]:
@@ -123,16 +116,17 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, 
     test += recipe.evaluate_untrained if job.first else []
     test += [f"run={folder.absolute()}", f"artifacts={root}", f"threads={bench.threads}"]
     run(test, bench.artifacts / "logs" / f"{name}.evaluate.log", bench.threads)
-    scorers = read_json(folder / METRICS)["scorers"]
+    report = read_json(folder / METRICS)
     wanted = recipe.rows | (recipe.untrained if job.first else {})
-    if missing := sorted(set(wanted) - set(scorers)):
-        raise UsageError(f"recipes.{job.name}: no scorer {', '.join(missing)}; the evaluation has {', '.join(scorers)}")
+    if missing := sorted(set(wanted) - set(report["scorers"])):
+        there = ", ".join(report["scorers"])
+        raise UsageError(f"recipes.{job.name}: no scorer {', '.join(missing)}; the evaluation has {there}")
     described = read_json(folder / RUN)
     return _result(
         job,
         bench,
         mark,
-        rows={label: scorers[scorer] for scorer, label in wanted.items()},
+        rows={label: row_of(report, scorer) for scorer, label in wanted.items()},
         untrained=list(recipe.untrained.values()) if job.first else [],
         cost=cost,
         commands=[_typed(train, root), _typed(test, root)],
@@ -143,6 +137,20 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, 
         },
         versions=described["libraries"],
     )
+
+
+def row_of(report: dict[str, Any], scorer: str) -> dict[str, Any]:
+    """What is kept of a scorer.
+
+    Args:
+        report: `metrics.json` of a run.
+        scorer: its name there.
+    """
+    row = {part: report["scorers"][scorer][part] for part in SHOWN}
+    cold = report["cold"]
+    if cold["users"]:
+        row["cold"] = cold["scorers"][scorer] | {"users": cold["users"], "wanted": cold["wanted"]}
+    return row
 
 
 def _run_peer(job: Job, peer: PeerPlan, bench: Bench, prepared: Prepared, mark: str) -> Result:
@@ -169,7 +177,7 @@ def _run_peer(job: Job, peer: PeerPlan, bench: Bench, prepared: Prepared, mark: 
         job,
         bench,
         mark,
-        rows={peer.label: row},
+        rows={peer.label: {part: row[part] for part in SHOWN}},
         untrained=[],
         cost=cost,
         commands=[_typed(command, bench.artifacts.absolute())],
@@ -205,7 +213,7 @@ class VectorScorer:
 def _typed(command: list[str], artifacts: Path) -> str:
     """A command as a reader of the page would type it."""
     shown = [part.replace(str(artifacts), "artifacts/quality").replace(f"{ROOT}/", "") for part in command]
-    return shlex.join(["python" if shown[0] == sys.executable else shown[0], *shown[1:]])
+    return shlex.join(["python" if command[0] == sys.executable else shown[0], *shown[1:]])
 
 
 def _result(job: Job, bench: Bench, mark: str, cost: Cost, **rest: Any) -> Result:
@@ -219,6 +227,7 @@ def _result(job: Job, bench: Bench, mark: str, cost: Cost, **rest: Any) -> Resul
         threads=bench.threads,
         jobs=bench.jobs,
         commit="",
+        machine=machine(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         **rest,
     )

@@ -1,17 +1,13 @@
-"""The quality benchmark's arithmetic and its page; what it trains is not run here."""
+"""The quality benchmark's arithmetic: what peers are given, and how all are judged."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.quality.page import BEGIN, END, write_page
 from benchmarks.quality.peers.exchange import Answer, Material, padded
-from benchmarks.quality.plan import jobs, read_plan
-from benchmarks.quality.results import Result, find, keep
-from benchmarks.quality.runs import VectorScorer
+from benchmarks.quality.runs import VectorScorer, row_of
 from data_prep.columns import Split
-from data_prep.errors import UsageError
 from towers.evaluation import Cases, evaluate
 from towers.history import Sequences
 
@@ -83,62 +79,11 @@ def test_padding_stands_where_each_peer_wants_it() -> None:
     assert padded(histories, 3, left=False).tolist() == [[6, 7, 8], [2, 0, 0], [0, 0, 0]]
 
 
-def test_only_picks_datasets_and_rows() -> None:
-    plan = read_plan()
-    everything = jobs(plan, [0, 1], [])
-    assert [job.first for job in everything] == [True] * (len(everything) // 2) + [False] * (len(everything) // 2)
-    assert {job.key for job in jobs(plan, [0], ["beauty:implicit-als"])} == {"beauty:implicit-als"}
-    assert {job.dataset for job in jobs(plan, [0], [":implicit-als"])} == set(plan.datasets)
-    with pytest.raises(UsageError, match="nothing"):
-        jobs(plan, [0], ["beauty:nothing"])
-
-
-def result(name: str, seed: int, ndcg: float, untrained: list[str], rows: list[str]) -> Result:
-    """A made-up result."""
-    interval = {"mean": ndcg, "low": ndcg - 0.01, "high": ndcg + 0.02}
-    metrics = dict.fromkeys(("hit_rate@10", "ndcg@10", "recall@50"), interval)
-    return Result(
-        dataset="beauty",
-        name=name,
-        seed=seed,
-        fingerprint=f"f{seed}",
-        rows={row: {"metrics": metrics, "beyond": {"coverage": 0.5}} for row in rows},
-        untrained=untrained,
-        seconds=100.0 + seed,
-        peak_mb=1000.0 + seed,
-        threads=2,
-        jobs=1,
-        commands=[f"python train {name}"],
-        notes={"epochs": 7 + seed},
-        commit="abc",
-        versions={"torch": "2"},
-        finished="2026-01-01T00:00:00+00:00",
-    )
-
-
-def test_the_page_says_what_the_results_say_and_keeps_what_is_around(tmp_path: Path) -> None:
-    page = tmp_path / "benchmarks.md"
-    page.write_text(f"# Mine\n\n{BEGIN}\nold\n{END}\n\nalso mine\n", encoding="utf-8")
-    results = [
-        result("ours", 0, 0.20, ["popularity"], ["towers", "popularity"]),
-        result("ours", 1, 0.40, [], ["towers"]),
-        result("implicit-als", 0, 0.10, [], ["iALS"]),
-    ]
-    write_page(results, read_plan(), tmp_path)
-    text = page.read_text(encoding="utf-8")
-    assert text.startswith("# Mine") and text.endswith("also mine\n") and "old" not in text
-    cell = "0.3000 ± 0.0150"
-    assert f"| **towers** | {cell} | {cell} | {cell} | 0.1414 | 0.500 | 100 | 1,001 | 2 |" in text
-    assert "| popularity | 0.2000 ± 0.0150 |" in text
-    assert (tmp_path / "images" / "quality.png").stat().st_size > 10_000
-    write_page(results, read_plan(), tmp_path)
-    assert page.read_text(encoding="utf-8") == text
-
-
-def test_a_result_is_found_by_what_decided_it(tmp_path: Path) -> None:
-    kept = result("ours", 0, 0.2, [], ["towers"])
-    keep(kept, tmp_path)
-    job = jobs(read_plan(), [0], ["beauty:ours"])[0]
-    assert find(job, "f0", tmp_path, any_commit=False) == kept
-    assert find(job, "other", tmp_path, any_commit=False) is None
-    assert find(job, "other", tmp_path, any_commit=True) == kept
+def test_what_is_kept_of_a_scorer_holds_its_cold_items_where_there_are_any() -> None:
+    scorer = {"metrics": {"ndcg@10": {"mean": 0.1}}, "beyond": {"coverage": 0.5}, "slices": {"history 0": {}}}
+    recall = {"recall@50": {"mean": 0.2, "low": 0.1, "high": 0.3}}
+    report = {"scorers": {"two towers": scorer}, "cold": {"users": 3, "wanted": 4, "scorers": {"two towers": recall}}}
+    kept = {"metrics": scorer["metrics"], "beyond": scorer["beyond"]}
+    assert row_of(report, "two towers") == kept | {"cold": recall | {"users": 3, "wanted": 4}}
+    report["cold"] = {"users": 0, "wanted": 0, "scorers": {}}
+    assert row_of(report, "two towers") == kept

@@ -1,0 +1,152 @@
+"""Lines of the page's tables: a scorer over its seeds, in its dataset's table or in a study's."""
+
+from collections.abc import Iterable
+from functools import partial
+from statistics import mean, stdev
+from typing import Any
+
+from benchmarks.quality.plan import Plan, StudyPlan
+from benchmarks.quality.plot import METRIC, Mark
+from benchmarks.quality.results import Result
+from data_prep.errors import UsageError
+
+COLUMNS = {"HR@10": "hit_rate@10", "NDCG@10": METRIC, "Recall@50": "recall@50"}
+HEADER = ["", *COLUMNS, "σ", "coverage", "seconds", "peak MiB", "seeds"]
+NOTHING = "–"
+
+
+def table(header: list[str], lines: Iterable[list[str]], numbers: bool = True) -> str:
+    """A table in Markdown; `numbers` are set to the right, but for the first column."""
+    rule = ["---", *(["---:" if numbers else "---"] * (len(header) - 1))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [header, rule, *lines])
+
+
+class Row:
+    """One line of a dataset's table: a scorer over its seeds.
+
+    Args:
+        label: its name.
+        kind: "ours" or "peer".
+        results: one for each seed.
+    """
+
+    def __init__(self, label: str, kind: str, results: list[Result]) -> None:
+        self.label = label
+        self.trained = label not in results[0].untrained
+        self.results = results
+        found = [self._metric(METRIC, part) for part in ("mean", "low", "high")]
+        self.mark = Mark(
+            label,
+            kind,
+            [r.seconds for r in results] if self.trained else None,
+            found[0],
+            mean(found[1]),
+            mean(found[2]),
+        )
+
+    def _metric(self, name: str, part: str) -> list[float]:
+        return [r.rows[self.label]["metrics"][name][part] for r in self.results]
+
+    @property
+    def quality(self) -> float:
+        """Mean of NDCG@10 over the seeds."""
+        return mean(self.mark.quality)
+
+    def cells(self) -> list[str]:
+        """Of the table."""
+        rows = [r.rows[self.label] for r in self.results]
+        cells = [f"**{self.label}**" if self.mark.kind == "ours" and self.trained else self.label]
+        cells += [with_interval([row["metrics"][name] for row in rows]) for name in COLUMNS.values()]
+        cells.append(f"{stdev(self.mark.quality):.4f}" if len(self.results) > 1 and self.trained else NOTHING)
+        cells.append(f"{mean(row['beyond']['coverage'] for row in rows):.3f}")
+        if not self.trained:
+            return [*cells, NOTHING, NOTHING, NOTHING]
+        return [
+            *cells,
+            f"{mean(r.seconds for r in self.results):,.0f}",
+            f"{max(r.peak_mb for r in self.results):,.0f}",
+            str(len(self.results)),
+        ]
+
+
+def rows_of(dataset: str, results: list[Result], plan: Plan) -> list[Row]:
+    """The lines of a dataset's table, best first; studies have their own."""
+    rows = [
+        Row(label, "peer" if owner in plan.peers else "ours", own)
+        for (owner, label), own in _lines(dataset, [r for r in results if study_of(r, plan) is None]).items()
+    ]
+    return sorted(rows, key=lambda row: -row.quality)
+
+
+def study_of(result: Result, plan: Plan) -> str | None:
+    """The study that a result is of, None for the main table."""
+    return plan.recipes[result.name].study if result.name in plan.recipes else None
+
+
+def study_table(dataset: str, name: str, results: list[Result], plan: Plan) -> str:
+    """A study's table on one dataset, its lines as they stand in the plan; empty where nothing was measured.
+
+    Raises:
+        UsageError: a column names what no result holds.
+    """
+    study, found = plan.studies[name], _lines(dataset, [r for r in results if study_of(r, plan) == name])
+    if not found:
+        return ""
+    lines = [_study_cells(label, own, study) for (_, label), own in sorted(found.items(), key=partial(_planned, plan))]
+    for place, (heading, path) in enumerate(study.columns.items(), start=1):
+        if all(line[place] == NOTHING for line in lines):
+            raise UsageError(f"studies.{name}.columns.{heading}: no result on {dataset} holds {path}")
+    return table(["", *study.columns], lines)
+
+
+def with_interval(figures: list[dict[str, float]]) -> str:
+    """Mean over the seeds ± half of the interval."""
+    half = mean(figure["high"] - figure["low"] for figure in figures) / 2
+    return f"{mean(figure['mean'] for figure in figures):.4f} ± {half:.4f}"
+
+
+def _lines(dataset: str, results: list[Result]) -> dict[tuple[str, str], list[Result]]:
+    """The results of each line: (recipe or peer, label) -> one for each seed."""
+    found: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        if result.dataset == dataset:
+            for label in result.rows:
+                owner = "untrained" if label in result.untrained else result.name  # one line, whichever recipe says it
+                found.setdefault((owner, label), []).append(result)
+    return found
+
+
+def _planned(plan: Plan, line: tuple[tuple[str, str], list[Result]]) -> tuple[bool, int, int]:
+    """Where a line of a study stands: as in the plan, what is trained before what is not."""
+    (owner, label), results = line
+    name = results[0].name
+    recipe = plan.recipes[name]
+    labels = [*recipe.rows.values(), *recipe.untrained.values()]
+    return owner == "untrained", list(plan.recipes).index(name), labels.index(label) if label in labels else len(labels)
+
+
+def _study_cells(label: str, results: list[Result], study: StudyPlan) -> list[str]:
+    cells = [label]
+    for path in study.columns.values():
+        found = [_figure(result, label, path) for result in results]
+        known = [figure for figure in found if figure is not None]
+        cells.append(_shown(known) if known else NOTHING)
+    return cells
+
+
+def _figure(result: Result, label: str, path: str) -> Any:
+    """What stands at a path in a row of a result, None where nothing does."""
+    value: Any = result.rows[label]
+    if label not in result.untrained:
+        value = value | {"seconds": result.seconds, "peak_mb": result.peak_mb, "epochs": result.notes.get("epochs")}
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _shown(figures: list[Any]) -> str:
+    """Mean over the seeds, with its interval if it has one; shares with three decimals, larger ones with none."""
+    if isinstance(figures[0], dict):
+        return with_interval(figures)
+    value = mean(figures)
+    return f"{value:.3f}" if isinstance(value, float) and value <= 1 else f"{value:,.0f}"
