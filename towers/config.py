@@ -120,18 +120,18 @@ class WeighingConfig:
     Attributes:
         users: validation users who decide, at random.
         grid: weights tried, in units of score deviations; the towers' is 1.
-        rounds: passes over the parts, at most.
+        passes: over the users, at most; each moves one weight.
         certainty: standard errors by which a weight must be better than the one before it; see `choose_weights`.
     """
 
     users: int
     grid: list[float]
-    rounds: int
+    passes: int
     certainty: float
 
     def __post_init__(self) -> None:
         require("weighing.users", self.users, 1)
-        require("weighing.rounds", self.rounds, 1)
+        require("weighing.passes", self.passes, 1)
         require("weighing.certainty", self.certainty, 0)
         require("weighing.grid", min(self.grid, default=-1), 0)
 

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from data_prep.progress import track
 from towers.evaluation import Cases, EvaluationBatch, EvaluationBatches, Scorer
 from towers.history import History
 from towers.metrics import per_user, ranks
@@ -71,19 +72,19 @@ def _deviation(scorer: Scorer, histories: Sequence[History], batch_size: int) ->
 
 
 def choose_weights(
-    mix: Mix, cases: Cases, grid: Sequence[float], rounds: int, certainty: float, batch_size: int
+    mix: Mix, cases: Cases, grid: Sequence[float], passes: int, certainty: float, batch_size: int
 ) -> list[float]:
-    """Weights that rank best, by NDCG@10, found one part at a time.
+    """Weights that rank best, by NDCG@10, found one move at a time.
 
-    The first part keeps its weight, since only ratios matter. Another's moves only to a value whose mean gain over the
-    users exceeds `certainty` of its standard errors, users paired with themselves: a weight that chance favours costs
-    quality elsewhere, and whatever has a weight costs dimensions.
+    The first part keeps its weight, since only ratios matter. Each pass over the users tries every other part at every
+    weight and makes the move that gains most, if its mean gain, users paired with themselves, exceeds `certainty`
+    standard errors: a weight that chance favours costs quality elsewhere, and whatever has a weight costs dimensions.
 
     Args:
         mix: calibrated parts and the weights to start from.
         cases: users of the validation split; some thousands, or small gains drown.
-        grid: weights tried for each part beside the one it has.
-        rounds: passes over the parts, at most; the search ends when a pass changes nothing.
+        grid: weights tried.
+        passes: over the users, at most; the search ends with a pass that moves nothing.
         certainty: in standard errors.
         batch_size: cases scored at a time; memory is (parts + 2) · batch_size · N scores.
 
@@ -91,32 +92,38 @@ def choose_weights(
         One weight a part.
     """
     weights = list(mix.weights)
-    for _ in range(rounds):
-        before = list(weights)
-        for part in range(1, len(weights)):
-            tried = [weights[part], *(value for value in grid if value != weights[part])]
-            candidates = [[*weights[:part], value, *weights[part + 1 :]] for value in tried]
-            found = _ndcg(mix, cases, candidates, batch_size)  # [candidates, U]
-            best = int(np.argmax(found.mean(axis=1)))
-            gain = found[best] - found[0]
-            if gain.mean() > certainty * gain.std() / len(gain) ** 0.5:
-                weights = candidates[best]
-        if weights == before:
+    for _ in range(passes):
+        moves = [(part, value) for part in range(1, len(weights)) for value in grid if value != weights[part]]
+        if not moves:
             break
+        before, after = _ndcg(mix, weights, moves, cases, batch_size)  # [U], [moves, U]
+        gains = after - before
+        sure = gains.mean(axis=1) > certainty * gains.std(axis=1) / len(before) ** 0.5
+        if not sure.any():
+            break
+        part, value = moves[int(np.argmax(np.where(sure, gains.mean(axis=1), -np.inf)))]
+        weights[part] = value
     return weights
 
 
-def _ndcg(mix: Mix, cases: Cases, candidates: Sequence[Sequence[float]], batch_size: int) -> NDArray[np.float64]:
-    """Each user's NDCG by each choice of weights, [candidates, U]; the parts score each user once for all of them."""
-    found = []
-    for batch in EvaluationBatches(cases, batch_size):
-        scores = mix.scores(batch.histories)
-        found.append(np.stack([_gains(_weighted(scores, weights), batch, cases) for weights in candidates]))
-    return np.concatenate(found, axis=1)
+def _ndcg(
+    mix: Mix, weights: Sequence[float], moves: Sequence[tuple[int, float]], cases: Cases, batch_size: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Each user's NDCG by some weights, [U], and after each move of one of them, [moves, U]."""
+    before, after = [], []
+    batches = EvaluationBatches(cases, batch_size)
+    for batch in track(batches, "weighing", total=len(batches)):
+        scores = mix.scores(batch.histories)  # of all parts, once for all moves
+        whole = _weighted(scores, weights)
+        whole[batch.seen_users, batch.seen_rows] = -torch.inf
+        before.append(_gains(whole, batch, cases))
+        moved = (torch.add(whole, scores[part], alpha=value - weights[part]) for part, value in moves)
+        after.append(np.stack([_gains(one, batch, cases) for one in moved]))
+    return np.concatenate(before), np.concatenate(after, axis=1)
 
 
 def _gains(scores: Tensor, batch: EvaluationBatch, cases: Cases) -> NDArray[np.float64]:
-    scores[batch.seen_users, batch.seen_rows] = -torch.inf
+    """NDCG of B users whose seen items are out of the running, [B]."""
     found = ranks(scores, batch.truth_users, batch.truth_rows, cases.ties)
     gains: NDArray[np.float64] = per_user(found, batch.truth_users, len(scores), [WATCHED])[f"ndcg@{WATCHED}"].numpy()
     return gains

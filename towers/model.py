@@ -21,6 +21,7 @@ from towers.model_encoder import ModelEncoder
 from towers.run import BLOCKS, METRIC, TrainedTowers
 from towers.text_features import VectorCache
 
+
 @dataclass(frozen=True)
 class WeightedBlock:
     """A block and what it weighs beside the towers.

@@ -64,7 +64,7 @@ def weigh_blocks(
         parts.append((VectorScorer(block.name, profile.of_histories, own, block.reading.max_history), 0.0))
         start += block.dim
     mix = _calibrated(ONE_VECTOR, parts, cases, batch_size)
-    weights = choose_weights(mix, cases, config.grid, config.rounds, config.certainty, batch_size)
+    weights = choose_weights(mix, cases, config.grid, config.passes, config.certainty, batch_size)
     found = [weight * mix.deviations[0] / deviation for weight, deviation in zip(weights, mix.deviations, strict=True)]
     return Model(towers, [WeightedBlock(b, w) for b, w in zip(blocks, found[1:], strict=True) if w > 0])
 
@@ -106,7 +106,7 @@ def weigh_channels(
     if not channels:
         return {}
     mix = late_fusion(model, channels, dict.fromkeys(channels, 0.0), data, cases, batch_size)
-    weights = choose_weights(mix, cases, config.grid, config.rounds, config.certainty, batch_size)
+    weights = choose_weights(mix, cases, config.grid, config.passes, config.certainty, batch_size)
     return dict(zip(channels, weights[1:], strict=True))
 
 

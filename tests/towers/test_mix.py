@@ -68,15 +68,15 @@ def test_chosen_weights_favour_the_part_that_knows_and_silence_the_one_that_misl
     wrong -= answers(20)
     mix = Mix("mix", [(Table("noise", noise), 1.0), (Table("wrong", wrong), 1.0), (Table("knows", answers(1)), 1.0)])
     mix.calibrate([cases.history(i) for i in range(len(cases))], batch_size=7)
-    weights = choose_weights(mix, cases, grid=[0, 0.5, 2, 8], rounds=3, certainty=2, batch_size=7)
+    weights = choose_weights(mix, cases, grid=[0, 0.5, 2, 8], passes=3, certainty=2, batch_size=7)
     assert weights[0] == 1 and weights[1] == 0 and weights[2] >= 1
-    assert weights == choose_weights(mix, cases, grid=[0, 0.5, 2, 8], rounds=3, certainty=2, batch_size=40)
+    assert weights == choose_weights(mix, cases, grid=[0, 0.5, 2, 8], passes=3, certainty=2, batch_size=40)
 
 
 def test_weights_that_nothing_improves_stay(cases):
     same = Table("same", answers(1))
     mix = Mix("mix", [(same, 1.0), (same, 0.7)])
-    assert choose_weights(mix, cases, grid=[0, 1, 2], rounds=2, certainty=0, batch_size=9) == [1.0, 0.7]
+    assert choose_weights(mix, cases, grid=[0, 1, 2], passes=2, certainty=0, batch_size=9) == [1.0, 0.7]
 
 
 def test_a_gain_within_chance_moves_no_weight(cases):
@@ -85,5 +85,5 @@ def test_a_gain_within_chance_moves_no_weight(cases):
     lucky[ITEMS - 1] = answers(1)[ITEMS - 1]  # rows beyond USERS - ITEMS stand for one user each
     noise = np.random.default_rng(2).normal(size=(ITEMS, ITEMS))
     mix = Mix("mix", [(Table("noise", noise), 1.0), (Table("lucky", lucky), 0.0)])
-    assert choose_weights(mix, cases, grid=[0, 50], rounds=2, certainty=0, batch_size=9) == [1.0, 50]
-    assert choose_weights(mix, cases, grid=[0, 50], rounds=2, certainty=2, batch_size=9) == [1.0, 0.0]
+    assert choose_weights(mix, cases, grid=[0, 50], passes=2, certainty=0, batch_size=9) == [1.0, 50]
+    assert choose_weights(mix, cases, grid=[0, 50], passes=2, certainty=2, batch_size=9) == [1.0, 0.0]
