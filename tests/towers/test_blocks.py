@@ -131,7 +131,7 @@ def test_the_trend_is_the_log_of_todays_hazard_over_the_mean_one():
     rows, days = [[0, 0, 1], [0, 1], [0], [1]], [[0, 5, 20], [0, 20], [10], [20]]
     block = Trend(half_life_days=10, prior_events=1).fit(training_of(rows, days, items=3))
     window, prior = 10 / np.log(2) * (1 - 0.5**2), 1 / 10
-    # First events: item 0 on days 0, 0, 10, had by 3 at the end and by (20 + 20 + 10) / 20 on average; item 1 on day 20.
+    # First events: item 0 on days 0, 0, 10, had by 3 at the end, by (20 + 20 + 10) / 20 on average; item 1 on day 20.
     item_0 = np.log(((0.25 * 2 + 0.5) / window + prior) / (4 - 3 + 1)) - np.log((3 / 20 + prior) / (4 - 2.5 + 1))
     item_1 = np.log((3 / window + prior) / (4 - 3 + 1)) - np.log((3 / 20 + prior) / (4 - 0 + 1))
     items = pd.DataFrame({"item_id": ["i1", "i2", "i0", "new"]})
