@@ -6,7 +6,7 @@ space of items: rows 0…N-1 are items, row N + q is query text q, so both go th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +16,6 @@ from torch import Tensor
 from data_prep.errors import UsageError
 from towers.history import History
 from towers.user_attributes import UserAttributes
-
-Number = TypeVar("Number", np.int64, np.float64)
 
 PADDING = -1
 QUERY_EVENT = "query"
@@ -101,11 +99,10 @@ def pad(
     )
 
 
-def _stacked(parts: Sequence[NDArray[Number]], inside: NDArray[np.bool_], fill: float) -> NDArray[Number]:
-    """The parts, a row each, where `inside` [B, L] is true, and `fill` elsewhere."""
-    flat = np.concatenate(parts) if parts else np.zeros(0)
-    padded = np.full(inside.shape, fill, flat.dtype)
-    padded[inside] = flat
+def _stacked(parts: Sequence[NDArray[Any]], inside: NDArray[np.bool_], fill: float) -> NDArray[Any]:
+    """The parts, a row each, where `inside` [B, L] is true, and `fill`, whose type the result has, elsewhere."""
+    padded = np.full(inside.shape, fill)
+    padded[inside] = np.concatenate(parts) if parts else []
     return padded
 
 
@@ -137,5 +134,10 @@ def tokenize(
     rows[asked, known[asked]] = queries[asked]
     events[asked, known[asked]] = event_types.query
     gaps = gap_buckets(_stacked([history.timestamps for history in newest], inside, np.nan))
-    codes = attributes.codes([history.attributes for history in histories])
-    return Tokens(*map(torch.from_numpy, (rows, events, gaps, lengths)), codes)
+    return Tokens(
+        torch.from_numpy(rows),
+        torch.from_numpy(events),
+        torch.from_numpy(gaps),
+        torch.from_numpy(lengths),
+        attributes.codes([history.attributes for history in histories]),
+    )

@@ -156,7 +156,8 @@ class CausalAttention(nn.Module):
     def _projected(self, x: Tensor, at: Tensor | None) -> Sequence[Tensor]:
         """Queries [B, Q, dim], keys and values [B, L, dim]: one product where all tokens ask, which is quickest."""
         if at is None:
-            return self.qkv(x).chunk(3, dim=2)  # type: ignore[no-any-return]
+            together: Tensor = self.qkv(x)  # [B, L, 3 * dim]
+            return together.chunk(3, dim=2)
         sizes = [x.shape[2], 2 * x.shape[2]]
         (own, others), (own_bias, others_bias) = self.qkv.weight.split(sizes), self.qkv.bias.split(sizes)
         query = functional.linear(picked(x, at), own, own_bias)
