@@ -115,11 +115,13 @@ class EvaluationBatch:
     """B cases side by side.
 
     Attributes:
+        places: of each among all cases, [B]; on the CPU.
         histories: what is known of each, B of them.
         truth_users, truth_rows: the wanted (case of the batch, item) pairs, [T] each.
         seen_users, seen_rows: pairs that are not to be recommended, [S] each.
     """
 
+    places: Tensor
     histories: Sequence[History]
     truth_users: Tensor
     truth_rows: Tensor
@@ -129,11 +131,12 @@ class EvaluationBatch:
     def to(self, device: torch.device, non_blocking: bool = False) -> "EvaluationBatch":
         """The same batch on another device."""
         pairs = (self.truth_users, self.truth_rows, self.seen_users, self.seen_rows)
-        return EvaluationBatch(self.histories, *(part.to(device, non_blocking=non_blocking) for part in pairs))
+        moved = (part.to(device, non_blocking=non_blocking) for part in pairs)
+        return EvaluationBatch(self.places, self.histories, *moved)
 
 
 class EvaluationBatches(IterableDataset[EvaluationBatch]):
-    """Cases in batches, for a data loader.
+    """Cases in batches, for a data loader: shortest histories first, so that little of a batch is padding.
 
     Args:
         cases: who is evaluated.
@@ -148,12 +151,14 @@ class EvaluationBatches(IterableDataset[EvaluationBatch]):
         return -(-len(self.cases) // self.batch_size)
 
     def __iter__(self) -> Iterator[EvaluationBatch]:
-        for start in range(0, len(self.cases), self.batch_size):
-            chosen = range(start, min(start + self.batch_size, len(self.cases)))
-            histories = [self.cases.history(case) for case in chosen]
-            truth = _pairs([self.cases.truth[case] for case in chosen])
-            seen = _pairs([self.cases.seen(case) for case in chosen])
-            yield EvaluationBatch(histories, *truth, *seen)
+        cases = self.cases
+        order = np.argsort(cases.ends - cases.sequences.offsets[cases.users], kind="stable")
+        for start in range(0, len(cases), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            histories = [cases.history(case) for case in chosen]
+            truth = _pairs([cases.truth[case] for case in chosen])
+            seen = _pairs([cases.seen(case) for case in chosen])
+            yield EvaluationBatch(torch.from_numpy(chosen), histories, *truth, *seen)
 
 
 def _pairs(rows: Sequence[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
@@ -176,10 +181,14 @@ def metric_names(cutoffs: Sequence[int]) -> list[str]:
     return list(per_user(one + 1, one, 1, cutoffs))
 
 
-def mean_metrics(parts: Sequence[Tensor], cases: Cases) -> dict[str, float]:
-    """Means over all cases, metric name -> value."""
-    means = torch.cat(list(parts)).mean(dim=0).tolist()
-    return dict(zip(metric_names(cases.cutoffs), means, strict=True))
+def room_for_metrics(cases: Cases) -> Tensor:
+    """Room for the metrics of all cases, [U, M], columns as `metric_names`; NaN until a batch brings its own."""
+    return torch.full((len(cases), len(metric_names(cases.cutoffs))), torch.nan, dtype=torch.float64)
+
+
+def mean_metrics(metrics: Tensor, cases: Cases) -> dict[str, float]:
+    """Means over all cases, [U, M] -> metric name -> value."""
+    return dict(zip(metric_names(cases.cutoffs), metrics.mean(dim=0).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -205,11 +214,13 @@ def evaluate(scorer: Scorer, cases: Cases, batch_size: int) -> Outcome:
         cases: on whom.
         batch_size: cases scored at a time; memory is batch_size * N scores.
     """
-    metrics, top = [], []
+    metrics = room_for_metrics(cases)
+    depth = min(*cases.cutoffs, len(cases.item_ids))
+    top = torch.empty(len(cases), depth, dtype=torch.int64)
     batches = EvaluationBatches(cases, batch_size)
     for batch in track(batches, f"evaluating {scorer.name}", total=len(batches)):
         scores = scorer.score(batch.histories)
-        metrics.append(rank_batch(scores, batch, cases))
-        best = scores.topk(min(min(cases.cutoffs), scores.shape[1]), dim=1)
-        top.append(torch.where(best.values.isfinite(), best.indices, -1))  # what was seen is not recommended
-    return Outcome(scorer.name, torch.cat(metrics).numpy(), torch.cat(top).numpy())
+        metrics[batch.places] = rank_batch(scores, batch, cases)
+        best = scores.topk(depth, dim=1)
+        top[batch.places] = torch.where(best.values.isfinite(), best.indices, -1).cpu()  # seen is not recommended
+    return Outcome(scorer.name, metrics.numpy(), top.numpy())

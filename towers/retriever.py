@@ -12,7 +12,7 @@ from data_prep.errors import GateFailed
 from towers import ranks
 from towers.batches import Batch
 from towers.collapse import effective_rank, mean_cosine
-from towers.evaluation import Cases, EvaluationBatch, mean_metrics, rank_batch
+from towers.evaluation import Cases, EvaluationBatch, mean_metrics, rank_batch, room_for_metrics
 from towers.fitting import linear_decay
 from towers.interests import best_interest, score
 from towers.item_features import FeatureTable
@@ -80,6 +80,9 @@ class Retriever(pl.LightningModule):
         optimization: how the weights are moved.
         target_counts: how often each item is a target in an epoch, [N].
         cases: users of the validation split, evaluated exactly after every epoch.
+
+    Attributes:
+        validated: each user's metrics in the last validation, [U, M], columns as `metric_names`.
     """
 
     target_counts: Tensor
@@ -114,7 +117,7 @@ class Retriever(pl.LightningModule):
         self.register_buffer("target_counts", target_counts, persistent=False)
         self.bounded = BoundedTemperature(loss.temperature, loss.min_temperature, loss.max_temperature)
         self._catalogue: Tensor | None = None  # item vectors while validating, [N, dim]
-        self._validation: list[Tensor] = []
+        self.validated = room_for_metrics(cases)
 
     @property
     def encoder(self) -> TextEncoder:
@@ -221,7 +224,7 @@ class Retriever(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._catalogue = self.item_vectors()
-        self._validation = []
+        self.validated = room_for_metrics(self.cases)
 
     @torch.no_grad()
     def item_vectors(self) -> Tensor:
@@ -242,10 +245,10 @@ class Retriever(pl.LightningModule):
         rows = tokens.rows.clamp(min=0)
         vectors = self.items.in_history(self._catalogue[rows], self._id_rows(rows))  # [B, L, dim]
         last = users.last(vectors, tokens)  # [B, dim] or [B, interests, dim]
-        self._validation.append(rank_batch(score(last, self._catalogue), batch, self.cases))
+        self.validated[batch.places] = rank_batch(score(last, self._catalogue), batch, self.cases)
 
     def on_validation_epoch_end(self) -> None:
-        for name, value in mean_metrics(self._validation, self.cases).items():
+        for name, value in mean_metrics(self.validated, self.cases).items():
             self.log(f"valid/{name}", value, prog_bar=name in ("ndcg@10", "recall@10"))
         self._log_collapse()
         self._catalogue = None
@@ -258,11 +261,6 @@ class Retriever(pl.LightningModule):
         self.log("items/effective_rank", effective_rank(vectors))
         if self.items.ids is not None:
             self.log("items/id_norm", self.items.ids.weight.detach()[self.target_counts > 0].norm(dim=1).mean())
-
-    @property
-    def validated(self) -> Tensor:
-        """Each user's metrics in the last validation, [U, M], columns as `metric_names`."""
-        return torch.cat(self._validation)
 
     def configure_optimizers(self) -> Any:
         o = self.optimization

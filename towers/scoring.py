@@ -46,11 +46,11 @@ class VectorScorer:
 
     def score(self, histories: Sequence[History]) -> Tensor:
         """The best of a user's vectors with every item, [B, N]."""
-        scores = torch.empty(len(histories), len(self.items))
-        for pack in packs_of_like_length(histories, self.max_history, TOKENS_AT_ONCE):
-            users = torch.from_numpy(self.encode([histories[i] for i in pack]))
-            scores[pack] = score(self.short(users), self.items)
-        return scores
+        packs = packs_of_like_length(histories, self.max_history, TOKENS_AT_ONCE)
+        packed = np.concatenate([self.encode([histories[i] for i in pack]) for pack in packs])
+        users = np.empty_like(packed)
+        users[np.concatenate(packs)] = packed
+        return score(self.short(torch.from_numpy(users)), self.items)
 
 
 def model_scorer(name: str, model: Model, items: pd.DataFrame, dim: int | None = None) -> VectorScorer:

@@ -6,6 +6,7 @@ space of items: rows 0…N-1 are items, row N + q is query text q, so both go th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,9 +74,7 @@ class EventTypes:
 
 
 def gap_buckets(timestamps: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Bucket the seconds between neighbours of an ascending [L] array: 1 + log2(1 + seconds), 0 where unknown."""
-    if len(timestamps) == 0:
-        return np.zeros(0, np.int64)
+    """Bucket the seconds between neighbours of ascending [..., L] times: 1 + log2(1 + seconds), 0 where unknown."""
     gaps = np.diff(timestamps, prepend=np.nan)
     known = np.isfinite(gaps)
     buckets = 1 + np.log2(1 + np.maximum(np.where(known, gaps, 0), 0)).astype(np.int64)
@@ -91,19 +90,20 @@ def pad(
     """Stack sequences of B different lengths, and [B, A] codes of their users' attributes, into one batch."""
     lengths = np.array([len(r) for r in rows], np.int64)
     inside = np.arange(lengths.max(initial=0)) < lengths[:, None]  # [B, L]
-
-    def stacked(parts: Sequence[NDArray[np.int64]], fill: int) -> Tensor:
-        padded = np.full(inside.shape, fill, np.int64)
-        padded[inside] = np.concatenate(parts) if parts else []
-        return torch.from_numpy(padded)
-
     return Tokens(
-        stacked(rows, PADDING),
-        stacked(events, UNKNOWN_EVENT),
-        stacked(gaps, UNKNOWN_GAP),
+        torch.from_numpy(_stacked(rows, inside, PADDING)),
+        torch.from_numpy(_stacked(events, inside, UNKNOWN_EVENT)),
+        torch.from_numpy(_stacked(gaps, inside, UNKNOWN_GAP)),
         torch.from_numpy(lengths),
         attributes,
     )
+
+
+def _stacked(parts: Sequence[NDArray[Any]], inside: NDArray[np.bool_], fill: float) -> NDArray[Any]:
+    """The parts, a row each, where `inside` [B, L] is true, and `fill`, whose type the result has, elsewhere."""
+    padded = np.full(inside.shape, fill)
+    padded[inside] = np.concatenate(parts) if parts else []
+    return padded
 
 
 def tokenize(
@@ -122,13 +122,22 @@ def tokenize(
         max_history: longest history the user tower reads.
         attributes: codes of the model at hand.
     """
-    rows, events, gaps = [], [], []
-    for history, query in zip(histories, query_rows, strict=True):
-        newest = history.last(max_history)
-        asked = query != PADDING
-        rows.append(np.append(newest.rows, query) if asked else newest.rows)
-        codes = event_types.codes(newest.events)
-        events.append(np.append(codes, event_types.query) if asked else codes)
-        buckets = gap_buckets(newest.timestamps)
-        gaps.append(np.append(buckets, UNKNOWN_GAP) if asked else buckets)
-    return pad(rows, events, gaps, attributes.codes([history.attributes for history in histories]))
+    newest = [history.last(max_history) for history in histories]
+    queries = np.array(query_rows, np.int64)
+    known = np.array([len(history.rows) for history in newest], np.int64)
+    lengths = known + (queries != PADDING)
+    inside = np.arange(lengths.max(initial=0)) < known[:, None]  # [B, L]
+    rows = _stacked([history.rows for history in newest], inside, PADDING)
+    events = np.full(inside.shape, UNKNOWN_EVENT, np.int64)
+    events[inside] = event_types.codes([name for history in newest for name in history.events])
+    asked = np.flatnonzero(queries != PADDING)
+    rows[asked, known[asked]] = queries[asked]
+    events[asked, known[asked]] = event_types.query
+    gaps = gap_buckets(_stacked([history.timestamps for history in newest], inside, np.nan))
+    return Tokens(
+        torch.from_numpy(rows),
+        torch.from_numpy(events),
+        torch.from_numpy(gaps),
+        torch.from_numpy(lengths),
+        attributes.codes([history.attributes for history in histories]),
+    )

@@ -4,7 +4,7 @@ Blocks and positions are chosen by name. The name is also all that a saved model
 reads can name code to run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import torch
@@ -29,6 +29,17 @@ def chosen(setting: str, name: str, choices: Mapping[str, Choice]) -> Choice:
     return choices[name]
 
 
+def picked(x: Tensor, at: Tensor | None) -> Tensor:
+    """Some tokens of each sequence, [B, L, dim] and their places [B, Q] -> [B, Q, dim]; None for all of them."""
+    return x if at is None else x[torch.arange(len(x), device=x.device).unsqueeze(1), at]
+
+
+def steps_back(length: int, at: Tensor | None, device: torch.device) -> Tensor:
+    """Tokens back from each asking token to each of `length` tokens, negative to later ones: [B or 1, Q, L]."""
+    steps = torch.arange(length, device=device)
+    return (steps.unsqueeze(0) if at is None else at).unsqueeze(2) - steps
+
+
 class RelativeBias(nn.Module):
     """A learnt number for each head and distance, added to the attention logits.
 
@@ -45,12 +56,22 @@ class RelativeBias(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(heads, max_length))
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
-        """Causal attention, all [B, heads, L, width]."""
-        steps = torch.arange(query.shape[2], device=query.device)
-        distance = steps.unsqueeze(1) - steps  # [L, L] tokens back from query to key, negative above the diagonal
-        bias = self.bias[:, distance.clamp(min=0)].masked_fill(distance < 0, float("-inf"))  # [heads, L, L]
-        return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, dropout: float, at: Tensor | None = None) -> Tensor:
+        """Causal attention.
+
+        Args:
+            query: of the asking tokens, [B, heads, Q, width].
+            key, value: of all, [B, heads, L, width].
+            dropout: rate on attention weights.
+            at: places of the asking tokens, [B, Q]; None where all L ask.
+
+        Returns:
+            [B, heads, Q, width].
+        """
+        distance = steps_back(key.shape[2], at, key.device)  # [B or 1, Q, L]
+        bias = self.bias[:, distance.clamp(min=0)].masked_fill(distance < 0, float("-inf"))  # [heads, B or 1, Q, L]
+        mask = bias.transpose(0, 1)
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
 
 
 class Rotary(nn.Module):
@@ -82,17 +103,18 @@ class Rotary(nn.Module):
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
 
-    def turned(self, x: Tensor) -> Tensor:
-        """Vectors turned by their positions, [B, heads, L, width] -> [B, heads, L, width]."""
-        length = x.shape[2]
-        first, second = x.chunk(2, dim=3)  # each [B, heads, L, width / 2]
-        cos, sin = self.cos[:length], self.sin[:length]
+    def turned(self, x: Tensor, at: Tensor | None = None) -> Tensor:
+        """Vectors turned by their places, [B, heads, Q, width] -> [B, heads, Q, width]; `at` as of `attend`."""
+        first, second = x.chunk(2, dim=3)  # each [B, heads, Q, width / 2]
+        places = slice(x.shape[2]) if at is None else at.unsqueeze(1)
+        cos, sin = self.cos[places], self.sin[places]  # [Q, width / 2] or [B, 1, Q, width / 2]
         return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=3)
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
-        """Causal attention, all [B, heads, L, width]."""
-        query, key = self.turned(query), self.turned(key)
-        return functional.scaled_dot_product_attention(query, key, value, is_causal=True, dropout_p=dropout)
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, dropout: float, at: Tensor | None = None) -> Tensor:
+        """Causal attention; arguments and result as of `RelativeBias.attend`."""
+        query, key = self.turned(query, at), self.turned(key)
+        mask = steps_back(key.shape[2], at, key.device).unsqueeze(1) >= 0  # [B or 1, 1, Q, L]
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
 
 
 POSITIONS: dict[str, type[RelativeBias] | type[Rotary]] = {"relative": RelativeBias, "rotary": Rotary}
@@ -123,15 +145,23 @@ class CausalAttention(nn.Module):
         self.out = nn.Linear(dim, dim)
         self.positions = chosen("tower.positions", positions, POSITIONS)(heads, dim // heads, max_length)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, L, dim] -> [B, L, dim]."""
-        batch, length, dim = x.shape
-        qkv = self.qkv(x).view(batch, length, 3, self.heads, dim // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each [B, heads, L, dim / heads]
-        mixed = self.positions.attend(query, key, value, self.dropout if self.training else 0.0)
-        mixed = mixed.transpose(1, 2).reshape(batch, length, dim)
-        attended: Tensor = self.out(mixed)
+    def forward(self, x: Tensor, at: Tensor | None = None) -> Tensor:
+        """What the tokens at places [B, Q], or all of them, take from those before: [B, L, dim] -> [B, Q, dim]."""
+        query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self._projected(x, at))
+        rate = self.dropout if self.training else 0.0
+        mixed = self.positions.attend(query, key, value, rate, at)  # [B, heads, Q, dim / heads]
+        attended: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return attended
+
+    def _projected(self, x: Tensor, at: Tensor | None) -> Sequence[Tensor]:
+        """Queries [B, Q, dim], keys and values [B, L, dim]: one product where all tokens ask, which is quickest."""
+        if at is None:
+            together: Tensor = self.qkv(x)  # [B, L, 3 * dim]
+            return together.chunk(3, dim=2)
+        sizes = [x.shape[2], 2 * x.shape[2]]
+        (own, others), (own_bias, others_bias) = self.qkv.weight.split(sizes), self.qkv.bias.split(sizes)
+        query = functional.linear(picked(x, at), own, own_bias)
+        return query, *functional.linear(x, others, others_bias).chunk(2, dim=2)
 
 
 class PreNormBlock(nn.Module):
@@ -163,9 +193,9 @@ class PreNormBlock(nn.Module):
             nn.Dropout(dropout),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, L, dim] -> [B, L, dim]; a token's output depends on it and those before it."""
-        x = x + self.dropout(self.attention(self.attention_norm(x)))
+    def forward(self, x: Tensor, at: Tensor | None = None) -> Tensor:
+        """The tokens at places [B, Q], or all, each knowing itself and those before: [B, L, dim] -> [B, Q, dim]."""
+        x = picked(x, at) + self.dropout(self.attention(self.attention_norm(x), at))
         transformed: Tensor = x + self.feed_forward(x)
         return transformed
 
@@ -212,8 +242,12 @@ class GatedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, L, dim] -> [B, L, dim]."""
-        gated: Tensor = x + torch.sigmoid(self.gate(x)) * self.dropout(self.layer(self.norm(x)))
-        return gated
+        return self.gated(x, self.layer(self.norm(x)))
+
+    def gated(self, x: Tensor, taken: Tensor) -> Tensor:
+        """Tokens and what the layer made for them, both [B, Q, dim] -> [B, Q, dim]."""
+        total: Tensor = x + torch.sigmoid(self.gate(x)) * self.dropout(taken)
+        return total
 
 
 class LigrBlock(nn.Module):
@@ -230,9 +264,11 @@ class LigrBlock(nn.Module):
         self.attention = GatedResidual(dim, attention, dropout)
         self.feed_forward = GatedResidual(dim, SwiGLU(dim, feed_forward * dim), dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, L, dim] -> [B, L, dim]; a token's output depends on it and those before it."""
-        transformed: Tensor = self.feed_forward(self.attention(x))
+    def forward(self, x: Tensor, at: Tensor | None = None) -> Tensor:
+        """The tokens at places [B, Q], or all, each knowing itself and those before: [B, L, dim] -> [B, Q, dim]."""
+        mixing = self.attention
+        taken = mixing.layer(mixing.norm(x), at)
+        transformed: Tensor = self.feed_forward(mixing.gated(picked(x, at), taken))
         return transformed
 
 

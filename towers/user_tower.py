@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from towers.tokens import GAP_BUCKETS, Tokens
 from towers.user_attributes import UNKNOWN_CODE, UserAttributes
-from towers.user_blocks import make_blocks
+from towers.user_blocks import make_blocks, picked
 
 RECENCY = 0.6
 """Weight of a token on the direct path relative to the next newer one, before training."""
@@ -127,17 +127,25 @@ class UserTower(nn.Module):
         for embedding in self.attribute_vectors:
             _start_small(embedding, dim)
 
-    def forward(self, vectors: Tensor, events: Tensor, gaps: Tensor, attributes: Tensor | None = None) -> Tensor:
-        """User vectors after the start token and after each token.
+    def forward(
+        self,
+        vectors: Tensor,
+        events: Tensor,
+        gaps: Tensor,
+        attributes: Tensor | None = None,
+        at: Tensor | None = None,
+    ) -> Tensor:
+        """User vectors after the start token and after each token, or at some of these moments.
 
         Args:
             vectors: item or query vectors, [B, L, dim]; anything at padding, which must be on the right.
             events: event type codes, [B, L].
             gaps: time gap buckets, [B, L].
             attributes: codes of the users' attributes, [B, A]; None where nothing is known of them.
+            at: moments that are asked for, [B, Q] of 0…L; None for all, where Q is L + 1.
 
         Returns:
-            [B, L + 1, dim], or [B, L + 1, interests, dim]; position t knows the first t tokens.
+            [B, Q, dim], or [B, Q, interests, dim]; moment t knows the first t tokens.
         """
         batch = vectors.shape[0]
         start = functional.normalize(self.start, dim=0).expand(batch, 1, -1)
@@ -145,14 +153,14 @@ class UserTower(nn.Module):
         signals = self.event_types(events) + self.gaps(gaps)  # [B, L, dim]
         x = items + torch.cat([self._known(attributes, start), signals], dim=1)
         x = x * math.sqrt(x.shape[2])  # entries near unit variance, as the layers expect
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x)
-        x = self.norm(x)
-        users = self._projected(x) + self._newest(items)  # [B, L + 1, K, dim]
+        x = self.norm(self.blocks[-1](x, at) if len(self.blocks) else picked(x, at))  # [B, Q, dim]
+        users = self._projected(x) + self._newest(items, at)  # [B, Q, K, dim]
         if self.strength is None:
             users = functional.normalize(users, dim=3)
         else:
-            strength = functional.softplus(self.strength(x)).unsqueeze(3)  # [B, L + 1, K, 1]
+            strength = functional.softplus(self.strength(x)).unsqueeze(3)  # [B, Q, K, 1]
             users = functional.pad(strength * functional.normalize(users[..., :-1], dim=3), (0, 1), value=1.0)
         return users if self.interests > 1 else users.squeeze(2)
 
@@ -163,9 +171,8 @@ class UserTower(nn.Module):
             vectors: of the tokens, [B, L, dim].
             tokens: the sequences.
         """
-        moments: Tensor = self(vectors, tokens.events, tokens.gaps, tokens.attributes)
-        last: Tensor = moments[torch.arange(len(moments), device=moments.device), tokens.lengths]
-        return last
+        last: Tensor = self(vectors, tokens.events, tokens.gaps, tokens.attributes, tokens.lengths.unsqueeze(1))
+        return last.squeeze(1)
 
     def _known(self, codes: Tensor | None, start: Tensor) -> Tensor:
         """Sum of the attributes' vectors, [B, A] -> [B, 1, dim]; zero for a user of whom nothing is known."""
@@ -186,12 +193,13 @@ class UserTower(nn.Module):
         projected: Tensor = self.projections(x).view(*x.shape[:2], self.interests, self.dim)
         return projected
 
-    def _newest(self, items: Tensor) -> Tensor:
-        """Sum of each position's newest tokens, weighted per dimension: [B, L, dim] -> [B, L, K, dim]."""
-        scale = math.sqrt(items.shape[2])
-        total = torch.zeros_like(items).unsqueeze(2)
+    def _newest(self, items: Tensor, at: Tensor | None) -> Tensor:
+        """Sum of the newest tokens at each moment, weighted per dimension: [B, L, dim] -> [B, Q, K, dim]."""
+        scale, length, window = math.sqrt(items.shape[2]), items.shape[1], len(self.window)
+        padded = functional.pad(items, (0, 0, window, 0))  # [B, window + L, dim]
+        total = torch.zeros_like(picked(items, at)).unsqueeze(2)
         for back, weight in enumerate(self.window):
-            earlier = functional.pad(items, (0, 0, back, 0))[:, : items.shape[1]]
+            earlier = picked(padded[:, window - back :][:, :length], at)  # [B, Q, dim]
             total = total + earlier.unsqueeze(2) * weight
         return total * scale
 

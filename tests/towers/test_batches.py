@@ -1,5 +1,7 @@
 """Histories as token batches: every training event a target once, the same for the same seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -129,6 +131,26 @@ def test_answering_reads_the_newest_events_and_then_the_query():
     assert tokens.rows.tolist() == [[6, 7, 40], [PADDING] * 3]
     assert tokens.events[0].tolist() == [0, *types.codes(["view"]), types.query]
     assert tokens.lengths.tolist() == [3, 0]
+
+
+def test_a_batch_of_answers_is_its_members_beside_each_other():
+    rng = np.random.default_rng(0)
+    types, attributes = EventTypes(["view", "buy"]), UserAttributes({"club": ["tea"]})
+    lengths, queries = [4, 0, 7, 1, 3], [PADDING, 90, 91, PADDING, 92]
+    histories = [
+        History(rng.integers(0, 50, n), ["view", "buy", "?", "buy"] * 2, np.cumsum(rng.integers(0, 1000, n)) * 1.0)
+        for n in lengths
+    ]
+    histories = [replace(h, events=h.events[:n]) for h, n in zip(histories, lengths, strict=True)]
+    together = tokenize(histories, queries, types, 5, attributes)
+    for i, (history, query) in enumerate(zip(histories, queries, strict=True)):
+        alone = tokenize([history], [query], types, 5, attributes)
+        length = int(alone.lengths[0])
+        assert length == together.lengths[i] == min(lengths[i], 5) + (query != PADDING)
+        assert together.rows[i].tolist() == alone.rows[0].tolist() + [PADDING] * (together.rows.shape[1] - length)
+        assert together.events[i, :length].tolist() == alone.events[0].tolist()
+        expected = gap_buckets(history.timestamps[-5:]).tolist() + [0] * (query != PADDING)
+        assert together.gaps[i, :length].tolist() == alone.gaps[0].tolist() == expected
 
 
 def test_gaps_are_doublings_of_seconds_and_zero_where_unknown():

@@ -54,6 +54,19 @@ def test_every_metric_agrees_with_trec_eval_ties_included(case):
             assert ours[f"mrr@{k}"][u] == pytest.approx(reciprocal if reciprocal >= 1 / k - 1e-9 else 0, abs=1e-6)
 
 
+@given(rankings())
+def test_ranks_are_the_places_in_a_sorted_list_whatever_is_tied_or_left_out(case):
+    scores, wanted = case
+    scores[scores == scores.max()] = -np.inf
+    ties = tie_order([f"item-{(i * 7919) % 101}-{i}" for i in range(scores.shape[1])])
+    pairs = [(user, item) for user, items in enumerate(wanted) for item in sorted(items)]
+    users, rows = torch.tensor(pairs).T
+    twin = [
+        sorted(range(scores.shape[1]), key=lambda i, u=u: (-scores[u, i], ties[i])).index(item) for u, item in pairs
+    ]
+    assert ranks(torch.from_numpy(scores), users, rows, ties).tolist() == [place + 1 for place in twin]
+
+
 def test_metrics_of_a_ranking_worked_out_by_hand():
     scores = torch.tensor([[0.9, 0.8, 0.7, 0.6, 0.5]])
     users, rows = torch.tensor([0, 0]), torch.tensor([1, 4])  # ranks 2 and 5

@@ -8,6 +8,7 @@ from data_prep.errors import UsageError
 from towers.item_tower import NO_ID, ItemTower
 from towers.text_features import Whitening
 from towers.tokens import Tokens
+from towers.user_blocks import BLOCKS, POSITIONS, RelativeBias
 from towers.user_tower import UserTower
 
 DIM = 16
@@ -41,6 +42,21 @@ def test_padding_does_not_change_a_users_vector():
     short = Tokens(torch.zeros(3, 4), events[:, :4], gaps[:, :4], torch.tensor([4, 4, 4]))
     padded = Tokens(torch.zeros(3, 6), events, gaps, torch.tensor([4, 4, 4]))
     torch.testing.assert_close(tower.last(vectors[:, :4], short), tower.last(vectors, padded))
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("positions", POSITIONS)
+@pytest.mark.parametrize("changes", [{"layers": 0}, {"layers": 1}, {"layers": 2, "interests": 3, "prior": True}])
+def test_the_last_moment_alone_is_the_same_as_among_all(block, positions, changes):
+    tower = user_tower(block=block, positions=positions, **changes)
+    for part in tower.modules():
+        if isinstance(part, RelativeBias):
+            torch.nn.init.normal_(part.bias)
+    vectors, events, gaps = a_batch()
+    lengths = torch.tensor([6, 0, 3])
+    moments = tower(vectors, events, gaps)
+    found = tower.last(vectors, Tokens(torch.zeros(3, 6), events, gaps, lengths))
+    torch.testing.assert_close(found, moments[torch.arange(3), lengths])
 
 
 def test_user_vectors_have_unit_length_and_an_empty_history_has_one():
