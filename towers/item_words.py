@@ -78,7 +78,8 @@ class Words(nn.Module):
     @classmethod
     def fit(cls, config: WordsConfig, texts: Sequence[str], width: int) -> "Words | None":
         """The words of item texts, their vectors fresh; None where none are to be had."""
-        frequency = Counter(word for text in texts for word in set(words_of(text)))
+        # Not set(): its order, and so that of equally frequent words, differs from one process to the next.
+        frequency = Counter(word for text in texts for word in dict.fromkeys(words_of(text)))
         kept = [word for word, items in frequency.most_common(config.most) if items >= config.least_items]
         if not kept:
             return None

@@ -1,6 +1,9 @@
 """Learnt vectors of words, and what an item says of who had it."""
 
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import torch
@@ -63,3 +66,22 @@ def test_an_item_in_a_history_takes_its_learnt_step_and_keeps_its_prior():
         tower.history.weight.copy_(torch.tensor([[2.0, 3.0], [4.0, 5.0]]))
     found = tower.in_history(vectors, torch.tensor([1, NO_ID]))
     torch.testing.assert_close(found, torch.tensor([[5.0, 5.0, 0.5], [0.0, 1.0, 0.25]]))
+
+
+def test_the_vocabulary_has_the_same_order_in_every_process():
+    script = (
+        "from towers.item_words import Words, WordsConfig\n"
+        "texts = ['red green blue black', 'white grey pink brown']\n"
+        "print(Words.fit(WordsConfig(most=6, least_items=1, scale=1.0), texts, 2).vocabulary)"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    ]
+    assert len(set(said)) == 1
