@@ -75,6 +75,7 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
     stages = Stages()
     with stages("read"):
         model = Model.open(inputs.run)
+        model = model if config.dim is None else model.cut(config.dim)
         items, sequences = _read(inputs.dataset, model.towers.users.attributes.columns)
         # Item vectors, the index, and at most as much again for what items say of users who had them.
         require_space(config.bundles, 3 * len(items) * model.dim * 4 + HEADROOM)

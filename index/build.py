@@ -3,7 +3,7 @@
 from data_prep.command import command, instantiate
 from index.config import BuildConfig
 from index.device import check_gpu
-from index.inputs import check_inputs
+from index.inputs import check_dim, check_inputs
 from index.publish import building
 from index.report import BuildResult, show
 
@@ -20,6 +20,7 @@ def build(config: BuildConfig) -> BuildResult:
     if config.require_gpu:
         check_gpu(require_gpu=True)
     inputs = check_inputs(config.run, config.data)
+    check_dim(config.run, config.dim)
     with building(config.bundles, f"index.build run={config.run}"):
         # Only now: importing torch takes longer than a wrong input may take to be refused.
         from index.assembly import assemble

@@ -16,6 +16,8 @@ class BuildConfig:
         data: folder of the dataset it was trained on; null finds it.
         artifacts: folder of everything the commands make.
         bundles: folder of all versions and of the link `current`.
+        dim: length that the towers' part of the vectors is cut to, one of those the run was trained for (`loss.dims`);
+            null for all of it.
         index: how the index is chosen; a file of `conf/index/`.
         recall_k: depth of index recall.
         recall_target: index recall that calibration aims for.
@@ -33,6 +35,7 @@ class BuildConfig:
     data: Path | None
     artifacts: Path
     bundles: Path
+    dim: int | None
     index: Any
     recall_k: int
     recall_target: float

@@ -67,3 +67,16 @@ def _mark(folder: Path, name: str, cure: str) -> str:
         raise UsageError(f"no finished run in {folder} ({path.name} is missing); `{cure}` makes one") from error
     except (JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is damaged or has no {name}; `{cure}` makes a new one") from error
+
+
+def check_dim(run: Path, dim: int | None) -> None:
+    """Refuse a length of vectors that a run was not trained for.
+
+    Raises:
+        UsageError: it is none of the run's.
+    """
+    config = read_json(run / "run.json")["config"]
+    trained = config["loss"]["dims"]
+    if dim is not None and dim not in (*trained, config["tower"]["dim"]):
+        cure = f"one of {trained}" if trained else "none; train with loss.dims=[32,64] for shorter ones"
+        raise UsageError(f"dim: {run} was not trained to be cut to {dim}, but to {cure}")

@@ -86,7 +86,7 @@ def model_scorers(
     items = training.items
     yield model_scorer(TWO_TOWERS, model.only([]), items)
     for dim in run["config"]["loss"]["dims"]:  # what the run was trained to be cut to
-        yield model_scorer(f"{TWO_TOWERS}, {dim} dimensions", model.only([]), items, dim)
+        yield model_scorer(f"{TWO_TOWERS}, {dim} dimensions", model.only([]).cut(dim), items)
     names = [part.block.name for part in model.blocks]
     for name in names if len(names) > 1 else ():
         yield model_scorer(f"two towers + {name}", model.only([name]), items)

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from data_prep.columns import Columns
 from data_prep.files import read_json, write_json
 from towers.blocks import KINDS, FittedBlock, Profile, Reading
+from towers.matryoshka import truncate
 from towers.model_encoder import ModelEncoder
 from towers.run import BLOCKS, METRIC, TrainedTowers
 from towers.text_features import VectorCache
@@ -47,17 +49,24 @@ class Model:
     Attributes:
         towers: the trained towers.
         blocks: what stands beside them, in this order.
+        shortened: length that the towers' part is cut to (see `truncate`); None for all of it.
     """
 
     towers: TrainedTowers
     blocks: Sequence[WeightedBlock]
+    shortened: int | None = None
 
     metric = METRIC
 
     @property
     def dim(self) -> int:
         """Length of item and user vectors."""
-        return self.towers.dim + sum(self._block_dims())
+        return self.tower_dim + sum(self._block_dims())
+
+    @property
+    def tower_dim(self) -> int:
+        """Length of the towers' part."""
+        return self.shortened or self.towers.dim
 
     @property
     def exclude_seen(self) -> bool:
@@ -73,6 +82,10 @@ class Model:
         """The same towers with some of the blocks: what an ablation looks at."""
         return replace(self, blocks=[part for part in self.blocks if part.block.name in names])
 
+    def cut(self, dim: int) -> "Model":
+        """The same model with a shorter towers' part, for a model that was trained to be cut (`loss.dims`)."""
+        return replace(self, shortened=dim)
+
     def item_vectors(self, items: pd.DataFrame) -> NDArray[np.float32]:
         """Vectors of items, known to training or not, in the table's order.
 
@@ -82,7 +95,8 @@ class Model:
         Returns:
             [N, dim].
         """
-        parts = [self.towers.item_vectors(items)]
+        towers = torch.from_numpy(self.towers.item_vectors(items))
+        parts = [truncate(towers, self.tower_dim, self.towers.users.prior).numpy()]
         if self.blocks:
             sentences = self._sentences(items)
             parts += [part.scale * part.block.item_vectors(items, sentences) for part in self.blocks]
@@ -95,8 +109,9 @@ class Model:
             items: canonical items table, N rows.
             vectors: `item_vectors(items)`, [N, dim].
         """
-        start = self.towers.dim
-        own = vectors[:, :start]
+        start = self.tower_dim
+        # Histories are read at full length, whatever is searched.
+        own = vectors[:, :start] if start == self.towers.dim else self.towers.item_vectors(items)
         table = self.towers.history_vectors(items, own)
         encoder = self.towers.user_encoder(table)
         profiles = {}
@@ -111,7 +126,8 @@ class Model:
                 scale=part.scale,
             )
             start += dim
-        return ModelEncoder(encoder, profiles, of_items=table is own)
+        of_items = table is own and start == self.towers.dim
+        return ModelEncoder(encoder, profiles, of_items, self.tower_dim)
 
     def _sentences(self, items: pd.DataFrame) -> NDArray[np.float32]:
         texts = [str(text) for text in items[Columns.TEXT]]

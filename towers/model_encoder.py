@@ -13,11 +13,14 @@ from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
 from towers.blocks import Profile, Reading
 from towers.history import History
+from towers.matryoshka import truncate
 from towers.text_features import Whitening
 from towers.user_encoder import UserEncoder
 from towers.vector_file import map_vectors, save_vectors
 
-BLOCKS = "blocks.json"
+PARTS = "parts.json"
+"""What the vector is made of: the length of the towers' part, and the blocks."""
+
 HISTORY = "history.npy"
 """What items say of users who had them, for the user tower to read; absent where it reads the item vectors."""
 
@@ -29,9 +32,11 @@ class ModelEncoder:
         towers: encodes the towers' part.
         profiles: encode the blocks' parts, in the order in which they follow it, by block name.
         of_items: whether the towers' table is a slice of the item vectors or one of its own.
+        tower_dim: length that the towers' part is cut to (see `truncate`).
     """
 
-    def __init__(self, towers: UserEncoder, profiles: dict[str, Profile], of_items: bool) -> None:
+    def __init__(self, towers: UserEncoder, profiles: dict[str, Profile], of_items: bool, tower_dim: int) -> None:
+        self.tower_dim = tower_dim
         self.of_items = of_items
         self.towers = towers
         self.profiles = profiles
@@ -40,7 +45,7 @@ class ModelEncoder:
     @property
     def dim(self) -> int:
         """Length of a user vector."""
-        return self.towers.dim + sum(int(profile.table.shape[1]) for profile in self.profiles.values())
+        return self.tower_dim + sum(int(profile.table.shape[1]) for profile in self.profiles.values())
 
     def encode(self, histories: Sequence[History], queries: Sequence[str]) -> NDArray[np.float32]:
         """User vectors of B requests.
@@ -52,7 +57,8 @@ class ModelEncoder:
         Returns:
             [B, dim], or [B, interests, dim] of a model with several.
         """
-        users = self.towers.encode(histories, queries)  # [B, (interests,) dim]
+        whole = from_numpy(self.towers.encode(histories, queries))  # [B, (interests,) towers' dim]
+        users: NDArray[np.float32] = truncate(whole, self.tower_dim, self.towers.users.prior).numpy()
         if not self.profiles:
             return users
         sentences = [self.towers.sentence(query) for query in queries]
@@ -68,10 +74,13 @@ class ModelEncoder:
         if not self.of_items:
             save_vectors(folder / HISTORY, np.ascontiguousarray(self.towers.vectors))
         write_json(
-            folder / BLOCKS,
+            folder / PARTS,
             {
-                name: {"dim": profile.table.shape[1], "reading": asdict(profile.reading), "scale": profile.scale}
-                for name, profile in self.profiles.items()
+                "tower_dim": self.tower_dim,
+                "blocks": {
+                    name: {"dim": profile.table.shape[1], "reading": asdict(profile.reading), "scale": profile.scale}
+                    for name, profile in self.profiles.items()
+                },
             },
         )
         for name, profile in self.profiles.items():
@@ -93,15 +102,15 @@ class ModelEncoder:
         Raises:
             UsageError: the folder is of another format, or the dimensions differ.
         """
-        settings = read_json(folder / BLOCKS)
-        dim = vectors.shape[1] - sum(block["dim"] for block in settings.values())
-        of_items = not (folder / HISTORY).exists()
-        towers = UserEncoder.load(folder, vectors[:, : max(dim, 0)] if of_items else map_vectors(folder / HISTORY))
-        if towers.dim != dim:
-            expected = towers.dim + vectors.shape[1] - dim
+        settings = read_json(folder / PARTS)
+        dim, blocks = settings["tower_dim"], settings["blocks"]
+        expected = dim + sum(block["dim"] for block in blocks.values())
+        if vectors.shape[1] != expected:
             raise UsageError(f"{folder}: expected item vectors of dimension {expected}, got {vectors.shape[1]}")
+        of_items = not (folder / HISTORY).exists()
+        towers = UserEncoder.load(folder, vectors[:, :dim] if of_items else map_vectors(folder / HISTORY))
         profiles, start = {}, dim
-        for name, block in settings.items():
+        for name, block in blocks.items():
             state = load_file(folder / f"{name}.safetensors")
             own_table = state.get("history")
             own = vectors[:, start : start + block["dim"]]
@@ -114,7 +123,7 @@ class ModelEncoder:
                 scale=block["scale"],
             )
             start += block["dim"]
-        return cls(towers, profiles, of_items)
+        return cls(towers, profiles, of_items, dim)
 
 
 def _whitening(state: dict[str, NDArray[np.float32]]) -> Whitening:

@@ -1,7 +1,6 @@
 """A model, or a part of one, as a scorer of the whole catalogue."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,6 @@ from torch import Tensor
 
 from towers.history import History, packs_of_like_length
 from towers.interests import score
-from towers.matryoshka import truncate
 from towers.model import Model
 
 TOKENS_AT_ONCE = 4096  # of histories encoded together
@@ -27,7 +25,6 @@ class VectorScorer:
         encode: user vectors of B histories, [B, dim] or [B, interests, dim].
         items: item vectors, [N, dim].
         max_history: newest events that `encode` reads.
-        short: what is done to the vectors of both sides before they meet.
     """
 
     def __init__(
@@ -36,13 +33,11 @@ class VectorScorer:
         encode: Encode,
         items: NDArray[np.float32],
         max_history: int,
-        short: Callable[[Tensor], Tensor] = lambda vectors: vectors,
     ) -> None:
         self.name = name
         self.encode = encode
         self.max_history = max_history
-        self.short = short
-        self.items = short(torch.from_numpy(items))
+        self.items = torch.from_numpy(items)
 
     def score(self, histories: Sequence[History]) -> Tensor:
         """The best of a user's vectors with every item, [B, N]."""
@@ -50,22 +45,20 @@ class VectorScorer:
         packed = np.concatenate([self.encode([histories[i] for i in pack]) for pack in packs])
         users = np.empty_like(packed)
         users[np.concatenate(packs)] = packed
-        return score(self.short(torch.from_numpy(users)), self.items)
+        return score(torch.from_numpy(users), self.items)
 
 
-def model_scorer(name: str, model: Model, items: pd.DataFrame, dim: int | None = None) -> VectorScorer:
+def model_scorer(name: str, model: Model, items: pd.DataFrame) -> VectorScorer:
     """A model as a scorer.
 
     Args:
         name: the row's name in tables.
         model: towers and blocks.
         items: the catalogue.
-        dim: length that vectors are cut to before they are compared (see `truncate`), for towers alone; None for all.
     """
     vectors = model.item_vectors(items)
     encoder = model.user_encoder(items, vectors)
-    short = partial(truncate, dim=dim or model.dim, prior=model.towers.users.prior)
-    return VectorScorer(name, without_queries(encoder.encode), vectors, encoder.max_history, short)
+    return VectorScorer(name, without_queries(encoder.encode), vectors, encoder.max_history)
 
 
 def without_queries(encode: Callable[[Sequence[History], Sequence[str]], NDArray[np.float32]]) -> Encode:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from data_prep.command import GateFailed, UsageError, load_config
 from data_prep.dataset import Dataset
@@ -22,6 +23,9 @@ from index.config import BuildConfig
 from index.publish import building
 from tests.tiny import tabular_overrides
 from towers import Model
+from towers.config import TrainConfig
+from towers.matryoshka import truncate
+from towers.train import train
 
 ROOT = Path(__file__).parents[2]
 
@@ -238,3 +242,40 @@ def test_too_little_room_is_said_before_anything_is_computed(config, tmp_path, m
     monkeypatch.setattr(Model, "item_vectors", lambda *_: pytest.fail("computed before the check"))
     with pytest.raises(GateFailed, match=r"needs .* MB, 1\.0 MB free"):
         build(config())
+
+
+@pytest.fixture(scope="module")
+def run_of_two_lengths(tiny_train_overrides, artifacts):
+    run = artifacts / "runs" / "two lengths"
+    train(load_config(TrainConfig, "train", [*tiny_train_overrides, "loss.dims=[12]", "trainer.epochs=1"]), run)
+    return run
+
+
+def test_a_model_trained_to_be_cut_is_built_short_and_answers_by_the_short_vectors(
+    config, run_of_two_lengths, tiny_data
+):
+    result = build(config(f"run={run_of_two_lengths}", "dim=12"))
+    bundle = Bundle.load(result.path)
+    model = Model.open(run_of_two_lengths)
+    blocks = model.dim - model.towers.dim
+    assert bundle.vectors.shape[1] == result.dim == 12 + blocks
+
+    items = Dataset.open(tiny_data).items
+    whole = model.item_vectors(items)
+    histories, queries = [bundle.histories.at(place) for place in range(5)], ["", "tea", "", "", "bread"]
+    users = model.user_encoder(items, whole).encode(histories, queries)
+    prior = model.towers.users.prior
+
+    def short(vectors):
+        tower = truncate(torch.from_numpy(vectors[:, : model.towers.dim]), 12, prior).numpy()
+        return np.concatenate([tower, vectors[:, model.towers.dim :]], axis=1)
+
+    found = bundle.user_encoder.encode(histories, queries) @ bundle.vectors.T
+    np.testing.assert_allclose(found, short(users) @ short(whole).T, atol=1e-4)
+
+
+def test_a_length_that_the_run_was_not_trained_for_is_refused(config, run_of_two_lengths):
+    with pytest.raises(UsageError, match=r"dim: .* was not trained to be cut to 9, but to one of \[12\]"):
+        build(config(f"run={run_of_two_lengths}", "dim=9"))
+    with pytest.raises(UsageError, match=r"dim: .*loss\.dims"):
+        build(config("dim=9"))
