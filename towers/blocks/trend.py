@@ -66,9 +66,9 @@ class Trend:
         people, number = len(log.offsets) - 1, log.num_items
         taken = np.bincount(rows, minlength=number)  # [N]
         recent = np.bincount(rows, 0.5 ** (age / self.half_life_days), minlength=number)
-        at_risk = 1.0 if exclude_seen else 0.0  # whether an event takes its user from those who may yet have one
-        had = at_risk * taken
-        had_on_average = at_risk * np.bincount(rows, age / span, minlength=number)  # each from its event on
+        once = 1.0 if exclude_seen else 0.0  # an event takes its user from those who may yet have one
+        had = once * taken
+        had_on_average = once * np.bincount(rows, age / span, minlength=number)  # each from its event on
         prior = self.prior_events / self.half_life_days
         now = (recent / window + prior) / (people - had + 1)
         mean = (taken / span + prior) / (people - had_on_average + 1)
