@@ -98,6 +98,11 @@ class Cases:
         """Order of items among equal scores, [N]."""
         return tie_order(self.item_ids)
 
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """Order in which cases are evaluated, [U]: shortest histories first, so that little of a batch is padding."""
+        return np.argsort(self.ends - self.sequences.offsets[self.users], kind="stable")
+
     def history(self, case: int) -> History:
         """All that is known of the user of one case."""
         return self.sequences.history(int(self.users[case]), int(self.ends[case]))
@@ -136,7 +141,7 @@ class EvaluationBatch:
 
 
 class EvaluationBatches(IterableDataset[EvaluationBatch]):
-    """Cases in batches, for a data loader: shortest histories first, so that little of a batch is padding.
+    """Cases in batches, in their `order`, for a data loader.
 
     Args:
         cases: who is evaluated.
@@ -152,9 +157,8 @@ class EvaluationBatches(IterableDataset[EvaluationBatch]):
 
     def __iter__(self) -> Iterator[EvaluationBatch]:
         cases = self.cases
-        order = np.argsort(cases.ends - cases.sequences.offsets[cases.users], kind="stable")
         for start in range(0, len(cases), self.batch_size):
-            chosen = order[start : start + self.batch_size]
+            chosen = cases.order[start : start + self.batch_size]
             histories = [cases.history(case) for case in chosen]
             truth = _pairs([cases.truth[case] for case in chosen])
             seen = _pairs([cases.seen(case) for case in chosen])

@@ -26,5 +26,5 @@ def linear_weights(matrix: sp.csr_array, regularization: float) -> NDArray[np.fl
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))  # [N, N]
     weights = inverse.div_(-inverse.diagonal())
     weights.fill_diagonal_(0)
-    found: NDArray[np.float32] = weights.numpy()
-    return found
+    # The inverse is stored by columns; products with sparse rows would copy the whole of it each time.
+    return np.ascontiguousarray(weights.numpy())

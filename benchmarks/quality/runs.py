@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.quality.datasets import Prepared
@@ -169,7 +170,7 @@ def _run_peer(job: Job, peer: PeerPlan, bench: Bench, prepared: Prepared, mark: 
     if made.users.shape[0] != len(cases) or made.items.shape[0] != len(prepared.item_ids):
         raise GateFailed(f"{name}: vectors {made.users.shape} and {made.items.shape} do not fit {len(cases)} cases")
     settings = bench.evaluation
-    outcome = evaluate(VectorScorer(peer.label, made), cases, settings.batch_size)
+    outcome = evaluate(VectorScorer(peer.label, made, cases.order), cases, settings.batch_size)
     row = summarize(outcome, cases, prepared.counts, settings.bootstrap_samples, settings.confidence, job.seed)
     material.unlink()
     answer.unlink()
@@ -187,16 +188,17 @@ def _run_peer(job: Job, peer: PeerPlan, bench: Bench, prepared: Prepared, mark: 
 
 
 class VectorScorer:
-    """Vectors that were made elsewhere, as a scorer: it answers for the cases in their order, once.
+    """Vectors that were made elsewhere, as a scorer: it answers for the cases in the order of evaluation, once.
 
     Args:
         name: the row's name.
         answer: vectors of the cases and of the catalogue.
+        order: of evaluation, `Cases.order`.
     """
 
-    def __init__(self, name: str, answer: Answer) -> None:
+    def __init__(self, name: str, answer: Answer, order: NDArray[np.int64]) -> None:
         self.name = name
-        self.users = torch.from_numpy(answer.users.astype(np.float32))
+        self.users = torch.from_numpy(answer.users[order].astype(np.float32))
         self.items = torch.from_numpy(answer.items.astype(np.float32))
         self.unknown = torch.from_numpy(~answer.known)
         self.next = 0

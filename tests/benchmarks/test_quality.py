@@ -50,7 +50,7 @@ def test_peers_validate_with_the_figure_that_our_evaluation_gives(sequences: Seq
     known = np.ones(12, bool)
     known[[7, 8]] = False
     cases = Cases.held_out(sequences, [str(i) for i in range(12)], Split.VALID, True, [10])
-    outcome = evaluate(VectorScorer("peer", Answer(users, items, known, {})), cases, batch_size=2)
+    outcome = evaluate(VectorScorer("peer", Answer(users, items, known, {}), cases.order), cases, batch_size=2)
     ours = outcome.metrics[:, 1].mean()  # recall, ndcg, mrr, hit rate
     assert 0 < ours < 1
     assert material.ndcg(users, items, known) == pytest.approx(ours)
