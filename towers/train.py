@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -121,7 +121,7 @@ def choose(config: TrainConfig, trained: Trained) -> Chosen:
     )
     cases = sample(everyone, settings.users, config.seed)
     items = trained.data.items
-    model = weigh_blocks(trained.towers, fit_blocks(config, trained), items, cases, settings, batch_size)
+    model = weigh_blocks(trained.towers, fit_blocks(trained, config.blocks), items, cases, settings, batch_size)
     late = weigh_channels(model, config.channels, trained.data, cases, settings, batch_size)
     report: dict[str, Any] = {"users": len(cases), "late": late, "figures": {}}
     if model.blocks:
@@ -131,10 +131,10 @@ def choose(config: TrainConfig, trained: Trained) -> Chosen:
     return Chosen(model, report)
 
 
-def fit_blocks(config: TrainConfig, trained: Trained) -> list[FittedBlock]:
-    """The configured blocks, fitted to the events the towers have seen."""
+def fit_blocks(trained: Trained, configured: Mapping[str, Any]) -> list[FittedBlock]:
+    """Blocks, as configured by name, fitted to the events the towers have seen."""
     fitted: list[FittedBlock] = []
-    for name, node in config.blocks.items():
+    for name, node in configured.items():
         try:
             fitted.append(instantiate(node).fit(trained.data))
         except DoesNotApply as reason:
@@ -143,9 +143,9 @@ def fit_blocks(config: TrainConfig, trained: Trained) -> list[FittedBlock]:
 
 
 def reweigh(config: TrainConfig, trained: Trained, chosen: Model) -> Model:
-    """A refit model: its blocks fitted to all that its towers saw, with the weights that were chosen before."""
+    """A refit model: the chosen blocks fitted to all that its towers saw, with the weights that were chosen before."""
     weights = {part.block.name: part.weight for part in chosen.blocks}
-    blocks = [block for block in fit_blocks(config, trained) if block.name in weights]
+    blocks = fit_blocks(trained, {name: node for name, node in config.blocks.items() if name in weights})
     return Model(trained.towers, [WeightedBlock(block, weights[block.name]) for block in blocks])
 
 
