@@ -75,8 +75,10 @@ def check_dim(run: Path, dim: int | None) -> None:
     Raises:
         UsageError: it is none of the run's.
     """
+    if dim is None:
+        return
     config = read_json(run / "run.json")["config"]
     trained = config["loss"]["dims"]
-    if dim is not None and dim not in (*trained, config["tower"]["dim"]):
+    if dim not in (*trained, config["tower"]["dim"]):
         cure = f"one of {trained}" if trained else "none; train with loss.dims=[32,64] for shorter ones"
         raise UsageError(f"dim: {run} was not trained to be cut to {dim}, but to {cure}")
