@@ -62,12 +62,12 @@ class WatchingTrainer(Trainer):
         config: RecBole's.
         fitted: what is trained.
         material: what it is judged on.
-        minutes: after which no further epoch begins.
+        cpu_minutes: after which no further epoch begins.
     """
 
-    def __init__(self, config: Config, fitted: Fitted, material: Material, minutes: float) -> None:
+    def __init__(self, config: Config, fitted: Fitted, material: Material, cpu_minutes: float) -> None:
         super().__init__(config, fitted.model)
-        self.deadline = time.monotonic() + 60 * minutes
+        self.deadline = time.process_time() + 60 * cpu_minutes
         self.fitted = fitted
         self.material = material
         histories = material.histories(with_valid=False)
@@ -77,7 +77,7 @@ class WatchingTrainer(Trainer):
     @property
     def late(self) -> bool:
         """Whether time is up."""
-        return time.monotonic() > self.deadline
+        return time.process_time() > self.deadline
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict[str, float]]:
         score = self.material.ndcg(*self.fitted.vectors(self.histories), self.fitted.known)
@@ -124,12 +124,12 @@ def prepare(settings: dict[str, Any], histories: list[Rows], folder: Path, seed:
 
 def train(material: Material, settings: dict[str, Any], seed: int, with_valid: bool) -> tuple[Fitted, WatchingTrainer]:
     """One training; with early stopping unless the validation part is trained on."""
-    minutes = settings["minutes"]
-    own = {name: value for name, value in settings.items() if name != "minutes"}
+    cpu_minutes = settings["cpu_minutes"]
+    own = {name: value for name, value in settings.items() if name != "cpu_minutes"}
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # RecBole logs where it runs
         config, dataset = prepare(own, material.histories(with_valid), Path(folder), seed)
         fitted = Fitted(config, dataset, material.num_items)
-        trainer = WatchingTrainer(config, fitted, material, minutes)
+        trainer = WatchingTrainer(config, fitted, material, cpu_minutes)
         data = TrainDataLoader(config, dataset, None, shuffle=True)
         trainer.fit(data, None if with_valid else data, saved=False)
     return fitted, trainer
