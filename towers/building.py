@@ -83,6 +83,7 @@ def build_retriever(
         input_dropout=tower.input_dropout,
         window=tower.window,
         prior=tower.prior,
+        average=tower.average,
         block=tower.block,
         positions=tower.positions,
         interests=tower.interests,

@@ -49,6 +49,7 @@ class TowerConfig:
     input_dropout: float
     signal_dropout: float
     window: int
+    average: bool
     block: str
     positions: str
     interests: int

@@ -15,12 +15,16 @@ from towers.user_blocks import make_blocks, picked
 RECENCY = 0.6
 """Weight of a token on the direct path relative to the next newer one, before training."""
 
+AVERAGE = 0.3
+"""Weight of everything read, taken together, before training."""
+
 
 class UserTower(nn.Module):
-    """user = L2norm(transformer(history) + learnt sum of the last few items), with priors times a strength.
+    """user = L2norm(transformer(history) + learnt sum of the last few items + average), with priors times a strength.
 
     Source: self-attention over histories, Kang & McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018; the
-    direct path from the newest items keeps what a Markov chain knows. Input vectors are the item tower's own.
+    direct path from the newest items keeps what a Markov chain knows, that from the average of all items what a
+    neighbourhood model knows of a long history. Input vectors are the item tower's own.
 
     With priors a user vector is [strength * unit vector ; 1]: the strength, learnt from the same history, is how far
     this moment departs from what everybody wants. A query speaks loudly, a long mixed basket softly.
@@ -41,6 +45,7 @@ class UserTower(nn.Module):
         heads, feed_forward, dropout: of the blocks (see `PreNormBlock`).
         input_dropout: rate on the entries of the input vectors.
         window: newest tokens on the direct path; 0 for none.
+        average: whether the average of all tokens has a direct path too.
         prior: user vectors end in a 1, which meets the prior that item vectors end in.
         interests: vectors of a user.
         attributes: known values of each user attribute that is read; empty for none.
@@ -66,6 +71,7 @@ class UserTower(nn.Module):
         input_dropout: float,
         window: int,
         prior: bool,
+        average: bool = False,
         block: str = "pre_norm",
         positions: str = "relative",
         interests: int = 1,
@@ -84,6 +90,7 @@ class UserTower(nn.Module):
             "input_dropout": input_dropout,
             "window": window,
             "prior": prior,
+            "average": average,
             "block": block,
             "positions": positions,
             "interests": interests,
@@ -117,6 +124,7 @@ class UserTower(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.projections = nn.Linear(dim, interests * dim) if interests > 1 else None
         self.window = nn.Parameter(_recency(window, interests).unsqueeze(2).repeat(1, 1, dim))  # [window, K, dim]
+        self.average = nn.Parameter(torch.full((interests, dim), AVERAGE)) if average else None
         nn.init.normal_(self.event_types.weight, std=0.1 * dim**-0.5)
         nn.init.normal_(self.gaps.weight, std=0.1 * dim**-0.5)
         self.attributes = UserAttributes(attributes or {})
@@ -156,7 +164,7 @@ class UserTower(nn.Module):
         for block in self.blocks[:-1]:
             x = block(x)
         x = self.norm(self.blocks[-1](x, at) if len(self.blocks) else picked(x, at))  # [B, Q, dim]
-        users = self._projected(x) + self._newest(items, at)  # [B, Q, K, dim]
+        users = self._projected(x) + self._newest(items, at) + self._averaged(items, at)  # [B, Q, K, dim]
         if self.strength is None:
             users = functional.normalize(users, dim=3)
         else:
@@ -202,6 +210,17 @@ class UserTower(nn.Module):
             earlier = picked(padded[:, window - back :][:, :length], at)  # [B, Q, dim]
             total = total + earlier.unsqueeze(2) * weight
         return total * scale
+
+    def _averaged(self, items: Tensor, at: Tensor | None) -> Tensor | float:
+        """Sum of all tokens up to each moment over the root of their number, weighted: [B, L, dim] -> [B, Q, K, dim].
+
+        Over the root, since vectors that have little in common add up to a length that grows so.
+        """
+        if self.average is None:
+            return 0.0
+        numbers = torch.arange(1, items.shape[1] + 1, device=items.device, dtype=items.dtype)
+        averages = items.cumsum(dim=1) / numbers.sqrt().unsqueeze(1)  # [B, L, dim]
+        return picked(averages, at).unsqueeze(2) * self.average * math.sqrt(items.shape[2])
 
 
 def _recency(window: int, interests: int) -> Tensor:

@@ -46,7 +46,9 @@ def test_padding_does_not_change_a_users_vector():
 
 @pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize("positions", POSITIONS)
-@pytest.mark.parametrize("changes", [{"layers": 0}, {"layers": 1}, {"layers": 2, "interests": 3, "prior": True}])
+@pytest.mark.parametrize(
+    "changes", [{"layers": 0}, {"layers": 1}, {"layers": 2, "interests": 3, "prior": True, "average": True}]
+)
 def test_the_last_moment_alone_is_the_same_as_among_all(block, positions, changes):
     tower = user_tower(block=block, positions=positions, **changes)
     for part in tower.modules():
@@ -74,6 +76,23 @@ def test_the_direct_path_alone_is_the_weighted_sum_of_the_newest_items():
     found = tower(vectors, events, gaps)[:, 4]
     expected = vectors[:, 3] + 0.6 * vectors[:, 2] + 0.36 * vectors[:, 1]
     torch.testing.assert_close(found, torch.nn.functional.normalize(expected, dim=1))
+
+
+def test_the_average_has_a_direct_path_of_its_own():
+    tower = user_tower(layers=0, window=0, average=True)
+    tower.norm.weight.data.zero_()
+    vectors, events, gaps = a_batch(4)
+    found = tower(vectors, events, gaps)[:, 4]
+    expected = torch.nn.functional.normalize(tower.start, dim=0) + vectors.sum(dim=1)
+    torch.testing.assert_close(found, torch.nn.functional.normalize(expected, dim=1))
+
+
+def test_what_comes_later_is_not_in_the_average():
+    tower = user_tower(average=True)
+    vectors, events, gaps = a_batch()
+    before = tower(vectors, events, gaps)
+    vectors[:, 3:] = 0.5
+    torch.testing.assert_close(tower(vectors, events, gaps)[:, :4], before[:, :4])
 
 
 def test_heads_that_do_not_divide_the_width_are_refused_by_name():
