@@ -4,11 +4,12 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from data_prep.columns import Columns, Split
 from data_prep.command import command, instantiate
@@ -23,7 +24,7 @@ from towers.history import Sequences
 from towers.interactions import Interactions
 from towers.material import read_sequences_of
 from towers.model import Model
-from towers.report import print_cold, print_slices, print_table, summarize
+from towers.report import compare, print_cold, print_comparison, print_slices, print_table, summarize
 from towers.run import RUN, TrainedTowers, dataset_of
 from towers.scoring import model_scorer
 from towers.text_features import VectorCache
@@ -118,6 +119,43 @@ def baseline_scorers(config: EvaluateConfig, training: TrainingData, left_out: d
         yield baseline
 
 
+class Judge:
+    """Scorers one after the other, on the same users.
+
+    Args:
+        cases: the users.
+        counts: training events of each item, [N].
+        settings: batch size and intervals.
+        seed: of the bootstrap.
+
+    Attributes:
+        outcomes: metrics of every user, name -> [U, M].
+        summaries: what is reported of each.
+        cold: users who want an item without training events.
+        cold_summaries: the same for them; empty where there are none.
+        bootstrap: samples, confidence and seed of the intervals.
+    """
+
+    def __init__(self, cases: Cases, counts: NDArray[np.int64], settings: EvaluationConfig, seed: int) -> None:
+        self.cases, self.counts, self.batch_size = cases, counts, settings.batch_size
+        self.bootstrap = (settings.bootstrap_samples, settings.confidence, seed)
+        self.cold = cold_cases(cases, counts)
+        self.outcomes: dict[str, NDArray[np.float64]] = {}
+        self.summaries: dict[str, Any] = {}
+        self.cold_summaries: dict[str, Any] = {}
+
+    def __call__(self, scorer: Scorer) -> None:
+        """Rank the whole catalogue for every user."""
+        began = time.monotonic()
+        outcome = evaluate(scorer, self.cases, self.batch_size)
+        log.info("%s: %d users in %.1f s", scorer.name, len(self.cases), time.monotonic() - began)
+        self.outcomes[scorer.name] = outcome.metrics
+        self.summaries[scorer.name] = summarize(outcome, self.cases, self.counts, *self.bootstrap)
+        if len(self.cold):
+            outcome = evaluate(scorer, self.cold, self.batch_size)
+            self.cold_summaries[scorer.name] = summarize_cold(outcome, self.cold, *self.bootstrap)
+
+
 def trained_until(run: dict[str, Any]) -> Split:
     """The first split whose events a run, as its `run.json` tells, has not seen."""
     return Split[run["until"].upper()]
@@ -148,26 +186,14 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     if not len(cases):
         raise GateFailed(f"{dataset.path} has no user with something to find in its {config.held_out} split")
     training = training_data(towers, dataset, sequences, until)
-    counts = training.interactions.counts()
-    cold = cold_cases(cases, counts)
-    summaries: dict[str, Any] = {}
-    cold_summaries: dict[str, Any] = {}
+    judge = Judge(cases, training.interactions.counts(), settings, config.seed)
     left_out: dict[str, str] = {}
-    rows = chain(
-        model_scorers(model, run, training, cases, settings.batch_size), baseline_scorers(config, training, left_out)
-    )
-    for scorer in rows:
-        began = time.monotonic()
-        outcome = evaluate(scorer, cases, settings.batch_size)
-        log.info("%s: %d users in %.1f s", scorer.name, len(cases), time.monotonic() - began)
-        summaries[scorer.name] = summarize(
-            outcome, cases, counts, settings.bootstrap_samples, settings.confidence, config.seed
-        )
-        if len(cold):
-            outcome = evaluate(scorer, cold, settings.batch_size)
-            cold_summaries[scorer.name] = summarize_cold(
-                outcome, cold, settings.bootstrap_samples, settings.confidence, config.seed
-            )
+    for scorer in model_scorers(model, run, training, cases, settings.batch_size):
+        judge(scorer)
+    ours = len(judge.outcomes)
+    for baseline in baseline_scorers(config, training, left_out):
+        judge(baseline)
+    baselines = list(judge.outcomes)[ours:]
     return {
         "split": config.held_out,
         "until": until.name.lower(),
@@ -177,9 +203,10 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
         "run": towers.fingerprint,
         "data": dataset.fingerprint,
         "confidence": settings.confidence,
-        "scorers": summaries,
+        "scorers": judge.summaries,
+        "against": compare(judge.outcomes, baselines, settings.cutoffs, *judge.bootstrap),
         "left_out": left_out,
-        "cold": {"users": len(cold), "wanted": sum(map(len, cold.truth)), "scorers": cold_summaries},
+        "cold": {"users": len(judge.cold), "wanted": sum(map(len, judge.cold.truth)), "scorers": judge.cold_summaries},
     }
 
 
@@ -194,6 +221,8 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     print_table(report["scorers"], config.evaluation.cutoffs, title)
     for name, reason in report["left_out"].items():
         print(f"{name} left out: {reason}")
+    if report["against"]:
+        print_comparison(report["against"], config.evaluation.cutoffs)
     print_slices(report["scorers"][TWO_TOWERS], f"{TWO_TOWERS}, by kind of user")
     if report["cold"]["users"]:
         print_cold(report["cold"])

@@ -30,16 +30,21 @@ def summarize(
     Returns:
         `metrics`: name -> {mean, low, high}; `beyond`: coverage, novelty, popularity_share; `slices`.
     """
-    names = metric_names(cases.cutoffs)
-    low, high = bootstrap_intervals(outcome.metrics, samples, confidence, seed)
-    means = outcome.metrics.mean(axis=0)
     return {
-        "metrics": {
-            name: {"mean": float(m), "low": float(a), "high": float(b)}
-            for name, m, a, b in zip(names, means, low, high, strict=True)
-        },
+        "metrics": _metrics(outcome.metrics, metric_names(cases.cutoffs), samples, confidence, seed),
         "beyond": beyond_accuracy(outcome.top, counts),
         "slices": _slices(outcome, cases, counts),
+    }
+
+
+def _metrics(
+    values: NDArray[np.float64], names: Sequence[str], samples: int, confidence: float, seed: int
+) -> dict[str, dict[str, float]]:
+    """Means of the columns of [U, M] and their intervals, by name."""
+    low, high = bootstrap_intervals(values, samples, confidence, seed)
+    return {
+        name: {"mean": float(m), "low": float(a), "high": float(b)}
+        for name, m, a, b in zip(names, values.mean(axis=0), low, high, strict=True)
     }
 
 
@@ -91,10 +96,43 @@ def _slices(outcome: Outcome, cases: Cases, counts: NDArray[np.int64]) -> dict[s
     }
 
 
+def compare(
+    outcomes: dict[str, NDArray[np.float64]],
+    baselines: Sequence[str],
+    cutoffs: Sequence[int],
+    samples: int,
+    confidence: float,
+    seed: int,
+) -> dict[str, Any]:
+    """How far each scorer lies above the strongest baseline, user by user.
+
+    Two scorers answer the same users, of whom some are easy and some hard for both. The interval of the difference
+    leaves that out, and so tells apart what the intervals of two means cannot.
+
+    Args:
+        outcomes: metrics of each scorer, name -> [U, M].
+        baselines: names among them.
+        cutoffs, samples, confidence, seed: as of `summarize`.
+
+    Returns:
+        `baseline`: the one with the highest NDCG at the first cutoff; `scorers`: name of each other -> metric ->
+        {mean, low, high} of the differences. Empty where there is no baseline.
+    """
+    if not baselines:
+        return {}
+    names = metric_names(cutoffs)
+    deciding = names.index(f"ndcg@{cutoffs[0]}")
+    strongest = max(baselines, key=lambda name: float(outcomes[name][:, deciding].mean()))
+    differences = {name: own - outcomes[strongest] for name, own in outcomes.items() if name != strongest}
+    return {
+        "baseline": strongest,
+        "scorers": {name: _metrics(own, names, samples, confidence, seed) for name, own in differences.items()},
+    }
+
+
 def print_table(summaries: dict[str, dict[str, Any]], cutoffs: Sequence[int], title: str) -> None:
     """One row a scorer, best NDCG first; ± is half the width of the interval."""
-    k = cutoffs[0]
-    columns = [f"recall@{k}", f"ndcg@{k}", f"mrr@{k}", f"hit_rate@{k}", *(f"recall@{c}" for c in cutoffs[1:])]
+    k, columns = cutoffs[0], _shown(cutoffs)
     table = Table(title=title)
     table.add_column("")
     for column in (*columns, "coverage", "novelty", "popular"):
@@ -110,6 +148,29 @@ def print_table(summaries: dict[str, dict[str, Any]], cutoffs: Sequence[int], ti
             f"{beyond['popularity_share']:.3f}",
         )
     _console().print(table)
+
+
+def print_comparison(against: dict[str, Any], cutoffs: Sequence[int]) -> None:
+    """One row a scorer, best first: how far above the strongest baseline; * where the interval excludes zero."""
+    k, columns = cutoffs[0], _shown(cutoffs)
+    table = Table(title=f"above {against['baseline']}, the strongest baseline, user by user (* beyond chance)")
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, differences in sorted(against["scorers"].items(), key=lambda s: -s[1][f"ndcg@{k}"]["mean"]):
+        table.add_row(name, *(_difference(differences[column]) for column in columns))
+    _console().print(table)
+
+
+def _difference(found: dict[str, float]) -> str:
+    mark = "*" if found["low"] > 0 or found["high"] < 0 else " "
+    return f"{found['mean']:+.4f} ±{(found['high'] - found['low']) / 2:.4f}{mark}"
+
+
+def _shown(cutoffs: Sequence[int]) -> list[str]:
+    """Metrics that tables have room for."""
+    k = cutoffs[0]
+    return [f"recall@{k}", f"ndcg@{k}", f"mrr@{k}", f"hit_rate@{k}", *(f"recall@{c}" for c in cutoffs[1:])]
 
 
 def print_slices(summary: dict[str, Any], title: str) -> None:
