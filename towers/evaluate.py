@@ -13,21 +13,17 @@ from numpy.typing import NDArray
 
 from data_prep.columns import Columns, Split
 from data_prep.command import command, instantiate
-from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import read_json, write_json
 from towers.baselines import Baseline, DoesNotApply, TrainingData
 from towers.cold import cold_cases, summarize_cold
 from towers.config import EvaluationConfig
 from towers.evaluation import Cases, Scorer, evaluate
-from towers.history import Sequences
-from towers.interactions import Interactions
 from towers.material import read_sequences_of
 from towers.model import Model
 from towers.report import compare, print_cold, print_comparison, print_slices, print_table, summarize
-from towers.run import RUN, TrainedTowers, dataset_of
+from towers.run import RUN, dataset_of
 from towers.scoring import model_scorer
-from towers.text_features import VectorCache
 from towers.weighing import ONE_VECTOR, late_fusion
 
 log = logging.getLogger(__name__)
@@ -60,16 +56,6 @@ class EvaluateConfig:
     threads: int
     evaluation: EvaluationConfig
     baselines: dict[str, Any]
-
-
-def training_data(towers: TrainedTowers, dataset: Dataset, sequences: Sequences, until: Split) -> TrainingData:
-    """What baselines learn from: the very events the towers have seen, those of splits earlier than `until`."""
-    return TrainingData(
-        Interactions.of(sequences, len(dataset.items), until),
-        dataset.items,
-        VectorCache(towers.cache, towers.text_encoder).encode,
-        towers.exclude_seen,
-    )
 
 
 def model_scorers(
@@ -185,7 +171,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     cases = Cases.held_out(sequences, item_ids, split, towers.exclude_seen, settings.cutoffs)
     if not len(cases):
         raise GateFailed(f"{dataset.path} has no user with something to find in its {config.held_out} split")
-    training = training_data(towers, dataset, sequences, until)
+    training = towers.seen(sequences, dataset.items, until)
     judge = Judge(cases, training.interactions.counts(), settings, config.seed)
     left_out: dict[str, str] = {}
     for scorer in model_scorers(model, run, training, cases, settings.batch_size):

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from data_prep.columns import Columns
+from data_prep.columns import Columns, Split
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.files import fingerprint, read_json, sha256, write_json
+from towers.baselines import TrainingData
+from towers.history import Sequences
+from towers.interactions import Interactions
 from towers.item_features import FeatureTable, ItemFeatures
 from towers.item_tower import ItemTower, text_width
 from towers.item_words import Words, WordTable
@@ -115,6 +118,17 @@ class TrainedTowers:
         mine = self.items.state_dict()
         query_tower.load_state_dict({k: mine[k] if k != "priors" else own[k] for k in own})
         return UserEncoder(self.users, query_tower, self.text_encoder, self.event_types, table)
+
+    def seen(self, sequences: Sequences, items: pd.DataFrame, until: Split) -> TrainingData:
+        """The very events the towers learnt from, for whatever else is fitted to the same.
+
+        Args:
+            sequences: the log.
+            items: canonical items table.
+            until: the first split whose events the towers have not seen.
+        """
+        encode = VectorCache(self.cache, self.text_encoder).encode
+        return TrainingData(Interactions.of(sequences, len(items), until), items, encode, self.exclude_seen)
 
     def save(self, run: Path, report: dict[str, Any]) -> "TrainedTowers":
         """Write the run; `run.json` comes last, so that a run without it is not whole.

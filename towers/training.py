@@ -25,7 +25,6 @@ from towers.ranks import others
 from towers.retriever import Retriever
 from towers.run import TEXT_ENCODER, TrainedTowers
 from towers.text_encoder import open_text_encoder
-from towers.text_features import VectorCache
 
 WATCHED = "valid/ndcg@10"
 
@@ -86,12 +85,7 @@ def train_towers(config: TrainConfig, dataset: Dataset, phase: Phase, watchers: 
         figures = _fit(config, retriever, batches, phase, watchers)
     epochs, best_epoch = int(figures.pop("epochs")), int(figures.pop("best_epoch"))
     towers = _finished(config, retriever, material, dataset, phase)
-    data = TrainingData(
-        Interactions.of(material.sequences, len(material.items), phase.until),
-        material.items,
-        VectorCache(towers.cache, towers.text_encoder).encode,
-        towers.exclude_seen,
-    )
+    data = towers.seen(material.sequences, material.items, phase.until)
     intervals = _intervals(config, retriever) if figures else {}
     return Trained(towers, material, data, figures, intervals, epochs, best_epoch)
 
