@@ -18,10 +18,12 @@ class Cost:
 
     Attributes:
         seconds: of wall-clock time, from start to end.
+        cpu_seconds: of processor time, its children's included; other work on the machine adds little to it.
         peak_mb: largest resident set, MiB.
     """
 
     seconds: float
+    cpu_seconds: float
     peak_mb: float
 
 
@@ -50,4 +52,4 @@ def run(command: list[str], log: Path, threads: int, module_path: Path | None = 
     if child.returncode != 0:
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:])
         raise GateFailed(f"{' '.join(command)}\nexited with {child.returncode}; the end of {log}:\n{tail}")
-    return Cost(seconds, usage.ru_maxrss / 1024)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)

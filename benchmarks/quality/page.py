@@ -60,7 +60,8 @@ def _quality(results: list[Result], plan: Plan, docs: Path) -> Iterable[str]:
     yield (
         "± is half of the 95 % bootstrap interval over users, averaged over seeds; σ the standard deviation of NDCG@10 "
         "over seeds. Seconds are the wall-clock time of the whole training command, from start to exit, choosing the "
-        "epochs included; peak memory is its largest resident set, MiB. Vectors of the texts are made once "
+        "epochs included, on a machine that others used at the same time; CPU s its processor time, which they hardly "
+        "change; peak memory is its largest resident set, MiB. Vectors of the texts are made once "
         "for a dataset and kept; that time stands below. Rows with – are not trained."
     )
     if rows:

@@ -22,7 +22,8 @@ class Result:
         rows: label on the page -> `metrics` and `beyond` as `towers.report.summarize` has them, and `cold`: recall of
             items without training events, `users` who want any, how many are `wanted`; without it where there are none.
         untrained: labels among them that took no training.
-        seconds, peak_mb: of the training command: wall-clock time, largest resident set in MiB.
+        seconds, cpu_seconds, peak_mb: of the training command: wall-clock time, processor time (None in results from
+            before it was taken), largest resident set in MiB.
         threads, jobs: numerical threads of the command, commands that ran side by side.
         commands: what was typed.
         notes: whatever else is known.
@@ -48,6 +49,7 @@ class Result:
     machine: str
     versions: dict[str, str]
     finished: str
+    cpu_seconds: float | None = None
 
 
 def path_of(job: Job, folder: Path) -> Path:

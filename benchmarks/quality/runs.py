@@ -225,6 +225,7 @@ def _result(job: Job, bench: Bench, mark: str, cost: Cost, **rest: Any) -> Resul
         seed=job.seed,
         fingerprint=mark,
         seconds=cost.seconds,
+        cpu_seconds=cost.cpu_seconds,
         peak_mb=cost.peak_mb,
         threads=bench.threads,
         jobs=bench.jobs,

@@ -11,7 +11,7 @@ from benchmarks.quality.results import Result
 from data_prep.errors import UsageError
 
 COLUMNS = {"HR@10": "hit_rate@10", "NDCG@10": METRIC, "Recall@50": "recall@50"}
-HEADER = ["", *COLUMNS, "σ", "coverage", "seconds", "peak MiB", "seeds"]
+HEADER = ["", *COLUMNS, "σ", "coverage", "seconds", "CPU s", "peak MiB", "seeds"]
 NOTHING = "–"
 
 
@@ -60,13 +60,19 @@ class Row:
         cells.append(f"{stdev(self.mark.quality):.4f}" if len(self.results) > 1 and self.trained else NOTHING)
         cells.append(f"{mean(row['beyond']['coverage'] for row in rows):.3f}")
         if not self.trained:
-            return [*cells, NOTHING, NOTHING, NOTHING]
+            return [*cells, NOTHING, NOTHING, NOTHING, NOTHING]
         return [
             *cells,
             f"{mean(r.seconds for r in self.results):,.0f}",
+            _cpu(self.results),
             f"{max(r.peak_mb for r in self.results):,.0f}",
             str(len(self.results)),
         ]
+
+
+def _cpu(results: list[Result]) -> str:
+    taken = [r.cpu_seconds for r in results if r.cpu_seconds is not None]
+    return f"{mean(taken):,.0f}" if taken else NOTHING
 
 
 def rows_of(dataset: str, results: list[Result], plan: Plan) -> list[Row]:
@@ -138,7 +144,12 @@ def _figure(result: Result, label: str, path: str) -> Any:
     """What stands at a path in a row of a result, None where nothing does."""
     value: Any = result.rows[label]
     if label not in result.untrained:
-        value = value | {"seconds": result.seconds, "peak_mb": result.peak_mb, "epochs": result.notes.get("epochs")}
+        value = value | {
+            "seconds": result.seconds,
+            "cpu_seconds": result.cpu_seconds,
+            "peak_mb": result.peak_mb,
+            "epochs": result.notes.get("epochs"),
+        }
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value

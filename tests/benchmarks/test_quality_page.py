@@ -41,6 +41,7 @@ def result(name: str, seed: int, ndcg: float, untrained: list[str], rows: list[s
         rows=dict.fromkeys(rows, row),
         untrained=untrained,
         seconds=100.0 + seed,
+        cpu_seconds=90.0 + seed,
         peak_mb=1000.0 + seed,
         threads=2,
         jobs=1,
@@ -96,7 +97,7 @@ def test_the_page_says_what_the_results_say_and_keeps_what_is_around(plan: Plan,
     text = page_of(results, plan, tmp_path)
     assert text.startswith("# Mine") and text.endswith("also mine\n") and "old" not in text
     cell = "0.3000 ± 0.0150"
-    assert f"| **towers** | {cell} | {cell} | {cell} | 0.1414 | 0.500 | 100 | 1,001 | 2 |" in text
+    assert f"| **towers** | {cell} | {cell} | {cell} | 0.1414 | 0.500 | 100 | 90 | 1,001 | 2 |" in text
     assert "| popularity | 0.2000 ± 0.0150 |" in text
     assert "| ours | beauty | abc, def | 2026-01-01 | 1, 2 | 2 | 1 | 7; 8 | torch 2 |" in text
     assert "Machines: 1. a machine; 2. another." in text
