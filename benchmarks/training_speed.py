@@ -256,7 +256,7 @@ def main() -> None:
         return
     plan, started_at = read_plan(), commit()
     environment = plan.environments["recbole"]
-    data = prepare(DATASET, plan.datasets[DATASET], asked.shared, asked.artifacts)
+    data = prepare(DATASET, plan, asked.shared, asked.artifacts)
     python = python_of("recbole", environment, asked.artifacts / "envs")
     theirs = versions(python, environment.told)
     speeds = Speeds(

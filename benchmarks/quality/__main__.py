@@ -87,7 +87,7 @@ def run_missing(asked: argparse.Namespace, plan: Plan) -> bool:
     bench = Bench(plan, asked.artifacts, asked.results, asked.threads, asked.jobs, evaluation)
     data = {
         name: Prepared(
-            Dataset.open(prepare(name, plan.datasets[name], asked.shared, asked.artifacts)),
+            Dataset.open(prepare(name, plan, asked.shared, asked.artifacts)),
             list(evaluation.cutoffs),
             evaluation.validation_users,
         )

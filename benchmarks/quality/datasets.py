@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.quality.environments import packages_of, python_of
 from benchmarks.quality.measure import run
 from benchmarks.quality.peers.exchange import Material
-from benchmarks.quality.plan import DatasetPlan
+from benchmarks.quality.plan import Plan
 from data_prep.columns import Columns, Split
 from data_prep.dataset import Dataset
 from data_prep.files import fingerprint, read_json, write_json
@@ -76,7 +77,7 @@ class Prepared:
         )
 
 
-def prepare(name: str, plan: DatasetPlan, shared: Path, artifacts: Path) -> Path:
+def prepare(name: str, plan: Plan, shared: Path, artifacts: Path) -> Path:
     """The folder of a dataset, made unless it is there and was made the same way.
 
     Raises:
@@ -84,7 +85,11 @@ def prepare(name: str, plan: DatasetPlan, shared: Path, artifacts: Path) -> Path
     """
     target = artifacts / "data" / name
     mark = artifacts / "data" / f"{name}.{MARK}"
-    overrides = [part.replace("{shared}", str(shared.absolute())) for part in plan.prepare]
+    dataset = plan.datasets[name]
+    overrides = [part.replace("{shared}", str(shared.absolute())) for part in dataset.prepare]
+    if dataset.environment:
+        python = python_of(dataset.environment, plan.environments[dataset.environment], artifacts / "envs")
+        overrides = [part.replace("{packages}", str(packages_of(python.absolute()))) for part in overrides]
     made_by = fingerprint(*overrides)
     if mark.is_file() and read_json(mark)["made_by"] == made_by and (target / "manifest.json").is_file():
         return target

@@ -46,6 +46,11 @@ def python_of(name: str, plan: EnvironmentPlan, folder: Path) -> Path:
     return python
 
 
+def packages_of(python: Path) -> Path:
+    """The folder of an environment's packages."""
+    return next((python.parent.parent / "lib").glob("python3*/site-packages"))
+
+
 def versions(python: Path, packages: list[str]) -> dict[str, str]:
     """Versions of packages in an environment."""
     code = "import importlib.metadata as m, json, sys; print(json.dumps({p: m.version(p) for p in sys.argv[1:]}))"

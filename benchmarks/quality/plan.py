@@ -19,11 +19,14 @@ class DatasetPlan:
 
     Attributes:
         title: its heading on the page.
-        prepare: overrides of `python -m data_prep`; `{shared}` stands for the folder of shared data.
+        prepare: overrides of `python -m data_prep`; `{shared}` stands for the folder of shared data, `{packages}` for
+            where the packages of `environment` are.
+        environment: whose packages hold the data; empty where none does.
     """
 
     title: str
     prepare: list[str]
+    environment: str = ""
 
 
 @dataclass
