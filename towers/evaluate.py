@@ -26,7 +26,6 @@ from towers.model import Model
 from towers.report import print_cold, print_slices, print_table, summarize
 from towers.run import RUN, TrainedTowers, dataset_of
 from towers.scoring import model_scorer
-from towers.text_features import VectorCache
 from towers.weighing import ONE_VECTOR, late_fusion
 
 log = logging.getLogger(__name__)
@@ -66,7 +65,7 @@ def training_data(towers: TrainedTowers, dataset: Dataset, sequences: Sequences,
     return TrainingData(
         Interactions.of(sequences, len(dataset.items), until),
         dataset.items,
-        VectorCache(towers.cache, towers.text_encoder).encode,
+        towers.sentences.encode,
         towers.exclude_seen,
     )
 

@@ -25,7 +25,6 @@ from towers.ranks import others
 from towers.retriever import Retriever
 from towers.run import TEXT_ENCODER, TrainedTowers
 from towers.text_encoder import open_text_encoder
-from towers.text_features import VectorCache
 
 WATCHED = "valid/ndcg@10"
 
@@ -89,7 +88,7 @@ def train_towers(config: TrainConfig, dataset: Dataset, phase: Phase, watchers: 
     data = TrainingData(
         Interactions.of(material.sequences, len(material.items), phase.until),
         material.items,
-        VectorCache(towers.cache, towers.text_encoder).encode,
+        towers.sentences.encode,
         towers.exclude_seen,
     )
     intervals = _intervals(config, retriever) if figures else {}
