@@ -16,6 +16,7 @@ from index.histories import Histories
 from index.manifest import BundleError, Manifest
 from index.search import ItemIndex
 from towers import CrossEncoder, History, ModelEncoder
+from towers.item_encoder import ItemEncoder
 from towers.vector_file import map_vectors
 
 T = TypeVar("T")
@@ -26,9 +27,6 @@ INDEX = "index.faiss"
 HISTORIES = "histories.parquet"
 MODEL = "model"
 RERANKER = "reranker"
-
-POPULARITY = "popularity"
-"""Column of the bundle's items: training events of each, for whoever reads the bundle."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,7 @@ class Bundle:
         vectors: [N, D] item vectors, memory-mapped.
         index: search over them.
         user_encoder: makes a query vector from a history and a query text.
+        item_encoder: makes vectors of items that come or change while the bundle serves.
         reranker: reorders candidates, where one was trained.
         histories: what is known of users.
     """
@@ -56,6 +55,7 @@ class Bundle:
     vectors: NDArray[np.float32]
     index: ItemIndex
     user_encoder: ModelEncoder
+    item_encoder: ItemEncoder
     reranker: CrossEncoder | None
     histories: Histories
 
@@ -81,6 +81,7 @@ class Bundle:
             )
         index = _parsed(lambda path: ItemIndex(vectors, _index(path), manifest.index.parameters), folder / INDEX)
         item_ids = items[Columns.ITEM_ID].to_numpy(dtype=object)
+        users = ModelEncoder.load(folder / MODEL, vectors)
         return cls(
             version=manifest.version,
             manifest=manifest,
@@ -89,7 +90,8 @@ class Bundle:
             row_of={item_id: row for row, item_id in enumerate(item_ids.tolist())},
             vectors=vectors,
             index=index,
-            user_encoder=ModelEncoder.load(folder / MODEL, vectors),
+            user_encoder=users,
+            item_encoder=ItemEncoder.load(folder / MODEL, users, vectors),
             reranker=CrossEncoder.load(folder / RERANKER) if (folder / RERANKER).is_dir() else None,
             histories=_parsed(Histories.load, folder / HISTORIES),
         )

@@ -10,9 +10,10 @@ from typing import Any, Self
 
 from data_prep.command import UsageError
 from data_prep.files import sha256, write_json
+from index.changes import Merged
 from index.search import SearchParameters
 
-FORMAT = 1
+FORMAT = 2
 """Version of the bundle's layout; a loader refuses every other."""
 
 MANIFEST = "manifest.json"
@@ -64,6 +65,7 @@ class Manifest:
         exclude_seen: whether items of a history are left out of its answers unless asked for.
         index: the index.
         fingerprints: of `dataset` and `run`, and of the `reranker` where there is one.
+        changes: what it holds of the log of changes; None where there was no log.
         libraries: versions of what wrote the bundle.
         files: every file of the bundle but the manifest and its hash, by path inside the folder.
     """
@@ -78,6 +80,7 @@ class Manifest:
     exclude_seen: bool
     index: IndexRecord
     fingerprints: Mapping[str, str]
+    changes: Merged | None
     libraries: Mapping[str, str]
     files: Mapping[str, FileRecord]
 
@@ -113,8 +116,10 @@ class Manifest:
         try:
             index = dict(value.pop("index"))
             parameters = SearchParameters(**index.pop("parameters"))
+            changes = value.pop("changes")
+            merged = None if changes is None else Merged(**changes)
             files = {name: FileRecord(**record) for name, record in value.pop("files").items()}
-            return cls(index=IndexRecord(parameters=parameters, **index), files=files, **value)
+            return cls(index=IndexRecord(parameters=parameters, **index), changes=merged, files=files, **value)
         except (KeyError, TypeError, AttributeError) as error:
             raise BundleError(f"{path} is not a bundle's manifest: {error}") from error
 

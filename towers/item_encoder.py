@@ -73,18 +73,27 @@ class ItemEncoder:
     users: ModelEncoder
     vectors: NDArray[np.float32]
 
-    def encode(self, items: pd.DataFrame, rows: NDArray[np.int64]) -> AddedItems:
+    @property
+    def text_dim(self) -> int:
+        """Length of a sentence vector."""
+        return self.users.towers.text_encoder.dim
+
+    def sentences(self, items: pd.DataFrame) -> NDArray[np.float32]:
+        """Raw sentence vectors of items' texts, the costly part, [n, text_dim]."""
+        return self.users.towers.text_encoder.encode(texts_of(items))
+
+    def encode(self, items: pd.DataFrame, rows: NDArray[np.int64], sentences: NDArray[np.float32]) -> AddedItems:
         """Encode items that are new or changed.
 
         Args:
             items: canonical items table, n rows.
             rows: of each, its row in the catalogue, [n]; `NEW` for none.
+            sentences: `sentences(items)`, [n, text_dim].
 
         Raises:
             UsageError: a column that the model reads is not in the table.
         """
         towers = self.users.towers
-        sentences = towers.text_encoder.encode(texts_of(items))  # [n, text_dim]
         whole = encode_items(self.tower, items, sentences, torch.from_numpy(rows))  # [n, towers' dim]
         with torch.inference_mode():
             steps = self.tower.in_history(torch.from_numpy(whole), torch.from_numpy(rows)).numpy()

@@ -121,7 +121,9 @@ class TrainedTowers:
         if self.items.history is None:
             return vectors
         self.items.eval()
-        steps: NDArray[np.float32] = self.items.in_history(torch.from_numpy(vectors), self._id_rows(items)).numpy()
+        known, steps = self._id_rows(items), np.empty((len(items), self.dim), np.float32)
+        for rows in torch.arange(len(items)).split(ITEMS_AT_ONCE):
+            steps[rows] = self.items.in_history(torch.from_numpy(vectors[rows.numpy()]), known[rows]).numpy()
         return steps
 
     def _id_rows(self, items: pd.DataFrame) -> Tensor:

@@ -36,16 +36,20 @@ def encoder(model, items, vectors, tmp_path_factory):
     return ItemEncoder.load(folder, ModelEncoder.load(folder, vectors), vectors)
 
 
+def encoded(encoder, items, rows):
+    return encoder.encode(items, rows, encoder.sentences(items))
+
+
 def test_a_known_item_keeps_what_was_learnt_of_it(encoder, items, vectors):
     rows = np.array([7, 0, 29])
-    np.testing.assert_allclose(encoder.encode(items.iloc[rows], rows).vectors, vectors[rows], atol=1e-5)
+    np.testing.assert_allclose(encoded(encoder, items.iloc[rows], rows).vectors, vectors[rows], atol=1e-5)
 
 
 def test_a_changed_text_moves_a_known_item_as_it_moves_the_models(encoder, model, items):
     changed = items.iloc[[3, 4]].assign(text=["rye bread", "green tea"], price=[99.0, 1.0])
-    found = encoder.encode(changed, np.array([3, 4]))
+    found = encoded(encoder, changed, np.array([3, 4]))
     np.testing.assert_allclose(found.vectors, model.item_vectors(changed), atol=1e-5)
-    as_new = encoder.encode(changed, np.array([NEW, NEW]))
+    as_new = encoded(encoder, changed, np.array([NEW, NEW]))
     assert not np.allclose(found.vectors, as_new.vectors, atol=1e-3)
 
 
@@ -54,14 +58,14 @@ def test_a_new_item_is_what_the_model_makes_of_its_text(encoder, model, items):
         {"item_id": ["n1", "n2"], "title": "", "text": ["oolong tea", "dog leash"], "price": [1.0, None]}
     )
     expected = model.item_vectors(new.reindex(columns=items.columns))
-    np.testing.assert_allclose(encoder.encode(new, np.array([NEW, NEW])).vectors, expected, atol=1e-5)
+    np.testing.assert_allclose(encoded(encoder, new, np.array([NEW, NEW])).vectors, expected, atol=1e-5)
 
 
 def test_histories_read_added_items_as_a_catalogue_that_has_them(encoder, model, items, vectors):
     new = pd.DataFrame({"item_id": ["n1"], "title": "", "text": ["oolong tea"]}).reindex(columns=items.columns)
     changed = items.iloc[[5]].assign(text="cold brew")
     added = pd.concat([new, changed], ignore_index=True)
-    grown = encoder.users.grown(encoder.encode(added, np.array([NEW, 5])))
+    grown = encoder.users.grown(encoded(encoder, added, np.array([NEW, 5])))
     history = History(np.array([2, 30, 31, 8]), ["view"] * 4, np.arange(4.0))
 
     others = items.drop(index=5)  # the item has one row in the whole catalogue: its new one
@@ -76,7 +80,7 @@ def test_histories_read_added_items_as_a_catalogue_that_has_them(encoder, model,
 
 
 def test_an_encoder_over_a_grown_catalogue_is_not_saved(encoder, items, tmp_path):
-    grown = encoder.users.grown(encoder.encode(items.iloc[:1], np.array([NEW])))
+    grown = encoder.users.grown(encoded(encoder, items.iloc[:1], np.array([NEW])))
     with pytest.raises(ValueError, match="grown catalogue is not saved"):
         grown.save(tmp_path)
 
