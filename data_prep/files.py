@@ -18,7 +18,7 @@ from data_prep.errors import GateFailed, Locked
 
 def sha256(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:  # it has a buffer of its own
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

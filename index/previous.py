@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from index.bundle import INDEX, ITEMS, VECTORS
+from index.bundle import INDEX, MAPPED_ITEMS, VECTORS
 from index.factory import ROWS_PER_ADD, Plan
+from index.item_file import map_items
 from index.manifest import BundleError, Manifest
 from index.publish import current_bundle
 from towers.vector_file import map_vectors
@@ -47,7 +48,7 @@ class Previous:
         except BundleError as error:
             log.warning("nothing is taken from the current bundle: %s", error)
             return None
-        return cls(folder, manifest, pd.read_parquet(folder / ITEMS))
+        return cls(folder, manifest, map_items(folder / MAPPED_ITEMS))
 
     def is_of(self, model: str, dim: int) -> bool:
         """Whether it was built from a run, by its fingerprint, with vectors of that length."""

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from data_prep.columns import Columns
 from data_prep.errors import GateFailed
 from data_prep.files import fingerprint, write_json
-from index.bundle import HISTORIES, INDEX, ITEMS, MODEL, RERANKER, VECTORS, Bundle
+from index.bundle import HISTORIES, INDEX, ITEMS, MAPPED_ITEMS, MODEL, RERANKER, VECTORS, Bundle
 from index.calibrate import Calibration
 from index.changes import Merged
 from index.factory import Plan
 from index.histories import Histories
 from index.inputs import Inputs
+from index.item_file import save_items
 from index.manifest import FORMAT, IndexRecord, Manifest, records
 from index.report import REPORT
 from index.search import ItemIndex
@@ -78,6 +79,7 @@ def write_contents(folder: Path, version: str, contents: Contents) -> None:
     if contents.inputs.reranker is not None:
         shutil.copytree(contents.inputs.reranker, folder / RERANKER)
     contents.items.to_parquet(folder / ITEMS, index=False)
+    save_items(folder / MAPPED_ITEMS, contents.items)
     contents.histories.save(folder / HISTORIES)
     save_vectors(folder / VECTORS, contents.vectors)
     faiss.write_index(contents.index, os.fspath(folder / INDEX))
