@@ -18,7 +18,7 @@ from data_prep.errors import GateFailed, Locked
 
 def sha256(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:  # it has a buffer of its own
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -44,7 +44,7 @@ def write_json(path: Path, value: Any) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _fsync(path.parent)
+    sync(path.parent)
 
 
 @contextmanager
@@ -66,8 +66,8 @@ def new_directory(target: Path) -> Iterator[Path]:
         yield temporary
         for folder, _, names in os.walk(temporary, topdown=False):
             for name in names:
-                _fsync(Path(folder, name))
-            _fsync(Path(folder))
+                sync(Path(folder, name))
+            sync(Path(folder))
         _publish(temporary, target)
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -124,7 +124,8 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-def _fsync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have what was written to a file, or which names stand in a folder, on disk before going on."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -155,7 +156,7 @@ def _publish(temporary: Path, target: Path) -> None:
         if aside.exists():
             aside.rename(target)
         raise
-    _fsync(target.parent)
+    sync(target.parent)
     shutil.rmtree(aside, ignore_errors=True)
 
 

@@ -1,6 +1,7 @@
 """Trained towers in, a versioned bundle that proves itself out. This room knows nothing of gRPC.
 
-`python -m index.build` makes a bundle; `Bundle.load` is what a server calls.
+`python -m index.build` makes a bundle; `Bundle.load` is what a server calls, or `LiveBundle.load`
+where items change while it serves.
 """
 
 from importlib import import_module
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from index.bundle import Bundle
     from index.exact import Hits, exact_scores
+    from index.live import LiveBundle, LiveView
     from index.manifest import BundleError, Manifest
     from index.publish import current_bundle
     from index.search import ItemIndex, SearchParameters
@@ -18,6 +20,8 @@ __all__ = [
     "BundleError",
     "Hits",
     "ItemIndex",
+    "LiveBundle",
+    "LiveView",
     "Manifest",
     "SearchParameters",
     "current_bundle",
@@ -29,6 +33,8 @@ _HOMES = {
     "BundleError": "index.manifest",
     "Hits": "index.exact",
     "ItemIndex": "index.search",
+    "LiveBundle": "index.live",
+    "LiveView": "index.live",
     "Manifest": "index.manifest",
     "SearchParameters": "index.search",
     "current_bundle": "index.publish",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -17,17 +18,21 @@ from numpy.typing import NDArray
 from data_prep.columns import Split
 from data_prep.command import GateFailed
 from data_prep.dataset import Dataset
-from data_prep.files import require_space
+from data_prep.files import fingerprint, require_space
 from data_prep.progress import track
-from index.bundle import POPULARITY
 from index.calibrate import Calibration, calibrate
-from index.config import BuildConfig
-from index.factory import IndexChoice, make_index
-from index.gates import check_items, check_vectors
+from index.catalogue import Comparison, LoggedChanges, compare, same_items
+from index.changes import CHANGES, ChangeLog
+from index.config import BuildConfig, parse_time
+from index.encoding import EncodedItems, Reuse, clear_working, encode_catalogue
+from index.factory import IndexChoice, Plan, make_index
+from index.gates import check_items
 from index.histories import Histories
 from index.inputs import Inputs
-from index.publish import new_bundle, switch_current
-from index.report import BuildResult, as_json
+from index.item_table import POPULARITY
+from index.previous import Previous
+from index.publish import disk_full_said, new_bundle, switch_current
+from index.report import BuildResult, Origin, as_json
 from index.write import Contents, check_answers, name_version, write_contents
 from towers import History, Model, ModelEncoder
 from towers.history import Sequences
@@ -76,31 +81,39 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
     with stages("read"):
         model = Model.open(inputs.run)
         model = model if config.dim is None else model.cut(config.dim)
-        items, sequences = _read(inputs.dataset, model.towers.users.attributes.columns)
-        # Item vectors, the index, and at most as much again for what items say of users who had them.
-        require_space(config.bundles, 3 * len(items) * model.dim * 4 + HEADROOM)
+        changes = _logged_changes(config, inputs.dataset)
+        items, sequences = _read(inputs.dataset, model.towers.users.attributes.columns, changes)
+        previous = Previous.open(config.bundles)
+        same_model = config.warm and previous is not None and previous.is_of(model.fingerprint, model.dim)
+        # Item vectors, once in the working folder, the index, and at most as much again for what items say of users.
+        require_space(config.bundles, 4 * len(items) * model.dim * 4 + HEADROOM)
     with stages("encode items"):
-        vectors = np.ascontiguousarray(model.item_vectors(items), np.float32)
-        check_vectors(vectors, items, model.dim)
+        encoded, comparison = _encode(config, inputs, model, items, changes, previous, same_model)
+        vectors = encoded.vectors
     with stages("index"):
         plan = choice.plan(len(items), model.dim)
         log.info("index %s: %s", plan.factory, plan.reason)
-        index = make_index(plan, vectors, config.points_per_list, config.seed, config.require_gpu)
+        index, warm = _make_index(config, plan, vectors, previous if same_model else None)
     with stages("encode users"):
-        encoder = model.user_encoder(items, vectors)
         histories = Histories.collect(sequences, config.kept_history)
-        users = _sample_users(encoder, histories, config.calibration_users, config.seed)
+        users = _sample_users(model.user_encoder(items, vectors), histories, config.calibration_users, config.seed)
     with stages("calibrate"):
         calibration = calibrate(index, vectors, users, config.recall_k, config.recall_target)
+        if warm and not calibration.reached:
+            log.info("centroids and codes of the bundle before miss recall_target; trained anew")
+            index, warm = _make_index(config, plan, vectors, None)
+            calibration = calibrate(index, vectors, users, config.recall_k, config.recall_target)
         _check_recall(calibration, config.recall_floor)
-    report = as_json(plan, calibration, config.recall_floor, stages.seconds)
-    contents = Contents(inputs, model, items, vectors, plan, index, histories, calibration, report)
+    origin = Origin(comparison, encoded.computed, encoded.reused, encoded.resumed, warm)
+    report = as_json(plan, calibration, config.recall_floor, stages.seconds, origin)
+    contents = Contents(inputs, model, items, vectors, plan, index, changes.merged, histories, calibration, report)
     version = name_version(contents)
     with stages("write"):
         with new_bundle(config.bundles, version) as folder:
             write_contents(folder, version, contents)
             check_answers(folder, contents, users[:PROOFS])
         switch_current(config.bundles, version)
+        clear_working(config.bundles)
     path = config.bundles / version
     return BuildResult(
         version=version,
@@ -113,13 +126,58 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         floor=config.recall_floor,
         sizes=_sizes(path),
         seconds=stages.seconds,
+        origin=origin,
     )
 
 
-def _read(dataset: Dataset, attributes: list[str]) -> tuple[pd.DataFrame, Sequences]:
+def _logged_changes(config: BuildConfig, dataset: Dataset) -> LoggedChanges:
+    """The changes that are newer than the item table, or than the time that was asked for."""
+    since = parse_time("changes_since", config.changes_since or dataset.manifest.created)
+    changes = ChangeLog(config.bundles / CHANGES)
+    logged = LoggedChanges.read(changes, since)
+    if logged.merged is not None:
+        log.info("%d items have changed since %s, by %s", len(logged.newest), since.isoformat(), changes.path)
+    return logged
+
+
+def _encode(
+    config: BuildConfig,
+    inputs: Inputs,
+    model: Model,
+    items: pd.DataFrame,
+    changes: LoggedChanges,
+    previous: Previous | None,
+    same_model: bool,
+) -> tuple[EncodedItems, Comparison | None]:
+    """Item vectors, those of unchanged items from the previous bundle, and what has changed since that."""
+    comparison, reuse = None, None
+    if previous is not None:
+        same = same_items(previous.items, items)
+        comparison = compare(previous.manifest.version, previous.items, items, same)
+        log.info("%s", comparison)
+        if same_model:
+            reuse = Reuse(previous.vectors, same)
+    key = fingerprint(model.fingerprint, str(model.dim), inputs.dataset.fingerprint, str(changes.merged), changes.mark)
+    with disk_full_said(config.bundles):
+        return encode_catalogue(model.item_vectors, items, model.dim, config.bundles, key, reuse), comparison
+
+
+def _make_index(
+    config: BuildConfig, plan: Plan, vectors: NDArray[np.float32], trained: Previous | None
+) -> tuple[Any, bool]:
+    """The index of a plan, and whether it has the training of an earlier bundle's."""
+    warm = None if trained is None else trained.refilled(plan, vectors)
+    if warm is not None:
+        return warm, True
+    return make_index(plan, vectors, config.points_per_list, config.seed, config.require_gpu), False
+
+
+def _read(dataset: Dataset, attributes: list[str], changes: LoggedChanges) -> tuple[pd.DataFrame, Sequences]:
     items = dataset.items.reset_index(drop=True)
     check_items(items)
-    sequences = read_sequences(dataset, "", attributes)
+    items, places = changes.apply(items)
+    check_items(items)
+    sequences = read_sequences(dataset, "", attributes).over(places)
     training = sequences.rows[sequences.splits == Split.TRAIN]
     return items.assign(**{POPULARITY: np.bincount(training, minlength=len(items))}), sequences
 

@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 
 from data_prep.columns import Columns
 from index.histories import Histories
+from index.item_file import TextColumn, map_items
 from index.manifest import BundleError, Manifest
 from index.search import ItemIndex
 from towers import CrossEncoder, History, ModelEncoder
+from towers.item_encoder import ItemEncoder
 from towers.vector_file import map_vectors
 
 T = TypeVar("T")
 
 ITEMS = "items.parquet"
+MAPPED_ITEMS = "items.arrow"
 VECTORS = "vectors.npy"
 INDEX = "index.faiss"
 HISTORIES = "histories.parquet"
 MODEL = "model"
 RERANKER = "reranker"
-
-POPULARITY = "popularity"
-"""Column of the bundle's items: training events of each, for whoever reads the bundle."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,14 @@ class Bundle:
     Attributes:
         version: its name.
         manifest: what it says of itself.
-        items: the item table and `popularity`; row order is index order.
+        items: the item table and `popularity`, memory-mapped; row order is index order.
         item_ids: [N] the callers' strings, by row.
         row_of: row of each item id.
+        titles, texts: by row, memory-mapped.
         vectors: [N, D] item vectors, memory-mapped.
         index: search over them.
         user_encoder: makes a query vector from a history and a query text.
+        item_encoder: makes vectors of items that come or change while the bundle serves.
         reranker: reorders candidates, where one was trained.
         histories: what is known of users.
     """
@@ -53,9 +55,12 @@ class Bundle:
     items: pd.DataFrame
     item_ids: NDArray[np.object_]
     row_of: Mapping[str, int]
+    titles: TextColumn
+    texts: TextColumn
     vectors: NDArray[np.float32]
     index: ItemIndex
     user_encoder: ModelEncoder
+    item_encoder: ItemEncoder
     reranker: CrossEncoder | None
     histories: Histories
 
@@ -72,7 +77,7 @@ class Bundle:
         folder = folder.resolve()
         manifest = Manifest.read(folder)
         manifest.verify(folder)
-        items = _parsed(pd.read_parquet, folder / ITEMS)
+        items = _parsed(map_items, folder / MAPPED_ITEMS)
         vectors = _parsed(map_vectors, folder / VECTORS)
         if vectors.shape != (manifest.items, manifest.dim) or len(items) != manifest.items:
             raise BundleError(
@@ -81,15 +86,19 @@ class Bundle:
             )
         index = _parsed(lambda path: ItemIndex(vectors, _index(path), manifest.index.parameters), folder / INDEX)
         item_ids = items[Columns.ITEM_ID].to_numpy(dtype=object)
+        users = ModelEncoder.load(folder / MODEL, vectors)
         return cls(
             version=manifest.version,
             manifest=manifest,
             items=items,
             item_ids=item_ids,
-            row_of={item_id: row for row, item_id in enumerate(item_ids.tolist())},
+            row_of=dict(zip(item_ids.tolist(), range(len(item_ids)), strict=True)),
+            titles=TextColumn(items[Columns.TITLE]),
+            texts=TextColumn(items[Columns.TEXT]),
             vectors=vectors,
             index=index,
-            user_encoder=ModelEncoder.load(folder / MODEL, vectors),
+            user_encoder=users,
+            item_encoder=ItemEncoder.load(folder / MODEL, users, vectors),
             reranker=CrossEncoder.load(folder / RERANKER) if (folder / RERANKER).is_dir() else None,
             histories=_parsed(Histories.load, folder / HISTORIES),
         )
@@ -100,12 +109,13 @@ class Bundle:
 
 
 def _index(path: Path) -> Any:
-    return faiss.read_index(os.fspath(path))
+    # Where the index's kind allows it, its lists stay in the file, and are shared between processes.
+    return faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
 
 
 def _parsed(read: Callable[[Path], T], path: Path) -> T:
     """Read a file whose hash is right; that it is nonsense all the same is its author's fault."""
     try:
         return read(path)
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, KeyError) as error:
         raise BundleError(f"{path} cannot be read: {error}") from error

@@ -1,6 +1,7 @@
 """The typed configuration of `python -m index.build`; its values live in `conf/build.yaml`."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ class BuildConfig:
         calibration_users: users whose vectors calibration searches with.
         kept_history: newest events remembered of each user, so that a caller need only name one; the towers read
             fewer, the others still count as seen.
+        warm: take vectors of unchanged items, and the index's training, from the current bundle if its model is the
+            same one.
+        changes_since: changes logged from then on are merged into the item table, ISO 8601; null for when the data
+            were prepared.
         points_per_list: training vectors for each inverted list.
         threads: of FAISS and torch; null for one on each core.
         require_gpu: refuse to build without one.
@@ -42,6 +47,8 @@ class BuildConfig:
     recall_floor: float
     calibration_users: int
     kept_history: int
+    warm: bool
+    changes_since: str | None
     points_per_list: int
     threads: int | None
     require_gpu: bool
@@ -54,5 +61,20 @@ class BuildConfig:
         for name in ("recall_k", "calibration_users", "kept_history", "points_per_list"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.changes_since is not None:
+            parse_time("changes_since", self.changes_since)
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"threads must be at least 1, or null for one on each core, not {self.threads}")
+
+
+def parse_time(name: str, text: str) -> datetime:
+    """A moment as configured, in UTC where it does not say.
+
+    Raises:
+        UsageError: it is none; the message has the name.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{name} must be a time such as 2026-11-24T08:00:00+00:00, not {text!r}") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

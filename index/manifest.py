@@ -3,16 +3,18 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from data_prep.command import UsageError
 from data_prep.files import sha256, write_json
+from index.changes import Merged
 from index.search import SearchParameters
 
-FORMAT = 1
+FORMAT = 2
 """Version of the bundle's layout; a loader refuses every other."""
 
 MANIFEST = "manifest.json"
@@ -64,6 +66,7 @@ class Manifest:
         exclude_seen: whether items of a history are left out of its answers unless asked for.
         index: the index.
         fingerprints: of `dataset` and `run`, and of the `reranker` where there is one.
+        changes: what it holds of the log of changes; None where there was no log.
         libraries: versions of what wrote the bundle.
         files: every file of the bundle but the manifest and its hash, by path inside the folder.
     """
@@ -78,6 +81,7 @@ class Manifest:
     exclude_seen: bool
     index: IndexRecord
     fingerprints: Mapping[str, str]
+    changes: Merged | None
     libraries: Mapping[str, str]
     files: Mapping[str, FileRecord]
 
@@ -113,8 +117,10 @@ class Manifest:
         try:
             index = dict(value.pop("index"))
             parameters = SearchParameters(**index.pop("parameters"))
+            changes = value.pop("changes")
+            merged = None if changes is None else Merged(**changes)
             files = {name: FileRecord(**record) for name, record in value.pop("files").items()}
-            return cls(index=IndexRecord(parameters=parameters, **index), files=files, **value)
+            return cls(index=IndexRecord(parameters=parameters, **index), changes=merged, files=files, **value)
         except (KeyError, TypeError, AttributeError) as error:
             raise BundleError(f"{path} is not a bundle's manifest: {error}") from error
 
@@ -134,17 +140,25 @@ class Manifest:
             size = (folder / name).stat().st_size
             if size != record.size:
                 raise BundleError(f"{folder / name} has {size:,} bytes, its manifest says {record.size:,}")
-        for name, record in self.files.items():
-            digest = sha256(folder / name)
-            if digest != record.sha256:
+        for name, digest in _hashes(folder, self.files).items():
+            if digest != self.files[name].sha256:
                 raise BundleError(
-                    f"{folder / name} is damaged: its SHA-256 is {digest}, its manifest says {record.sha256}"
+                    f"{folder / name} is damaged: its SHA-256 is {digest}, its manifest says {self.files[name].sha256}"
                 )
 
 
 def records(folder: Path) -> dict[str, FileRecord]:
     """Size and hash of every file in a folder that is about to become a bundle."""
-    return {name: FileRecord((folder / name).stat().st_size, sha256(folder / name)) for name in sorted(listing(folder))}
+    hashes = _hashes(folder, sorted(listing(folder)))
+    return {name: FileRecord((folder / name).stat().st_size, digest) for name, digest in hashes.items()}
+
+
+def _hashes(folder: Path, names: Collection[str]) -> dict[str, str]:
+    """Hash of each file, by name, as given; several at a time, as hashing lets other threads run."""
+    largest_first = sorted(names, key=lambda name: -(folder / name).stat().st_size)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        hashes = dict(zip(largest_first, threads.map(lambda name: sha256(folder / name), largest_first), strict=True))
+    return {name: hashes[name] for name in names}
 
 
 def listing(folder: Path) -> set[str]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data_prep.command import GateFailed, UsageError
-from data_prep.files import lock, new_directory
+from data_prep.files import lock, new_directory, sync
 from index.manifest import BundleError
 
 CURRENT = "current"
@@ -48,12 +48,22 @@ def new_bundle(bundles: Path, version: str) -> Iterator[Path]:
     Raises:
         GateFailed: the disk ran full; what was written is removed.
     """
+    with disk_full_said(bundles / version), new_directory(bundles / version) as folder:
+        yield folder
+
+
+@contextmanager
+def disk_full_said(path: Path) -> Iterator[None]:
+    """Say that the disk ran full while `path` was written, in whatever words a library puts it.
+
+    Raises:
+        GateFailed: it did.
+    """
     try:
-        with new_directory(bundles / version) as folder:
-            yield folder
+        yield
     except Exception as error:
         if any(wording in str(error) for wording in DISK_FULL):
-            raise GateFailed(f"the disk ran full while writing {bundles / version}: {error}") from error
+            raise GateFailed(f"the disk ran full while writing {path}: {error}") from error
         raise
 
 
@@ -70,11 +80,7 @@ def switch_current(bundles: Path, version: str) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(version)  # relative, so that the whole folder can be moved
     temporary.replace(bundles / CURRENT)
-    descriptor = os.open(bundles, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(bundles)
 
 
 def current_bundle(bundles: Path) -> Path:

@@ -9,9 +9,28 @@ from rich.console import Console
 from rich.table import Table
 
 from index.calibrate import Calibration, Point
+from index.catalogue import Comparison
 from index.factory import Plan
 
 REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a bundle's contents come from.
+
+    Attributes:
+        comparison: what differs from the catalogue before; None where there was none.
+        computed, reused, resumed: items encoded by this build, taken from the bundle before, found in the file of an
+            interrupted build.
+        warm: whether the index has the centroids and codes of the bundle before.
+    """
+
+    comparison: Comparison | None
+    computed: int
+    reused: int
+    resumed: int
+    warm: bool
 
 
 @dataclass(frozen=True)
@@ -26,6 +45,7 @@ class BuildResult:
         floor: the index recall below which nothing would have been published.
         sizes: bytes of each file or folder.
         seconds: wall time of each stage.
+        origin: what is new in it, and what was taken over.
     """
 
     version: str
@@ -38,9 +58,12 @@ class BuildResult:
     floor: float
     sizes: dict[str, int]
     seconds: dict[str, float]
+    origin: Origin
 
 
-def as_json(plan: Plan, calibration: Calibration, floor: float, seconds: dict[str, float]) -> dict[str, Any]:
+def as_json(
+    plan: Plan, calibration: Calibration, floor: float, seconds: dict[str, float], origin: Origin
+) -> dict[str, Any]:
     """The contents of `report.json`: what is known once everything but the writing is done."""
     return {
         "index": asdict(plan),
@@ -53,6 +76,7 @@ def as_json(plan: Plan, calibration: Calibration, floor: float, seconds: dict[st
         },
         "parameters": asdict(calibration.parameters),
         "curve": [asdict(point) for point in calibration.curve],
+        "catalogue": asdict(origin),
         "seconds": seconds,
     }
 
@@ -75,6 +99,9 @@ def _summary(result: BuildResult) -> Table:
     table.add_column(style="bold")
     table.add_column()
     table.add_row("items", f"{result.items:,} vectors of dimension {result.dim}")
+    if result.origin.comparison is not None:
+        table.add_row("changes", str(result.origin.comparison))
+    table.add_row("vectors", _vectors(result.origin))
     table.add_row("users", f"{result.users:,} histories")
     table.add_row("index", f"{result.plan.factory}: {result.plan.reason}")
     table.add_row("search", searched)
@@ -86,6 +113,12 @@ def _summary(result: BuildResult) -> Table:
     table.add_row("size", f"{sum(result.sizes.values()) / 1e6:,.1f} MB ({', '.join(largest)})")
     table.add_row("time", ", ".join(f"{stage} {taken:.1f} s" for stage, taken in result.seconds.items()))
     return table
+
+
+def _vectors(origin: Origin) -> str:
+    kinds = {"computed": origin.computed, "of the bundle before": origin.reused, "of a killed build": origin.resumed}
+    parts = [f"{count:,} {kind}" for kind, count in kinds.items() if count]
+    return ", ".join(parts) + ("; centroids and codes of the bundle before" if origin.warm else "")
 
 
 def _curve(calibration: Calibration) -> Table:

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from data_prep.columns import Columns
 from data_prep.errors import GateFailed
 from data_prep.files import fingerprint, write_json
-from index.bundle import HISTORIES, INDEX, ITEMS, MODEL, RERANKER, VECTORS, Bundle
+from index.bundle import HISTORIES, INDEX, ITEMS, MAPPED_ITEMS, MODEL, RERANKER, VECTORS, Bundle
 from index.calibrate import Calibration
+from index.changes import Merged
 from index.factory import Plan
 from index.histories import Histories
 from index.inputs import Inputs
+from index.item_file import save_items
 from index.manifest import FORMAT, IndexRecord, Manifest, records
 from index.report import REPORT
 from index.search import ItemIndex
@@ -43,6 +45,7 @@ class Contents:
         items: item table with popularity; row order is index order.
         vectors: [N, D] of those items.
         plan, index: the index and why it.
+        changes: what of the log of changes the items hold.
         histories: what is known of users.
         calibration: how the index is searched.
         report: contents of `report.json`.
@@ -54,6 +57,7 @@ class Contents:
     vectors: NDArray[np.float32]
     plan: Plan
     index: Any
+    changes: Merged | None
     histories: Histories
     calibration: Calibration
     report: Mapping[str, Any]
@@ -69,10 +73,13 @@ def name_version(contents: Contents) -> str:
 
 def write_contents(folder: Path, version: str, contents: Contents) -> None:
     """Fill a new bundle's folder; the manifest comes last."""
-    contents.model.user_encoder(contents.items, contents.vectors).save(folder / MODEL)
+    users = contents.model.user_encoder(contents.items, contents.vectors)
+    users.save(folder / MODEL)
+    contents.model.item_encoder(contents.items, contents.vectors, users).save(folder / MODEL)
     if contents.inputs.reranker is not None:
         shutil.copytree(contents.inputs.reranker, folder / RERANKER)
     contents.items.to_parquet(folder / ITEMS, index=False)
+    save_items(folder / MAPPED_ITEMS, contents.items)
     contents.histories.save(folder / HISTORIES)
     save_vectors(folder / VECTORS, contents.vectors)
     faiss.write_index(contents.index, os.fspath(folder / INDEX))
@@ -116,6 +123,7 @@ def _manifest(version: str, contents: Contents) -> Manifest:
         exclude_seen=contents.model.exclude_seen,
         index=IndexRecord(plan.factory, plan.reason, calibration.parameters, calibration.recall),
         fingerprints=contents.inputs.fingerprints,
+        changes=contents.changes,
         libraries=_libraries(),
         files={},
     )

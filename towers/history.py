@@ -130,6 +130,26 @@ class Sequences:
         table = table.reindex(pd.Index(self.user_ids), fill_value="")
         return replace(self, attributes={name: table[name].to_numpy(dtype=object) for name in columns})
 
+    def over(self, places: NDArray[np.int64]) -> "Sequences":
+        """The same log over another catalogue.
+
+        Args:
+            places: for each row of the old catalogue the item's row in the new one; -1 where it has none, and its
+                events are left out.
+        """
+        rows = places[self.rows]
+        kept = rows >= 0
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return replace(
+            self,
+            offsets=before[self.offsets],
+            rows=rows[kept],
+            events=self.events[kept],
+            timestamps=self.timestamps[kept],
+            queries=self.queries[kept],
+            splits=self.splits[kept],
+        )
+
     def __len__(self) -> int:
         return len(self.user_ids)
 

@@ -1,6 +1,7 @@
 """The item tower: whitened text, words, an id embedding and features of columns, one vector per item."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,9 @@ from towers.item_words import Bags, Words
 from towers.text_features import Whitening
 
 NO_ID = -1
+
+BY_ID = frozenset({"ids.weight", "history.weight", "priors"})
+"""Names of the weights that have a row for each known item."""
 
 
 class ItemTower(nn.Module):
@@ -140,3 +144,30 @@ class ItemTower(nn.Module):
 def text_width(dim: int, prior: bool) -> int:
     """Length of an item vector without the coordinate of its prior, if it has one."""
     return dim - 1 if prior else dim
+
+
+def restore_item_tower(
+    text_dim: int, dim: int, features: Sequence[dict[str, Any]], vocabulary: Sequence[str], state: Mapping[str, Tensor]
+) -> ItemTower:
+    """The item tower that a state was taken from; its weights are those very tensors, memory-mapped ones stay so.
+
+    Args:
+        text_dim, dim: lengths of sentence and item vectors.
+        features: their settings (see `ItemFeatures.settings`).
+        vocabulary: the words it has vectors of.
+        state: all weights and statistics, by name.
+    """
+    priors, ids = state.get("priors"), state.get("ids.weight")
+    width = text_width(dim, priors is not None)
+    with torch.device("meta"):
+        tower = ItemTower(
+            text_dim,
+            dim,
+            num_ids=0 if ids is None else len(ids),
+            num_priors=None if priors is None else len(priors),
+            features=ItemFeatures.load(features, width),
+            words=Words(vocabulary, width) if vocabulary else None,
+            history="history.weight" in state,
+        )
+    tower.load_state_dict(dict(state), assign=True)
+    return tower.eval()

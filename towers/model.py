@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 from data_prep.columns import Columns
 from data_prep.files import read_json, write_json
 from towers.blocks import KINDS, FittedBlock, Profile, Reading
+from towers.item_encoder import ItemEncoder, texts_of
 from towers.matryoshka import truncate
 from towers.model_encoder import ModelEncoder
-from towers.run import BLOCKS, METRIC, TrainedTowers
-from towers.text_features import VectorCache
+from towers.run import BLOCKS, ITEMS_AT_ONCE, METRIC, TrainedTowers
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,17 @@ class Model:
         Returns:
             [N, dim].
         """
-        towers = torch.from_numpy(self.towers.item_vectors(items))
+        vectors = np.empty((len(items), self.dim), np.float32)
+        for start in range(0, len(items), ITEMS_AT_ONCE):
+            some = items.iloc[start : start + ITEMS_AT_ONCE]
+            vectors[start : start + len(some)] = self._vectors_of(some)
+        return vectors
+
+    def _vectors_of(self, items: pd.DataFrame) -> NDArray[np.float32]:
+        sentences = self.towers.sentences.encode(texts_of(items))
+        towers = torch.from_numpy(self.towers.vectors_of(items, sentences))
         parts = [truncate(towers, self.tower_dim, self.towers.users.prior).numpy()]
-        if self.blocks:
-            sentences = self._sentences(items)
-            parts += [part.scale * part.block.item_vectors(items, sentences) for part in self.blocks]
+        parts += [part.scale * part.block.item_vectors(items, sentences) for part in self.blocks]
         return np.concatenate(parts, axis=1)
 
     def user_encoder(self, items: pd.DataFrame, vectors: NDArray[np.float32]) -> ModelEncoder:
@@ -129,9 +135,15 @@ class Model:
         of_items = table is own and start == self.towers.dim
         return ModelEncoder(encoder, profiles, of_items, self.tower_dim)
 
-    def _sentences(self, items: pd.DataFrame) -> NDArray[np.float32]:
-        texts = [str(text) for text in items[Columns.TEXT]]
-        return VectorCache(self.towers.cache, self.towers.text_encoder).encode(texts)
+    def item_encoder(self, items: pd.DataFrame, vectors: NDArray[np.float32], users: ModelEncoder) -> ItemEncoder:
+        """Encoder of items beside a catalogue.
+
+        Args:
+            items: canonical items table, N rows.
+            vectors: `item_vectors(items)`, [N, dim].
+            users: `user_encoder(items, vectors)`.
+        """
+        return ItemEncoder(self.towers.item_tower_of(items), users, vectors)
 
     def _block_dims(self) -> list[int]:
         return [part.block.dim for part in self.blocks]

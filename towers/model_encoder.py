@@ -1,7 +1,7 @@
 """The user's side of the one vector: the user tower and the blocks' profiles, side by side."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import from_numpy
 from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
 from towers.blocks import Profile, Reading
+from towers.grown_table import GrownTable
 from towers.history import History
 from towers.matryoshka import truncate
 from towers.text_features import Whitening
@@ -23,6 +24,21 @@ PARTS = "parts.json"
 
 HISTORY = "history.npy"
 """What items say of users who had them, for the user tower to read; absent where it reads the item vectors."""
+
+
+@dataclass(frozen=True)
+class AddedItems:
+    """Items behind those of a catalogue, n of them.
+
+    Attributes:
+        vectors: of the items, [n, dim].
+        history: what each says of users who had it, for the user tower to read, [n, towers' dim].
+        blocks: the same for the blocks' profiles, block name -> [n, d].
+    """
+
+    vectors: NDArray[np.float32]
+    history: NDArray[np.float32]
+    blocks: Mapping[str, NDArray[np.float32]]
 
 
 class ModelEncoder:
@@ -68,11 +84,19 @@ class ModelEncoder:
             blocks = np.repeat(blocks[:, np.newaxis], users.shape[1], axis=1)
         return np.concatenate([users, blocks], axis=-1)
 
+    def grown(self, added: AddedItems) -> "ModelEncoder":
+        """The same encoder over more items, which take the rows behind the others; this one stays as it is."""
+        profiles = {
+            name: replace(profile, table=GrownTable(profile.table, added.blocks[name]))
+            for name, profile in self.profiles.items()
+        }
+        return ModelEncoder(self.towers.grown(added.history), profiles, self.of_items, self.tower_dim)
+
     def save(self, folder: Path) -> None:
         """Write all but the table of item vectors into `folder`."""
         self.towers.save(folder)
         if not self.of_items:
-            save_vectors(folder / HISTORY, np.ascontiguousarray(self.towers.vectors))
+            save_vectors(folder / HISTORY, np.ascontiguousarray(_own(self.towers.vectors)))
         write_json(
             folder / PARTS,
             {
@@ -86,7 +110,7 @@ class ModelEncoder:
         for name, profile in self.profiles.items():
             state = {"start": profile.start}
             if not profile.of_items:
-                state["history"] = np.ascontiguousarray(profile.table)
+                state["history"] = np.ascontiguousarray(_own(profile.table))
             if profile.whitening is not None:
                 state |= {key: value.numpy() for key, value in profile.whitening.state_dict().items()}
             save_file(state, folder / f"{name}.safetensors")
@@ -130,3 +154,9 @@ def _whitening(state: dict[str, NDArray[np.float32]]) -> Whitening:
     whitening = Whitening(len(state["mean"]))
     whitening.load_state_dict({key: from_numpy(state[key]) for key in ("mean", "transform")})
     return whitening
+
+
+def _own(table: NDArray[np.float32] | GrownTable[np.float32]) -> NDArray[np.float32]:
+    if isinstance(table, GrownTable):
+        raise ValueError("an encoder over a grown catalogue is not saved; save the one it grew from")
+    return table

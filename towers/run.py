@@ -1,6 +1,7 @@
 """A training run on disk: what `python -m towers.train` leaves, and what evaluation and the index read."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,8 @@ from data_prep.files import fingerprint, read_json, sha256, write_json
 from towers.baselines import TrainingData
 from towers.history import Sequences
 from towers.interactions import Interactions
-from towers.item_features import FeatureTable, ItemFeatures
-from towers.item_tower import ItemTower, text_width
-from towers.item_words import Words, WordTable
+from towers.item_encoder import encode_items, texts_of
+from towers.item_tower import BY_ID, NO_ID, ItemTower, restore_item_tower
 from towers.text_encoder import TextEncoder, open_text_encoder
 from towers.text_features import VectorCache
 from towers.tokens import EventTypes
@@ -31,6 +31,9 @@ TEXT_ENCODER = "text_encoder"
 BLOCKS = "blocks"
 MODEL, CONFIG, ITEM_IDS, RUN = "model.safetensors", "config.json", "item_ids.parquet", "run.json"
 METRIC = "inner_product"
+
+ITEMS_AT_ONCE = 8192
+"""Items encoded at a time: bounds what their texts, words and features take in memory."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,16 @@ class TrainedTowers:
         """Length of item and user vectors."""
         return self.users.dim
 
-    @torch.inference_mode()
+    @property
+    def feature_settings(self) -> list[dict[str, Any]]:
+        """What the item tower's features are loaded with (see `ItemFeatures.settings`)."""
+        return self.items.features.settings if self.items.features is not None else []
+
+    @cached_property
+    def sentences(self) -> VectorCache:
+        """Raw sentence vectors of texts."""
+        return VectorCache(self.cache, self.text_encoder)
+
     def item_vectors(self, items: pd.DataFrame) -> NDArray[np.float32]:
         """Vectors of items, known to training or not, in the table's order.
 
@@ -80,18 +92,26 @@ class TrainedTowers:
         Raises:
             UsageError: a column that the model reads is not in the table.
         """
-        texts = [str(t) for t in items[Columns.TEXT]]
-        raw = VectorCache(self.cache, self.text_encoder).encode(texts)
-        known = self._id_rows(items)
-        text, features = torch.from_numpy(raw), FeatureTable(self.items.features, items)
-        words = WordTable(self.items.words, texts)
-        self.items.eval()
-        parts = [
-            self.items(self.items.whitening(text[rows]), known[rows], features(rows), words(rows))
-            for rows in torch.arange(len(items)).split(8192)
-        ]
-        vectors: NDArray[np.float32] = torch.cat(parts).numpy()
+        vectors = np.empty((len(items), self.dim), np.float32)
+        for start in range(0, len(items), ITEMS_AT_ONCE):
+            some = items.iloc[start : start + ITEMS_AT_ONCE]
+            vectors[start : start + len(some)] = self.vectors_of(some, self.sentences.encode(texts_of(some)))
         return vectors
+
+    def vectors_of(self, items: pd.DataFrame, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Vectors of items whose sentence vectors are known, all in memory at once.
+
+        Args:
+            items: canonical items table, n rows.
+            sentences: raw sentence vectors of their texts, [n, text_dim].
+
+        Returns:
+            [n, dim].
+
+        Raises:
+            UsageError: a column that the model reads is not in the table.
+        """
+        return encode_items(self.items, items, sentences, self._id_rows(items))
 
     @torch.inference_mode()
     def history_vectors(self, items: pd.DataFrame, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -104,12 +124,32 @@ class TrainedTowers:
         if self.items.history is None:
             return vectors
         self.items.eval()
-        steps: NDArray[np.float32] = self.items.in_history(torch.from_numpy(vectors), self._id_rows(items)).numpy()
+        known, steps = self._id_rows(items), np.empty((len(items), self.dim), np.float32)
+        for rows in torch.arange(len(items)).split(ITEMS_AT_ONCE):
+            steps[rows] = self.items.in_history(torch.from_numpy(vectors[rows.numpy()]), known[rows]).numpy()
         return steps
 
     def _id_rows(self, items: pd.DataFrame) -> Tensor:
         """Rows of the id embedding, [N]; NO_ID for items that training never saw."""
         return torch.from_numpy(self.embedded.get_indexer(pd.Index(items[Columns.ITEM_ID])).astype(np.int64))
+
+    def item_tower_of(self, items: pd.DataFrame) -> ItemTower:
+        """The item tower with the rows of a catalogue for id rows: what was learnt of each, zeros where nothing was.
+
+        Args:
+            items: canonical items table, N rows.
+        """
+        place = self._id_rows(items)
+        known = (place != NO_ID).float()
+        state = self.items.state_dict()
+        for name in state.keys() & BY_ID:
+            learnt = state[name]
+            if not len(learnt):
+                learnt = learnt.new_zeros(1, *learnt.shape[1:])  # nothing was learnt: there are no known rows either
+            state[name] = learnt[place.clamp(min=0)] * known.view(-1, *[1] * (learnt.ndim - 1))
+        return restore_item_tower(
+            self.items.project.in_features, self.dim, self.feature_settings, vocabulary_of(self.items), state
+        )
 
     def user_encoder(self, table: NDArray[np.float32]) -> UserEncoder:
         """Encoder of users over a table of `history_vectors`, [N, dim]."""
@@ -127,8 +167,8 @@ class TrainedTowers:
             items: canonical items table.
             until: the first split whose events the towers have not seen.
         """
-        encode = VectorCache(self.cache, self.text_encoder).encode
-        return TrainingData(Interactions.of(sequences, len(items), until), items, encode, self.exclude_seen)
+        interactions = Interactions.of(sequences, len(items), until)
+        return TrainingData(interactions, items, self.sentences.encode, self.exclude_seen)
 
     def save(self, run: Path, report: dict[str, Any]) -> "TrainedTowers":
         """Write the run; `run.json` comes last, so that a run without it is not whole.
@@ -152,7 +192,7 @@ class TrainedTowers:
                 "user_tower": self.users.config,
                 "text_dim": self.items.project.in_features,
                 "words": vocabulary_of(self.items),
-                "item_features": self.items.features.settings if self.items.features is not None else [],
+                "item_features": self.feature_settings,
                 "event_types": self.event_types.names[:-1],
                 "temperature": self.temperature,
                 "exclude_seen": self.exclude_seen,
@@ -201,18 +241,12 @@ class TrainedTowers:
         embedded = pd.Index(pd.read_parquet(run / ITEM_IDS)[Columns.ITEM_ID])
         state = load_file(run / MODEL)
         users = UserTower(**config["user_tower"])
-        num_ids = len(embedded) if "items.ids.weight" in state else 0
-        num_priors = len(embedded) if "items.priors" in state else None
-        width = text_width(users.dim, num_priors is not None)
-        features = ItemFeatures.load(config["item_features"], width)
-        words = Words(config["words"], width) if config["words"] else None
-        items = ItemTower(
-            config["text_dim"], users.dim, num_ids, num_priors, 0.0, features, words, "items.history.weight" in state
-        )
-        items.load_state_dict(part(state, "items."))
         users.load_state_dict(part(state, "users."))
+        items = restore_item_tower(
+            config["text_dim"], users.dim, config["item_features"], config["words"], part(state, "items.")
+        )
         return cls(
-            items=items.eval(),
+            items=items,
             users=users.eval(),
             text_encoder=encoder.eval(),
             event_types=EventTypes(config["event_types"]),

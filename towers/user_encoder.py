@@ -1,6 +1,7 @@
 """From a history and a query to a user vector, outside training: what evaluation and serving call."""
 
 from collections.abc import Sequence
+from copy import copy
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
+from towers.grown_table import GrownTable
 from towers.history import History
 from towers.item_tower import NO_ID, ItemTower, text_width
 from towers.item_words import Words
@@ -46,7 +48,7 @@ class UserEncoder:
         self.query_tower = query_tower.eval()
         self.text_encoder = text_encoder.eval()
         self.event_types = event_types
-        self.vectors = vectors
+        self.vectors: NDArray[np.float32] | GrownTable[np.float32] = vectors
         self.max_history = users.max_history
         self._sentence = lru_cache(CACHED_QUERIES)(self._encode_query)
 
@@ -86,6 +88,12 @@ class UserEncoder:
             encoded = self._query_vectors(queries)
             vectors[torch.from_numpy(~is_item)] = encoded[rows[~is_item] - len(self.vectors)]
         return vectors
+
+    def grown(self, added: NDArray[np.float32]) -> "UserEncoder":
+        """The same encoder, its weights and remembered queries shared, over a table with rows [n, dim] added."""
+        grown = copy(self)
+        grown.vectors = GrownTable(self.vectors, added)
+        return grown
 
     def sentence(self, query: str) -> NDArray[np.float32] | None:
         """Raw sentence vector of a query, [text_dim]; None for no query."""

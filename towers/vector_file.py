@@ -1,5 +1,6 @@
 """The item vectors' file: written so that a full disk says so, read as a map, never unpickled."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,29 @@ def save_vectors(path: Path, vectors: NDArray[np.float32]) -> None:
     """
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(vectors))
+        file.write(vectors.data)
+
+
+def begin_vectors(path: Path, count: int, dim: int) -> None:
+    """Write the beginning of an `.npy` file that `append_vectors` fills."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": (count, dim)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+
+
+def append_vectors(path: Path, vectors: NDArray[np.float32], row: int) -> None:
+    """Write vectors behind the first rows of a file that `begin_vectors` began; what stood there is lost.
+
+    Args:
+        path: the file.
+        vectors: [n, D], contiguous.
+        row: how many rows stand before them.
+    """
+    with path.open("r+b") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        file.seek(row * vectors.shape[1] * vectors.itemsize, os.SEEK_CUR)
+        file.truncate()
         file.write(vectors.data)
 
 

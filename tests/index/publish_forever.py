@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from index.changes import Merged
 from index.manifest import FORMAT, IndexRecord, Manifest, records
 from index.publish import building, new_bundle, switch_current
 from index.search import SearchParameters
@@ -30,6 +31,7 @@ def manifest(version: str, folder: Path) -> Manifest:
         exclude_seen=True,
         index=IndexRecord("Flat", "3 vectors: exact", SearchParameters(1, 1.0, 3), 1.0),
         fingerprints={"dataset": "a" * 16, "run": "b" * 16},
+        changes=Merged("0123456789abcdef", 7),
         libraries={"numpy": "2.4.6"},
         files=records(folder),
     )

@@ -38,7 +38,7 @@ def never_parsed(monkeypatch):
 
     monkeypatch.setattr(np, "load", parse)
     monkeypatch.setattr(faiss, "read_index", parse)
-    monkeypatch.setattr(pd, "read_parquet", parse)
+    monkeypatch.setattr(bundle, "map_items", parse)
     for room in (bundle.ModelEncoder, bundle.CrossEncoder, bundle.Histories):
         monkeypatch.setattr(room, "load", parse)
 
@@ -63,6 +63,13 @@ def test_rows_ids_and_vectors_belong_together(loaded, tiny_run, tiny_data):
 def test_vectors_are_mapped_not_read(loaded):
     assert isinstance(loaded.vectors.base, np.memmap)
     assert not loaded.vectors.flags.writeable
+
+
+def test_the_mapped_item_table_is_the_one_for_everybody(loaded, tiny_bundle):
+    pd.testing.assert_frame_equal(loaded.items, pd.read_parquet(tiny_bundle / "items.parquet"))
+    rows = np.array([3, 0, 3])
+    assert loaded.titles[rows].tolist() == loaded.items["title"].iloc[rows].tolist()
+    assert loaded.texts[rows].tolist() == loaded.items["text"].iloc[rows].tolist()
 
 
 def test_popularity_counts_training_events(loaded, tiny_data):

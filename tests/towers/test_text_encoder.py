@@ -89,3 +89,12 @@ def test_the_multilingual_encoder_understands_chinese_and_is_frozen(tmp_path: Pa
     assert np.isfinite(encoder.encode(["", " ", "a" * 10_000])).all()
     with pytest.raises(UsageError, match="text=frozen"):
         encoder(["牛奶"])
+
+
+def test_a_cache_finds_what_itself_and_others_have_added_since_it_was_opened(
+    encoder: SentenceTransformerEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    cache, other = VectorCache(tmp_path, encoder), VectorCache(tmp_path, encoder)
+    mine, theirs = cache.encode(["rye", "tea"]), other.encode(["bagel"])
+    monkeypatch.setattr(SentenceTransformerEncoder, "encode", lambda *_: pytest.fail("encoded twice"))
+    np.testing.assert_array_equal(cache.encode(["bagel", "tea", "rye"]), np.concatenate([theirs, mine[::-1]]))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from towers.blocks.block import Reading
 from towers.blocks.text import unit_text
+from towers.grown_table import GrownTable
 from towers.history import History
 from towers.recency import recency_weights
 from towers.text_features import Whitening
@@ -26,7 +27,7 @@ class Profile:
         scale: of query vectors; table and start have it already.
     """
 
-    table: NDArray[np.float32]
+    table: NDArray[np.float32] | GrownTable[np.float32]
     of_items: bool
     reading: Reading
     start: NDArray[np.float32]

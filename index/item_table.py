@@ -1,0 +1,98 @@
+"""The item table of a bundle, and items as callers give them, checked and made into rows of it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from data_prep.columns import Columns
+
+POPULARITY = "popularity"
+"""Column of the bundle's items: training events of each, for whoever reads the bundle."""
+
+REQUIRED = (Columns.ITEM_ID, Columns.TEXT)
+
+
+def checked_item(item: Mapping[str, Any], catalogue: pd.DataFrame) -> dict[str, Any]:
+    """An item with the columns of a catalogue, ready to be logged.
+
+    Args:
+        item: `item_id` and `text`, both needed; any other column of the catalogue. Without a title the text is its
+            title; other columns that are left out are unknown.
+        catalogue: the bundle's item table.
+
+    Raises:
+        ValueError: a column is missing, unknown, or of the wrong kind; the message names item, column and cure.
+    """
+    for column in REQUIRED:
+        value = item.get(column)
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"{_name(item)}: {column} must be a text that is not empty, got {value!r}")
+    columns = [str(column) for column in catalogue.columns if column != POPULARITY]
+    unknown = sorted(set(item) - set(columns))
+    if unknown:
+        raise ValueError(f"{_name(item)}: unknown columns {unknown}; the catalogue has {columns}")
+    checked = {column: _checked(item, column, catalogue[column].dtype) for column in columns}
+    if not checked[Columns.TITLE]:
+        checked[Columns.TITLE] = checked[Columns.TEXT]
+    return checked
+
+
+def as_table(items: Sequence[Mapping[str, Any]], catalogue: pd.DataFrame) -> pd.DataFrame:
+    """Checked items as a table with the columns of a catalogue, in their order; nobody has had them yet.
+
+    Args:
+        items: n items, by another catalogue's columns perhaps: what this one lacks is left out, what they lack unknown.
+        catalogue: the item table whose columns and types are taken.
+    """
+    table = pd.DataFrame(list(items)).reindex(columns=catalogue.columns)
+    if POPULARITY in table:
+        table[POPULARITY] = 0
+    for column, kind in catalogue.dtypes.items():
+        series = table[column]
+        if isinstance(kind, pd.StringDtype) or (is_numeric_dtype(kind) and not series.isna().any()):
+            table[column] = series.astype(kind)
+    return table
+
+
+def _checked(item: Mapping[str, Any], column: str, kind: Any) -> Any:
+    """A value that JSON can hold; None where there is none."""
+    value = item.get(column)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if is_bool_dtype(kind):
+        return _of_kind(item, column, value, bool, "true or false")
+    if is_numeric_dtype(kind):
+        number = _of_kind(item, column, value, int | float | np.number, "a finite number")
+        if not math.isfinite(number):
+            raise ValueError(f"{_name(item)}: {column} must be a finite number, got {value!r}")
+        return number.item() if isinstance(number, np.number) else number
+    if isinstance(kind, pd.StringDtype):
+        return _of_kind(item, column, value, str, "a text")
+    return _plain(item, column, value)
+
+
+def _of_kind(item: Mapping[str, Any], column: str, value: Any, kind: Any, wanted: str) -> Any:
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{_name(item)}: {column} must be {wanted}, got {value!r}")
+    return value
+
+
+def _plain(item: Mapping[str, Any], column: str, value: Any) -> Any:
+    """Columns of any other kind: texts, or vectors of finite numbers."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple) and all(
+        isinstance(number, int | float) and math.isfinite(number) for number in value
+    ):
+        return [float(number) for number in value]
+    raise ValueError(f"{_name(item)}: {column} must be a text or a vector of finite numbers, got {value!r}")
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return f"item {str(item.get(Columns.ITEM_ID))[:80]!r}"

@@ -1,0 +1,106 @@
+"""Search over a bundle's index and the items that came or changed since, as if they were one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.exact import Hits, exact_search, merged
+from index.search import ItemIndex
+
+SPARE = 8
+"""Answers asked for beyond what items taken out are expected to cost; if it is not enough, four times as many."""
+
+
+@dataclass(frozen=True)
+class LiveIndex:
+    """An index whose items can be taken out, and a segment of added ones that is searched exactly. Never changes.
+
+    Rows 0…N-1 are the index's own; added items have those behind.
+
+    Attributes:
+        main: the bundle's index, N items.
+        alive: [N] whether an item of it is still there.
+        added: [M, D] vectors of added items.
+        added_alive: [M] whether an added item is still there.
+        successors: for rows whose item now has another one, that row.
+    """
+
+    main: ItemIndex
+    alive: NDArray[np.bool_]
+    added: NDArray[np.float32]
+    added_alive: NDArray[np.bool_]
+    successors: Mapping[int, int]
+
+    def __len__(self) -> int:
+        """Number of items that can be found."""
+        return int(self.alive.sum() + self.added_alive.sum())
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.main.dim
+
+    def search(
+        self, queries: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int64]] | None = None
+    ) -> list[Hits]:
+        """The k best items for each query; see `ItemIndex.search`.
+
+        Args:
+            queries: [B, D] or [B, K, D].
+            k: answers wanted; fewer come back only where fewer exist.
+            exclude: for each query, rows that may not be returned; an item that has changed is meant by its former
+                rows too.
+
+        Raises:
+            ValueError: as `ItemIndex.search`.
+        """
+        count = len(self.main)
+        barred = (
+            [np.empty(0, np.int64)] * len(queries) if exclude is None else list(map(self._with_successors, exclude))
+        )
+        if len(barred) != len(queries):
+            raise ValueError(f"exclude has {len(barred)} entries for {len(queries)} queries")
+        hits = self._search_main(queries, k, [rows[rows < count] for rows in barred])
+        if not self.added_alive.any():
+            return hits
+        dead = np.flatnonzero(~self.added_alive)
+        found = self._search_added(queries, k, [np.append(rows[rows >= count] - count, dead) for rows in barred])
+        return [merged(pair, k) for pair in zip(hits, found, strict=True)]
+
+    def _with_successors(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        rows = np.asarray(rows, np.int64)
+        total = len(self.main) + len(self.added)
+        if len(rows) and rows.max() >= total:
+            raise ValueError(f"exclude names row {rows.max()}; there are rows 0…{total - 1}")
+        if not self.successors:
+            return rows
+        later = [self.successors[row] for row in rows.tolist() if row in self.successors]
+        return np.append(rows, np.array(later, np.int64))
+
+    def _search_main(self, queries: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int64]]) -> list[Hits]:
+        """What is best among the bundle's own items: more are asked for than wanted, as some are gone."""
+        gone = len(self.alive) - int(self.alive.sum())
+        if gone == 0:
+            return self.main.search(queries, k, exclude)
+        hits: dict[int, Hits] = {}
+        missing = list(range(len(queries)))
+        spare = min(gone, SPARE + 2 * k * gone // len(self.alive))
+        while True:
+            found = self.main.search(queries[missing], k + spare, [exclude[number] for number in missing])
+            for number, answer in zip(missing, found, strict=True):
+                there = self.alive[answer.rows]
+                hits[number] = Hits(answer.rows[there][:k], answer.scores[there][:k])
+            missing = [number for number in missing if len(hits[number].rows) < k]
+            if not missing or spare == gone:
+                return [hits[number] for number in range(len(queries))]
+            spare = min(gone, 4 * spare)
+
+    def _search_added(self, queries: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int64]]) -> list[Hits]:
+        """Added items, all compared; an item scores by the best of a query's vectors."""
+        interests = queries.shape[1] if queries.ndim == 3 else 1
+        flat = np.ascontiguousarray(queries, np.float32).reshape(-1, self.dim)
+        found = exact_search(self.added, flat, k, [rows for rows in exclude for _ in range(interests)])
+        hits = [merged(found[start : start + interests], k) for start in range(0, len(found), interests)]
+        return [Hits(answer.rows + len(self.main), answer.scores) for answer in hits]

@@ -1,0 +1,77 @@
+"""What the bundle that serves now saves the build of the next one, where the model is the same."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from index.bundle import INDEX, MAPPED_ITEMS, VECTORS
+from index.factory import ROWS_PER_ADD, Plan
+from index.item_file import map_items
+from index.manifest import BundleError, Manifest
+from index.publish import current_bundle
+from towers.vector_file import map_vectors
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The current bundle, its files checked.
+
+    Attributes:
+        folder: where it is.
+        manifest: what it says of itself.
+        items: its item table.
+    """
+
+    folder: Path
+    manifest: Manifest
+    items: pd.DataFrame
+
+    @classmethod
+    def open(cls, bundles: Path) -> "Previous | None":
+        """The bundle that `current` names; None where there is none, or a damaged one, which is said."""
+        try:
+            folder = current_bundle(bundles)
+        except BundleError:
+            return None
+        try:
+            manifest = Manifest.read(folder)
+            manifest.verify(folder)
+        except BundleError as error:
+            log.warning("nothing is taken from the current bundle: %s", error)
+            return None
+        return cls(folder, manifest, map_items(folder / MAPPED_ITEMS))
+
+    def is_of(self, model: str, dim: int) -> bool:
+        """Whether it was built from a run, by its fingerprint, with vectors of that length."""
+        return self.manifest.fingerprints["run"] == model and self.manifest.dim == dim
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """Its item vectors, [N, D], memory-mapped."""
+        return map_vectors(self.folder / VECTORS)
+
+    def refilled(self, plan: Plan, vectors: NDArray[np.float32]) -> Any | None:
+        """Its index, trained as it is, with other vectors in it; None where another one is planned or nothing trained.
+
+        Args:
+            plan: the index that is wanted.
+            vectors: [N, D], may be memory-mapped.
+        """
+        if plan.factory != self.manifest.index.factory:
+            return None
+        index: Any = faiss.read_index(os.fspath(self.folder / INDEX))
+        if isinstance(index, faiss.IndexFlat):
+            return None
+        index.reset()
+        for start in range(0, len(vectors), ROWS_PER_ADD):
+            index.add(np.ascontiguousarray(vectors[start : start + ROWS_PER_ADD]))
+        return index
