@@ -14,6 +14,8 @@ class Limits:
         k: items of one answer.
         history: events of one request's history.
         candidates: items that one request may have reranked.
+        exclude: items that one request may keep out.
+        budget_ms: milliseconds that one request may take for itself.
         query_bytes: bytes of a query in UTF-8.
         id_bytes: bytes of any one identifier or event type in UTF-8.
     """
@@ -21,8 +23,25 @@ class Limits:
     k: int
     history: int
     candidates: int
+    exclude: int
+    budget_ms: int
     query_bytes: int
     id_bytes: int
+
+
+@dataclass
+class Rerank:
+    """How the reranker is run.
+
+    Attributes:
+        candidates: items that Recommend reranks when the request does not say.
+        at_once: candidates scored between two looks at the clock.
+        workers: such groups scored at the same time.
+    """
+
+    candidates: int
+    at_once: int
+    workers: int
 
 
 @dataclass
@@ -41,7 +60,9 @@ class ServeConfig:
         max_message_bytes: size of the largest request that is read.
         lame_duck_seconds: how long calls are still accepted after SIGTERM.
         grace_seconds: time from SIGTERM until unfinished calls are cut off.
-        rerank_candidates: items that Recommend reranks when the request does not say.
+        budget_ms: milliseconds that an answer may take when the request does not say; what does not fit is left out.
+        streams: streams of requests that may be open; each holds a thread.
+        rerank: how the reranker is run.
         limits: what one request may ask for.
     """
 
@@ -56,7 +77,9 @@ class ServeConfig:
     max_message_bytes: int
     lame_duck_seconds: float
     grace_seconds: float
-    rerank_candidates: int
+    budget_ms: int
+    streams: int
+    rerank: Rerank
     limits: Limits
 
 
@@ -75,6 +98,11 @@ def require_sound(config: ServeConfig) -> None:
         "limits.k": limits.k,
         "limits.history": limits.history,
         "limits.candidates": limits.candidates,
+        "streams": config.streams,
+        "rerank.at_once": config.rerank.at_once,
+        "rerank.workers": config.rerank.workers,
+        "limits.exclude": limits.exclude,
+        "limits.budget_ms": limits.budget_ms,
         "limits.query_bytes": limits.query_bytes,
         "limits.id_bytes": limits.id_bytes,
     }
@@ -88,7 +116,9 @@ def require_sound(config: ServeConfig) -> None:
             f"lame_duck_seconds={config.lame_duck_seconds}: must be at least 0 and below "
             f"grace_seconds={config.grace_seconds}"
         )
-    if not 1 <= config.rerank_candidates <= limits.candidates:
+    if not 1 <= config.rerank.candidates <= limits.candidates:
         raise UsageError(
-            f"rerank_candidates={config.rerank_candidates}: must be 1 to limits.candidates={limits.candidates}"
+            f"rerank.candidates={config.rerank.candidates}: must be 1 to limits.candidates={limits.candidates}"
         )
+    if not 1 <= config.budget_ms <= limits.budget_ms:
+        raise UsageError(f"budget_ms={config.budget_ms}: must be 1 to limits.budget_ms={limits.budget_ms}")

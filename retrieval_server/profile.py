@@ -46,6 +46,11 @@ class Profile:
     fallback: Fallback
 
 
+def rows_of(bundle: ServedBundle, item_ids: Sequence[str]) -> NDArray[np.int64]:
+    """Rows of the items that the bundle has, in their order."""
+    return np.array([bundle.row_of[i] for i in item_ids if i in bundle.row_of], np.int64)
+
+
 def resolve(bundle: ServedBundle, asker: Asker) -> Profile:
     """Look the asker up in the bundle. A history in the request replaces the stored one, but not the attributes."""
     stored = bundle.history(asker.user_id) if asker.user_id else None

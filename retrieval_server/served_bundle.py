@@ -117,6 +117,10 @@ class BundleSlot:
         """Give this bundle to every request that starts from now on."""
         self._bundle = bundle
 
+    def peek(self) -> ServedBundle | None:
+        """The bundle that a request would get now, None for none yet."""
+        return self._bundle
+
     def take(self) -> ServedBundle:
         """The bundle for one request, from start to end.
 

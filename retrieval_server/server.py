@@ -1,16 +1,28 @@
 """A gRPC server put together: services, interceptors, limits, and the one address it listens on."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
 
 import grpc
 
+from index import Bundle
 from retrieval_server.address import listen, resolve
+from retrieval_server.admin_service import ADMIN_NAME, AdminService
+from retrieval_server.asker import Asker
+from retrieval_server.budget import Budget
 from retrieval_server.config import ServeConfig
 from retrieval_server.guard import Guard
+from retrieval_server.pipeline import Pipeline, Wanted
+from retrieval_server.profile import resolve as resolve_asker
+from retrieval_server.reranking import Reranking
+from retrieval_server.retrieval.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import add_RetrievalServiceServicer_to_server
-from retrieval_server.served_bundle import BundleSlot
+from retrieval_server.served_bundle import BundleSlot, ServedBundle
 from retrieval_server.service import SERVICE_NAME, RetrievalService
 from retrieval_server.side_services import Health, SideServices, add_reflection
+from retrieval_server.streams import Streams
+from retrieval_server.swapping import Swapper
 from retrieval_server.threads import limit_threads
 
 
@@ -24,7 +36,7 @@ class RetrievalServer:
         address: where it listens, `host:port`.
         slot: where its requests take their bundle from.
         health: what it says about itself; NOT_SERVING until told otherwise.
-        side: health and reflection.
+        streams: the streams of requests that are open.
         grpc_server: the transport.
 
     Raises:
@@ -34,9 +46,12 @@ class RetrievalServer:
 
     def __init__(self, config: ServeConfig) -> None:
         host = resolve(config.host, config.allow_insecure)
+        self._config = config
         self.slot = BundleSlot()
-        self.health = Health(SERVICE_NAME)
-        self.side = SideServices(SERVICE_NAME)
+        self.health = Health(SERVICE_NAME, ADMIN_NAME)
+        self.streams = Streams(config.streams)
+        self._side = SideServices(SERVICE_NAME, config.streams)
+        self._pipeline = Pipeline(Reranking(config.rerank.at_once, config.rerank.workers, config.threads))
         self.grpc_server = grpc.server(
             ThreadPoolExecutor(
                 config.workers,
@@ -44,16 +59,54 @@ class RetrievalServer:
                 initializer=limit_threads,
                 initargs=(config.threads,),
             ),
-            interceptors=[self.side, Guard(SERVICE_NAME)],
+            interceptors=[self._side, Guard(SERVICE_NAME, ADMIN_NAME)],
             maximum_concurrent_rpcs=config.max_concurrent_calls,
             options=[
                 ("grpc.so_reuseport", 0),  # else a second server binds the same port and takes half the calls
                 ("grpc.max_receive_message_length", config.max_message_bytes),
             ],
         )
-        service = RetrievalService(self.slot, config.limits, config.rerank_candidates)
-        add_RetrievalServiceServicer_to_server(service, self.grpc_server)
-        self.health.add_to(self.grpc_server)
-        if config.reflection:
-            add_reflection(self.grpc_server, SERVICE_NAME, "grpc.health.v1.Health")
+        self._add_services()
         self.address = listen(self.grpc_server, host, config.port)
+
+    def load(self, folder: Path) -> ServedBundle:
+        """Check, load and warm up a bundle: every stage is walked once, so that no caller pays for lazy loading.
+
+        Raises:
+            BundleError: the folder holds no sound bundle.
+        """
+        bundle = ServedBundle.of(Bundle.load(folder))
+        first = [str(item_id) for item_id in bundle.item_ids[:1]]
+        profile = resolve_asker(bundle, Asker(item_ids=first, query="warm up"))
+        self._pipeline.recommend(
+            bundle, profile, Wanted(k=1, include_seen=True), self._config.rerank.candidates, Budget()
+        )
+        return bundle
+
+    def stop(self, seconds: float | None) -> Event:
+        """Take no more calls, end the streams, and let the calls in flight finish.
+
+        Args:
+            seconds: until calls are cut off, None for at once.
+
+        Returns:
+            what can be waited for.
+        """
+        self.streams.stop()
+        stopped = self.grpc_server.stop(seconds)
+        self._side.close()
+        return stopped
+
+    def close(self) -> None:
+        """Let go of the threads, when no call is in flight."""
+        self._pipeline.close()
+
+    def _add_services(self) -> None:
+        server, config = self.grpc_server, self._config
+        service = RetrievalService(self.slot, self._pipeline, self.streams, config)
+        add_RetrievalServiceServicer_to_server(service, server)
+        admin = AdminService(self.slot, Swapper(self.slot, config.bundle, self.load))
+        add_AdminServiceServicer_to_server(admin, server)
+        self.health.add_to(server)
+        if config.reflection:
+            add_reflection(server, SERVICE_NAME, ADMIN_NAME, "grpc.health.v1.Health")

@@ -15,6 +15,7 @@ from retrieval_server.retrieval.v1.retrieval_pb2 import (
     RecallRequest,
     RecommendRequest,
     RerankRequest,
+    SimilarItemsRequest,
 )
 
 LAST_SECOND = 253_402_300_799
@@ -27,7 +28,12 @@ def check_recall(request: RecallRequest, limits: Limits) -> Asker:
     Raises:
         InvalidRequest: with one violation per wrong field.
     """
-    return _asker_or_raise(request, limits, *_count("k", request.k, limits.k, "limits.k"))
+    return _asker_or_raise(
+        request,
+        limits,
+        *_count("k", request.k, limits.k, "limits.k"),
+        *_excluded(request.exclude_ids, limits),
+    )
 
 
 def check_rerank(request: RerankRequest, limits: Limits) -> Asker:
@@ -36,7 +42,7 @@ def check_rerank(request: RerankRequest, limits: Limits) -> Asker:
     Raises:
         InvalidRequest: with one violation per wrong field.
     """
-    return _asker_or_raise(request, limits, *_candidate_ids(request.candidate_ids, limits))
+    return _asker_or_raise(request, limits, *_several("candidate_ids", request.candidate_ids, limits))
 
 
 def check_recommend(request: RecommendRequest, limits: Limits) -> Asker:
@@ -50,7 +56,24 @@ def check_recommend(request: RecommendRequest, limits: Limits) -> Asker:
         limits,
         *_count("k", request.k, limits.candidates, "limits.candidates"),
         *_candidate_count(request.candidates, limits),
+        *_excluded(request.exclude_ids, limits),
     )
+
+
+def check_similar(request: SimilarItemsRequest, limits: Limits) -> None:
+    """Go on only with a request within the limits.
+
+    Raises:
+        InvalidRequest: with one violation per wrong field.
+    """
+    violations = [
+        *_several("item_ids", request.item_ids, limits),
+        *_count("k", request.k, limits.k, "limits.k"),
+        *_excluded(request.exclude_ids, limits),
+        *_budget(request.budget_ms, limits),
+    ]
+    if violations:
+        raise InvalidRequest(violations)
 
 
 def _asker_or_raise(
@@ -60,6 +83,7 @@ def _asker_or_raise(
         *_size("user_id", request.user_id, limits.id_bytes, "limits.id_bytes"),
         *_history(request.history, limits),
         *_size("query", request.query, limits.query_bytes, "limits.query_bytes"),
+        *_budget(request.budget_ms, limits),
         *found,
     ]
     query = request.query.strip()
@@ -89,14 +113,26 @@ def _candidate_count(value: int, limits: Limits) -> Iterator[Violation]:
         )
 
 
-def _candidate_ids(item_ids: Sequence[str], limits: Limits) -> Iterator[Violation]:
+def _several(field: str, item_ids: Sequence[str], limits: Limits) -> Iterator[Violation]:
     if not 1 <= len(item_ids) <= limits.candidates:
-        yield Violation(
-            "candidate_ids",
-            f"has {len(item_ids)} items; send 1 to {limits.candidates} (limits.candidates)",
-        )
+        yield Violation(field, f"has {len(item_ids)} items; send 1 to {limits.candidates} (limits.candidates)")
         return
-    yield from _identifiers("candidate_ids", item_ids, limits)
+    yield from _identifiers(field, item_ids, limits)
+
+
+def _excluded(item_ids: Sequence[str], limits: Limits) -> Iterator[Violation]:
+    if len(item_ids) > limits.exclude:
+        yield Violation("exclude_ids", f"has {len(item_ids)} items; send at most {limits.exclude} (limits.exclude)")
+        return
+    yield from _identifiers("exclude_ids", item_ids, limits)
+
+
+def _budget(milliseconds: int, limits: Limits) -> Iterator[Violation]:
+    if not 0 <= milliseconds <= limits.budget_ms:
+        yield Violation(
+            "budget_ms",
+            f"is {milliseconds}; give 1 to {limits.budget_ms} (limits.budget_ms), or 0 for the server's default",
+        )
 
 
 def _history(history: History, limits: Limits) -> Iterator[Violation]:

@@ -27,8 +27,8 @@ def test_the_configuration_that_is_shipped_is_sound() -> None:
         "max_message_bytes=0",
         "lame_duck_seconds=99.0",
         "lame_duck_seconds=-1.0",
-        "rerank_candidates=0",
-        "rerank_candidates=201",
+        "rerank.candidates=0",
+        "rerank.candidates=201",
         "limits.k=0",
         "limits.history=0",
         "limits.candidates=0",
@@ -63,8 +63,8 @@ def test_every_interface_is_served_when_allowed(config: ServeConfig, shop: Serve
     server.slot.put(shop)
     with RetrievalClient(server.address.replace("0.0.0.0", "127.0.0.1")) as client:
         assert client.recall(query="milk").item_ids
-    server.side.close()
-    server.grpc_server.stop(None)
+    server.stop(None)
+    server.close()
 
 
 def test_an_address_that_is_not_this_machines_is_refused_with_the_reason(config: ServeConfig) -> None:

@@ -56,6 +56,16 @@ class RetrievalServiceStub:
                 request_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendRequest.SerializeToString,
                 response_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendResponse.FromString,
                 _registered_method=True)
+        self.RecommendStream = channel.stream_stream(
+                '/retrieval.v1.RetrievalService/RecommendStream',
+                request_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendStreamResponse.FromString,
+                _registered_method=True)
+        self.SimilarItems = channel.unary_unary(
+                '/retrieval.v1.RetrievalService/SimilarItems',
+                request_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsResponse.FromString,
+                _registered_method=True)
 
 
 class RetrievalServiceServicer:
@@ -87,7 +97,25 @@ class RetrievalServiceServicer:
     def Recommend(self, request, context):
         """Recall and Rerank in one hop.
 
-        When the bundle has no reranker the order is Recall's, and `degraded` says "rerank".
+        When the bundle has no reranker, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecommendStream(self, request_iterator, context):
+        """Recommend for many users over one connection: an answer for each request, in the requests' order.
+
+        Requests may be sent as fast as they come; the server reads the next one when it has answered the one before. One
+        that is refused has an `error` in its place and does not end the stream. A server that stops ends it with
+        UNAVAILABLE after the answer at hand (CANCELLED, if it was waiting for a request): ask another for the rest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SimilarItems(self, request, context):
+        """The items that are most like given ones, by the angle between their vectors. It needs nobody who asks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,6 +138,16 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
                     servicer.Recommend,
                     request_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendRequest.FromString,
                     response_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendResponse.SerializeToString,
+            ),
+            'RecommendStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.RecommendStream,
+                    request_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendRequest.FromString,
+                    response_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendStreamResponse.SerializeToString,
+            ),
+            'SimilarItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.SimilarItems,
+                    request_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsRequest.FromString,
+                    response_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -200,6 +238,60 @@ class RetrievalService:
             '/retrieval.v1.RetrievalService/Recommend',
             retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendRequest.SerializeToString,
             retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecommendStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/retrieval.v1.RetrievalService/RecommendStream',
+            retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendRequest.SerializeToString,
+            retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimilarItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/retrieval.v1.RetrievalService/SimilarItems',
+            retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsRequest.SerializeToString,
+            retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

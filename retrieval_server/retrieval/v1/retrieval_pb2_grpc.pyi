@@ -14,6 +14,7 @@ Errors carry google.rpc.Status details (trailing metadata "grpc-status-details-b
                        that cannot be parsed has one violation with an empty field.
   FAILED_PRECONDITION  google.rpc.PreconditionFailure: what this bundle lacks, and how to get it.
   RESOURCE_EXHAUSTED   the message is larger, or the calls in flight are more, than the server accepts.
+  DEADLINE_EXCEEDED    the caller's own deadline passed before there was an answer; a `budget_ms` never ends a call.
   UNAVAILABLE          the server is still loading, or is stopping. Safe to retry. (CANCELLED, for a call that was on
                        its way in at the very moment the server stopped taking any: likewise.)
   INTERNAL             google.rpc.RequestInfo: request_id is the error id to look for in the server's log. The text
@@ -71,8 +72,17 @@ class RetrievalServiceStub:
     Recommend: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.RecommendRequest, _retrieval_pb2.RecommendResponse]
     """Recall and Rerank in one hop.
 
-    When the bundle has no reranker the order is Recall's, and `degraded` says "rerank".
+    When the bundle has no reranker, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
     """
+    RecommendStream: _grpc.StreamStreamMultiCallable[_retrieval_pb2.RecommendRequest, _retrieval_pb2.RecommendStreamResponse]
+    """Recommend for many users over one connection: an answer for each request, in the requests' order.
+
+    Requests may be sent as fast as they come; the server reads the next one when it has answered the one before. One
+    that is refused has an `error` in its place and does not end the stream. A server that stops ends it with
+    UNAVAILABLE after the answer at hand (CANCELLED, if it was waiting for a request): ask another for the rest.
+    """
+    SimilarItems: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.SimilarItemsRequest, _retrieval_pb2.SimilarItemsResponse]
+    """The items that are most like given ones, by the angle between their vectors. It needs nobody who asks."""
 
 @_typing.type_check_only
 class RetrievalServiceAsyncStub(RetrievalServiceStub):
@@ -96,8 +106,17 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     Recommend: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.RecommendRequest, _retrieval_pb2.RecommendResponse]  # type: ignore[assignment]
     """Recall and Rerank in one hop.
 
-    When the bundle has no reranker the order is Recall's, and `degraded` says "rerank".
+    When the bundle has no reranker, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
     """
+    RecommendStream: _aio.StreamStreamMultiCallable[_retrieval_pb2.RecommendRequest, _retrieval_pb2.RecommendStreamResponse]  # type: ignore[assignment]
+    """Recommend for many users over one connection: an answer for each request, in the requests' order.
+
+    Requests may be sent as fast as they come; the server reads the next one when it has answered the one before. One
+    that is refused has an `error` in its place and does not end the stream. A server that stops ends it with
+    UNAVAILABLE after the answer at hand (CANCELLED, if it was waiting for a request): ask another for the rest.
+    """
+    SimilarItems: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.SimilarItemsRequest, _retrieval_pb2.SimilarItemsResponse]  # type: ignore[assignment]
+    """The items that are most like given ones, by the angle between their vectors. It needs nobody who asks."""
 
 class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds and orders items for someone of whom a history, a query, or both are known.
@@ -136,7 +155,28 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieval_pb2.RecommendResponse, _abc.Awaitable[_retrieval_pb2.RecommendResponse]]:
         """Recall and Rerank in one hop.
 
-        When the bundle has no reranker the order is Recall's, and `degraded` says "rerank".
+        When the bundle has no reranker, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
         """
+
+    @_abc_1.abstractmethod
+    def RecommendStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_retrieval_pb2.RecommendRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_retrieval_pb2.RecommendStreamResponse], _abc.AsyncIterator[_retrieval_pb2.RecommendStreamResponse]]:
+        """Recommend for many users over one connection: an answer for each request, in the requests' order.
+
+        Requests may be sent as fast as they come; the server reads the next one when it has answered the one before. One
+        that is refused has an `error` in its place and does not end the stream. A server that stops ends it with
+        UNAVAILABLE after the answer at hand (CANCELLED, if it was waiting for a request): ask another for the rest.
+        """
+
+    @_abc_1.abstractmethod
+    def SimilarItems(
+        self,
+        request: _retrieval_pb2.SimilarItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrieval_pb2.SimilarItemsResponse, _abc.Awaitable[_retrieval_pb2.SimilarItemsResponse]]:
+        """The items that are most like given ones, by the angle between their vectors. It needs nobody who asks."""
 
 def add_RetrievalServiceServicer_to_server(servicer: RetrievalServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
