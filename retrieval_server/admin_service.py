@@ -25,10 +25,12 @@ class AdminService(AdminServiceServicer):
     Args:
         slot: holds what is being served.
         swapper: puts something else there.
+        skipped: damaged lines of the event log that the start skipped.
     """
 
-    def __init__(self, slot: BundleSlot, swapper: Swapper) -> None:
+    def __init__(self, slot: BundleSlot, swapper: Swapper, skipped: int) -> None:
         self._slot = slot
+        self._skipped = skipped
         self._swapper = swapper
         self._started = time.monotonic()
 
@@ -42,6 +44,7 @@ class AdminService(AdminServiceServicer):
             reranker=bundle is not None and bundle.reranker is not None,
             uptime_seconds=time.monotonic() - self._started,
             swaps=self._swapper.swaps,
+            skipped_event_lines=self._skipped,
         )
 
     def Swap(self, request: SwapRequest, context: grpc.ServicerContext) -> SwapResponse:

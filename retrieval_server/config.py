@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data_prep.errors import UsageError
 
@@ -16,6 +17,7 @@ class Limits:
         candidates: items that one request may have reranked.
         exclude: items that one request may keep out.
         budget_ms: milliseconds that one request may take for itself.
+        events: events that one request may record.
         query_bytes: bytes of a query in UTF-8.
         id_bytes: bytes of any one identifier or event type in UTF-8.
     """
@@ -25,6 +27,7 @@ class Limits:
     candidates: int
     exclude: int
     budget_ms: int
+    events: int
     query_bytes: int
     id_bytes: int
 
@@ -42,6 +45,21 @@ class Rerank:
     candidates: int
     at_once: int
     workers: int
+
+
+@dataclass
+class Events:
+    """How the log of events is kept.
+
+    Attributes:
+        folder: where it is.
+        sync_seconds: how long an acknowledged event may wait to be forced to the disk; 0 for not at all.
+        segment_bytes: size at which another file is begun.
+    """
+
+    folder: Path
+    sync_seconds: float
+    segment_bytes: int
 
 
 @dataclass
@@ -63,6 +81,8 @@ class ServeConfig:
         budget_ms: milliseconds that an answer may take when the request does not say; what does not fit is left out.
         streams: streams of requests that may be open; each holds a thread.
         rerank: how the reranker is run.
+        events: how the log of events is kept.
+        event_store: what remembers events; a file of `conf/event_store/`.
         limits: what one request may ask for.
     """
 
@@ -80,6 +100,8 @@ class ServeConfig:
     budget_ms: int
     streams: int
     rerank: Rerank
+    events: Events
+    event_store: Any
     limits: Limits
 
 
@@ -103,12 +125,16 @@ def require_sound(config: ServeConfig) -> None:
         "rerank.workers": config.rerank.workers,
         "limits.exclude": limits.exclude,
         "limits.budget_ms": limits.budget_ms,
+        "limits.events": limits.events,
+        "events.segment_bytes": config.events.segment_bytes,
         "limits.query_bytes": limits.query_bytes,
         "limits.id_bytes": limits.id_bytes,
     }
     for key, value in at_least_one.items():
         if value < 1:
             raise UsageError(f"{key}={value}: must be at least 1")
+    if not 0 <= config.events.sync_seconds <= 60:
+        raise UsageError(f"events.sync_seconds={config.events.sync_seconds}: must be 0 to 60")
     if not 0 <= config.port <= 65535:
         raise UsageError(f"port={config.port}: must be 0 (any free port) to 65535")
     if not 0 <= config.lame_duck_seconds < config.grace_seconds:

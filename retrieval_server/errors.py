@@ -151,6 +151,20 @@ class Stopping(CallError):
         super().__init__("the server is stopping; ask another for what is not answered yet")
 
 
+class NotRecorded(CallError):
+    """Events could not be recorded. Sending them again records none twice.
+
+    Args:
+        why: what failed.
+    """
+
+    code = grpc.StatusCode.UNAVAILABLE
+    reason = "NOT_RECORDED"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}; send the same events again")
+
+
 class SwapRefused(CallError):
     """Another version cannot be served. What was served before still is.
 

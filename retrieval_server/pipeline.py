@@ -1,7 +1,7 @@
 """What a request computes: recall, rerank, and the two in a row. Rows in, rows out; no messages, no transport."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ LOWEST_SCORE = float(np.finfo(np.float32).min)
 SIMILAR_DEPTH = 4
 """Items that are looked at for each similar one wanted: the index orders by inner product, the answer by angle."""
 
-Degraded = Mapping[str, Reason]
+Degraded = dict[str, Reason]
 """Stages that were skipped or cut short, and why."""
 
 
@@ -92,7 +92,7 @@ class Recommended:
     scores: NDArray[np.float32]
     recall_scores: NDArray[np.float32]
     reranked: int
-    degraded: Degraded = field(default_factory=dict)
+    degraded: Degraded
 
 
 class Pipeline:

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     BUDGET = "budget"
     FAILED = "failed"
     OVERLOAD = "overload"
+    UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True)

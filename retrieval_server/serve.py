@@ -40,6 +40,7 @@ def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
         stop.defer()
     except BaseException:
         server.stop(None)
+        server.close()
         raise
     server.slot.put(bundle)
     server.health.serving()
@@ -47,6 +48,7 @@ def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
     received = stop.wait()
     log.info("%s received", received.name)
     finished = drain(server, config.lame_duck_seconds, config.grace_seconds)
+    server.close()
     if not finished:
         return ExitCode.GATE_FAILED
     return ExitCode.INTERRUPTED if received is signal.SIGINT else ExitCode.OK

@@ -6,15 +6,18 @@ from threading import Event
 
 import grpc
 
+from data_prep.command import UsageError, instantiate
 from index import Bundle
 from retrieval_server.address import listen, resolve
 from retrieval_server.admin_service import ADMIN_NAME, AdminService
 from retrieval_server.asker import Asker
 from retrieval_server.budget import Budget
 from retrieval_server.config import ServeConfig
+from retrieval_server.event_log import EventLog, LogUnavailable
 from retrieval_server.guard import Guard
 from retrieval_server.pipeline import Pipeline, Wanted
 from retrieval_server.profile import resolve as resolve_asker
+from retrieval_server.recording import Recorder
 from retrieval_server.reranking import Reranking
 from retrieval_server.retrieval.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import add_RetrievalServiceServicer_to_server
@@ -24,6 +27,7 @@ from retrieval_server.side_services import Health, SideServices, add_reflection
 from retrieval_server.streams import Streams
 from retrieval_server.swapping import Swapper
 from retrieval_server.threads import limit_threads
+from retrieval_server.user_events import EventStore
 
 
 class RetrievalServer:
@@ -37,6 +41,7 @@ class RetrievalServer:
         slot: where its requests take their bundle from.
         health: what it says about itself; NOT_SERVING until told otherwise.
         streams: the streams of requests that are open.
+        recorder: records events.
         grpc_server: the transport.
 
     Raises:
@@ -52,6 +57,7 @@ class RetrievalServer:
         self.streams = Streams(config.streams)
         self._side = SideServices(SERVICE_NAME, config.streams)
         self._pipeline = Pipeline(Reranking(config.rerank.at_once, config.rerank.workers, config.threads))
+        self.recorder = _recorder(config)
         self.grpc_server = grpc.server(
             ThreadPoolExecutor(
                 config.workers,
@@ -98,15 +104,24 @@ class RetrievalServer:
         return stopped
 
     def close(self) -> None:
-        """Let go of the threads, when no call is in flight."""
+        """Let go of threads and files, when no call is in flight."""
         self._pipeline.close()
+        self.recorder.close()
 
     def _add_services(self) -> None:
         server, config = self.grpc_server, self._config
-        service = RetrievalService(self.slot, self._pipeline, self.streams, config)
+        service = RetrievalService(self.slot, self._pipeline, self.recorder, self.streams, config)
         add_RetrievalServiceServicer_to_server(service, server)
-        admin = AdminService(self.slot, Swapper(self.slot, config.bundle, self.load))
+        admin = AdminService(self.slot, Swapper(self.slot, config.bundle, self.load), self.recorder.skipped)
         add_AdminServiceServicer_to_server(admin, server)
         self.health.add_to(server)
         if config.reflection:
             add_reflection(server, SERVICE_NAME, ADMIN_NAME, "grpc.health.v1.Health")
+
+
+def _recorder(config: ServeConfig) -> Recorder:
+    store: EventStore = instantiate(config.event_store)
+    try:
+        return Recorder(store, EventLog(config.events.folder, config.events.sync_seconds, config.events.segment_bytes))
+    except LogUnavailable as error:
+        raise UsageError(f"events.folder={config.events.folder}: {error}") from error

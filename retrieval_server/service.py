@@ -1,5 +1,6 @@
 """`retrieval.v1.RetrievalService`: messages checked and unpacked on the way in, packed on the way out."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
@@ -7,12 +8,15 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.asker import Asker
 from retrieval_server.budget import Budget
 from retrieval_server.config import ServeConfig
 from retrieval_server.errors import CallError
 from retrieval_server.guard import outcome, parsed
 from retrieval_server.pipeline import Degraded, Pipeline, Wanted
 from retrieval_server.profile import Fallback, Profile, resolve, rows_of
+from retrieval_server.recording import Recorder
+from retrieval_server.reranking import Reason
 from retrieval_server.retrieval.v1 import retrieval_pb2
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
     RecallRequest,
@@ -20,6 +24,8 @@ from retrieval_server.retrieval.v1.retrieval_pb2 import (
     RecommendRequest,
     RecommendResponse,
     RecommendStreamResponse,
+    RecordEventsRequest,
+    RecordEventsResponse,
     RerankRequest,
     RerankResponse,
     SimilarItemsRequest,
@@ -29,7 +35,13 @@ from retrieval_server.retrieval.v1.retrieval_pb2 import (
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceServicer
 from retrieval_server.served_bundle import BundleSlot, ServedBundle
 from retrieval_server.streams import Streams
-from retrieval_server.validation import check_recall, check_recommend, check_rerank, check_similar
+from retrieval_server.user_events import StoreUnavailable
+from retrieval_server.validation import check_events, check_recall, check_recommend, check_rerank, check_similar
+
+logger = logging.getLogger(__name__)
+
+EVENTS = "events"
+"""Name of what an answer lists under `degraded` when it does without recorded events."""
 
 SERVICE_NAME: str = retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name
 
@@ -42,12 +54,16 @@ class RetrievalService(RetrievalServiceServicer):
     Args:
         slot: where each request takes its bundle from.
         pipeline: computes.
+        recorder: records what users do, and tells it.
         streams: the streams of requests that are open.
         config: limits and defaults of a request.
     """
 
-    def __init__(self, slot: BundleSlot, pipeline: Pipeline, streams: Streams, config: ServeConfig) -> None:
+    def __init__(
+        self, slot: BundleSlot, pipeline: Pipeline, recorder: Recorder, streams: Streams, config: ServeConfig
+    ) -> None:
         self._slot = slot
+        self._recorder = recorder
         self._pipeline = pipeline
         self._streams = streams
         self._config = config
@@ -57,15 +73,14 @@ class RetrievalService(RetrievalServiceServicer):
         asker = check_recall(request, self._config.limits)
         budget = self._budget(request, context)
         bundle = self._slot.take()
-        with budget.stage("resolve"):
-            profile = resolve(bundle, asker)
+        profile, degraded = self._profile(bundle, asker, budget)
         found = self._pipeline.recall(bundle, profile, _wanted(request), budget)
         return RecallResponse(
             item_ids=bundle.item_ids[found.rows].tolist(),
             scores=found.scores.tolist(),
             titles=_titles(bundle, found.rows, request.with_titles),
             **_about(profile),
-            **_notes(bundle, request, budget, {}),
+            **_notes(bundle, request, budget, degraded),
         )
 
     def Rerank(self, request: RerankRequest, context: grpc.ServicerContext) -> RerankResponse:
@@ -73,8 +88,7 @@ class RetrievalService(RetrievalServiceServicer):
         asker = check_rerank(request, self._config.limits)
         budget = self._budget(request, context)
         bundle = self._slot.take()
-        with budget.stage("resolve"):
-            profile = resolve(bundle, asker)
+        profile, degraded = self._profile(bundle, asker, budget)
         found = self._pipeline.rerank(bundle, profile, request.candidate_ids, budget)
         return RerankResponse(
             item_ids=found.item_ids,
@@ -83,7 +97,7 @@ class RetrievalService(RetrievalServiceServicer):
             unknown_candidate_ids=found.unknown,
             reranked_count=found.reranked,
             **_about(profile),
-            **_notes(bundle, request, budget, found.degraded),
+            **_notes(bundle, request, budget, degraded | found.degraded),
         )
 
     def Recommend(self, request: RecommendRequest, context: grpc.ServicerContext) -> RecommendResponse:
@@ -91,8 +105,7 @@ class RetrievalService(RetrievalServiceServicer):
         asker = check_recommend(request, self._config.limits)
         budget = self._budget(request, context)
         bundle = self._slot.take()
-        with budget.stage("resolve"):
-            profile = resolve(bundle, asker)
+        profile, degraded = self._profile(bundle, asker, budget)
         candidates = request.candidates or self._config.rerank.candidates
         found = self._pipeline.recommend(bundle, profile, _wanted(request), candidates, budget)
         return RecommendResponse(
@@ -102,7 +115,7 @@ class RetrievalService(RetrievalServiceServicer):
             recall_scores=found.recall_scores.tolist(),
             reranked_count=found.reranked,
             **_about(profile),
-            **_notes(bundle, request, budget, found.degraded),
+            **_notes(bundle, request, budget, degraded | found.degraded),
         )
 
     def RecommendStream(  # type: ignore[override]  # bytes, where the generated base says messages
@@ -134,6 +147,22 @@ class RetrievalService(RetrievalServiceServicer):
             fallback_reason=Fallback.NONE if len(rows) else Fallback.UNKNOWN_ITEMS,
             **_notes(bundle, request, budget, {}),
         )
+
+    def RecordEvents(self, request: RecordEventsRequest, context: grpc.ServicerContext) -> RecordEventsResponse:
+        """Events written down and remembered."""
+        recorded = self._recorder.record(check_events(request, self._config.limits))
+        return RecordEventsResponse(recorded_count=recorded.recorded, repeated_count=recorded.repeated)
+
+    def _profile(self, bundle: ServedBundle, asker: Asker, budget: Budget) -> tuple[Profile, dict[str, Reason]]:
+        """The asker in the bundle's terms, with what they did since it was built, or without if that cannot be told."""
+        with budget.stage("resolve"):
+            if not asker.user_id or asker.item_ids:
+                return resolve(bundle, asker), {}
+            try:
+                return resolve(bundle, asker, self._recorder.recent(asker.user_id)), {}
+            except StoreUnavailable as error:
+                logger.warning("answered without recorded events: %s", error)
+                return resolve(bundle, asker), {EVENTS: Reason.UNAVAILABLE}
 
     def _recommend_one(self, message: bytes, context: grpc.ServicerContext) -> RecommendResponse:
         return self.Recommend(parsed(RecommendRequest.FromString, message), context)

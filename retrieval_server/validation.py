@@ -3,6 +3,7 @@
 Each check returns its violations, so that a caller hears of everything that is wrong at once.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,12 +12,15 @@ from retrieval_server.asker import Asker
 from retrieval_server.config import Limits
 from retrieval_server.errors import InvalidRequest, Violation
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
+    Event,
     History,
     RecallRequest,
     RecommendRequest,
+    RecordEventsRequest,
     RerankRequest,
     SimilarItemsRequest,
 )
+from retrieval_server.user_events import UserEvent
 
 LAST_SECOND = 253_402_300_799
 """9999-12-31T23:59:59Z. Milliseconds of our day lie beyond it, which is how they are told from seconds."""
@@ -74,6 +78,38 @@ def check_similar(request: SimilarItemsRequest, limits: Limits) -> None:
     ]
     if violations:
         raise InvalidRequest(violations)
+
+
+def check_events(request: RecordEventsRequest, limits: Limits) -> Sequence[UserEvent]:
+    """The events, once the request is found to be within the limits. One without a time happened now.
+
+    Raises:
+        InvalidRequest: with one violation per wrong field.
+    """
+    count = len(request.events)
+    if not 1 <= count <= limits.events:
+        raise InvalidRequest([Violation("events", f"has {count}; send 1 to {limits.events} (limits.events)")])
+    violations = [v for place, event in enumerate(request.events) for v in _event(f"events[{place}]", event, limits)]
+    if violations:
+        raise InvalidRequest(violations)
+    now = time.time()
+    return [
+        UserEvent(event.event_id, event.user_id, event.item_id, event.event, event.timestamp or now)
+        for event in request.events
+    ]
+
+
+def _event(place: str, event: Event, limits: Limits) -> Iterator[Violation]:
+    for name in ("event_id", "user_id", "item_id"):
+        if not getattr(event, name):
+            yield Violation(f"{place}.{name}", "is empty; every event says it")
+    for name in ("event_id", "user_id", "item_id", "event"):
+        yield from _size(f"{place}.{name}", getattr(event, name), limits.id_bytes, "limits.id_bytes")
+    if not 0 <= event.timestamp <= LAST_SECOND:
+        yield Violation(
+            f"{place}.timestamp",
+            f"is not a time between 0 and {LAST_SECOND}; send seconds since 1970 UTC, not milliseconds, or 0 for now",
+        )
 
 
 def _asker_or_raise(

@@ -1,12 +1,15 @@
 """What a caller may say, in Python's terms, and the messages that say it: shared by the two clients."""
 
+import uuid
 from collections.abc import Sequence
-from typing import Any, TypedDict, Unpack
+from typing import Any, NotRequired, TypedDict, Unpack
 
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
+    Event,
     History,
     RecallRequest,
     RecommendRequest,
+    RecordEventsRequest,
     RerankRequest,
     SimilarItemsRequest,
 )
@@ -91,6 +94,24 @@ class Likening(Answering, total=False):
     exclude: Sequence[str]
 
 
+class Recording(TypedDict):
+    """One event of a RecordEvents.
+
+    Attributes:
+        user_id: who.
+        item_id: with what.
+        event: how ("view", "cart", "purchase", …).
+        timestamp: when, seconds since 1970 UTC; now without it.
+        event_id: the caller's name for it, by which a repetition is told; a new random one without it.
+    """
+
+    user_id: str
+    item_id: str
+    event: NotRequired[str]
+    timestamp: NotRequired[float]
+    event_id: NotRequired[str]
+
+
 def recall_request(**wanted: Unpack[Recalling]) -> RecallRequest:
     """The message of a Recall."""
     return RecallRequest(**_message(wanted, k=K))
@@ -109,6 +130,15 @@ def recommend_request(**wanted: Unpack[Recommending]) -> RecommendRequest:
 def similar_request(item_ids: Sequence[str], **wanted: Unpack[Likening]) -> SimilarItemsRequest:
     """The message of a SimilarItems to these items."""
     return SimilarItemsRequest(**_message(wanted, k=K), item_ids=_strings("item_ids", item_ids))
+
+
+def record_request(events: Sequence[Recording]) -> RecordEventsRequest:
+    """The message of a RecordEvents."""
+    return RecordEventsRequest(events=[_event({"event_id": uuid.uuid4().hex, **event}) for event in events])
+
+
+def _event(fields: Any) -> Event:
+    return Event(**fields)
 
 
 def _message(wanted: Any, **defaults: Any) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from retrieval_server.client.requests import (
     Likening,
     Recalling,
     Recommending,
+    Recording,
     recall_request,
     recommend_request,
+    record_request,
     rerank_request,
     similar_request,
 )
@@ -30,6 +32,7 @@ from retrieval_server.retrieval.v1.admin_pb2_grpc import AdminServiceStub
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
     RecallResponse,
     RecommendResponse,
+    RecordEventsResponse,
     RerankResponse,
     SimilarItemsResponse,
 )
@@ -103,6 +106,10 @@ class RetrievalClient:
     def similar_items(self, item_ids: Sequence[str], **wanted: Unpack[Likening]) -> SimilarItemsResponse:
         """The items most like these."""
         return self._call(self._retrieval.SimilarItems, similar_request(item_ids, **wanted))
+
+    def record_events(self, events: Sequence[Recording]) -> RecordEventsResponse:
+        """Write down what users did; each event once, however often it is sent."""
+        return self._call(self._retrieval.RecordEvents, record_request(events))
 
     def status(self) -> StatusResponse:
         """What the server serves."""

@@ -50,8 +50,10 @@ def shop() -> ServedBundle:
 
 
 @pytest.fixture(scope="session")
-def config() -> ServeConfig:
-    loaded = load_config(ServeConfig, "serve", ["port=0", "lame_duck_seconds=0", "workers=4"])
+def config(tmp_path_factory: pytest.TempPathFactory) -> ServeConfig:
+    folder = tmp_path_factory.mktemp("events")
+    overrides = ["port=0", "lame_duck_seconds=0", "workers=4", f"events.folder={folder}"]
+    loaded = load_config(ServeConfig, "serve", overrides)
     return replace(
         loaded, limits=replace(loaded.limits, k=100, candidates=30), rerank=replace(loaded.rerank, candidates=10)
     )

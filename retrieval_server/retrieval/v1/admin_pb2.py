@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)retrieval_server/retrieval/v1/admin.proto\x12\x0cretrieval.v1\"\x0f\n\rStatusRequest\"\x8a\x01\n\x0eStatusResponse\x12\x16\n\x0e\x62undle_version\x18\x01 \x01(\t\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\r\n\x05items\x18\x03 \x01(\x03\x12\x10\n\x08reranker\x18\x04 \x01(\x08\x12\x16\n\x0euptime_seconds\x18\x05 \x01(\x01\x12\r\n\x05swaps\x18\x06 \x01(\x03\"\x1e\n\x0bSwapRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"\x11\n\x0fRollbackRequest\"Q\n\x0cSwapResponse\x12\x16\n\x0e\x62undle_version\x18\x01 \x01(\t\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\x32\xd9\x01\n\x0c\x41\x64minService\x12\x43\n\x06Status\x12\x1b.retrieval.v1.StatusRequest\x1a\x1c.retrieval.v1.StatusResponse\x12=\n\x04Swap\x12\x19.retrieval.v1.SwapRequest\x1a\x1a.retrieval.v1.SwapResponse\x12\x45\n\x08Rollback\x12\x1d.retrieval.v1.RollbackRequest\x1a\x1a.retrieval.v1.SwapResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)retrieval_server/retrieval/v1/admin.proto\x12\x0cretrieval.v1\"\x0f\n\rStatusRequest\"\xa7\x01\n\x0eStatusResponse\x12\x16\n\x0e\x62undle_version\x18\x01 \x01(\t\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\r\n\x05items\x18\x03 \x01(\x03\x12\x10\n\x08reranker\x18\x04 \x01(\x08\x12\x16\n\x0euptime_seconds\x18\x05 \x01(\x01\x12\r\n\x05swaps\x18\x06 \x01(\x03\x12\x1b\n\x13skipped_event_lines\x18\x07 \x01(\x03\"\x1e\n\x0bSwapRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"\x11\n\x0fRollbackRequest\"Q\n\x0cSwapResponse\x12\x16\n\x0e\x62undle_version\x18\x01 \x01(\t\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\x32\xd9\x01\n\x0c\x41\x64minService\x12\x43\n\x06Status\x12\x1b.retrieval.v1.StatusRequest\x1a\x1c.retrieval.v1.StatusResponse\x12=\n\x04Swap\x12\x19.retrieval.v1.SwapRequest\x1a\x1a.retrieval.v1.SwapResponse\x12\x45\n\x08Rollback\x12\x1d.retrieval.v1.RollbackRequest\x1a\x1a.retrieval.v1.SwapResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATUSREQUEST']._serialized_start=59
   _globals['_STATUSREQUEST']._serialized_end=74
   _globals['_STATUSRESPONSE']._serialized_start=77
-  _globals['_STATUSRESPONSE']._serialized_end=215
-  _globals['_SWAPREQUEST']._serialized_start=217
-  _globals['_SWAPREQUEST']._serialized_end=247
-  _globals['_ROLLBACKREQUEST']._serialized_start=249
-  _globals['_ROLLBACKREQUEST']._serialized_end=266
-  _globals['_SWAPRESPONSE']._serialized_start=268
-  _globals['_SWAPRESPONSE']._serialized_end=349
-  _globals['_ADMINSERVICE']._serialized_start=352
-  _globals['_ADMINSERVICE']._serialized_end=569
+  _globals['_STATUSRESPONSE']._serialized_end=244
+  _globals['_SWAPREQUEST']._serialized_start=246
+  _globals['_SWAPREQUEST']._serialized_end=276
+  _globals['_ROLLBACKREQUEST']._serialized_start=278
+  _globals['_ROLLBACKREQUEST']._serialized_end=295
+  _globals['_SWAPRESPONSE']._serialized_start=297
+  _globals['_SWAPRESPONSE']._serialized_end=378
+  _globals['_ADMINSERVICE']._serialized_start=381
+  _globals['_ADMINSERVICE']._serialized_end=598
 # @@protoc_insertion_point(module_scope)

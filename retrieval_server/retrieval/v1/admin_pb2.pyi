@@ -50,6 +50,7 @@ class StatusResponse(_message.Message):
     RERANKER_FIELD_NUMBER: _builtins.int
     UPTIME_SECONDS_FIELD_NUMBER: _builtins.int
     SWAPS_FIELD_NUMBER: _builtins.int
+    SKIPPED_EVENT_LINES_FIELD_NUMBER: _builtins.int
     bundle_version: _builtins.str
     """Version being served, "" while the first one is loading."""
     previous_version: _builtins.str
@@ -62,6 +63,8 @@ class StatusResponse(_message.Message):
     """Seconds since the server started."""
     swaps: _builtins.int
     """Swaps since then, rollbacks counted."""
+    skipped_event_lines: _builtins.int
+    """Lines of the event log that were skipped at the start, because a kill or a damaged disk had torn them."""
     def __init__(
         self,
         *,
@@ -71,10 +74,11 @@ class StatusResponse(_message.Message):
         reranker: _builtins.bool = ...,
         uptime_seconds: _builtins.float = ...,
         swaps: _builtins.int = ...,
+        skipped_event_lines: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "items", b"items", "previous_version", b"previous_version", "reranker", b"reranker", "swaps", b"swaps", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "items", b"items", "previous_version", b"previous_version", "reranker", b"reranker", "skipped_event_lines", b"skipped_event_lines", "swaps", b"swaps", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

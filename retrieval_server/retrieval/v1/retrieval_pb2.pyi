@@ -189,7 +189,7 @@ class RecallResponse(_message.Message):
     """Whether the history had more known items than the model reads, so that only the newest were used."""
     fallback_reason: _builtins.str
     """Why the answer is not built on what the request named, "" when it is:
-      "unknown_user"   the bundle has no history for user_id, and the request brought none;
+      "unknown_user"   nothing the bundle knows is stored or recorded for user_id, and the request brought no history;
       "unknown_items"  the bundle has none of the items in the history.
     What remains is used: the query if there is one, else what the model offers to people it knows nothing about.
     """
@@ -213,11 +213,13 @@ class RecallResponse(_message.Message):
 
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was left out to be able to answer at all. Recall: nothing yet."""
+        """What was left out to be able to answer at all: "events" when what was recorded of the user could not be had."""
 
     @_builtins.property
     def degraded_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Why, one for each entry of `degraded`: "no_reranker", "budget" (no time was left), "failed", "overload"."""
+        """Why, one for each entry of `degraded`: "no_reranker", "budget" (no time was left), "failed", "overload",
+        "unavailable".
+        """
 
     @_builtins.property
     def timings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Timing]:
@@ -346,7 +348,9 @@ class RerankResponse(_message.Message):
 
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was left out to be able to answer at all: "rerank" when not every known candidate was scored."""
+        """What was left out to be able to answer at all: "rerank" when not every known candidate was scored, "events" as in
+        RecallResponse.
+        """
 
     @_builtins.property
     def unknown_candidate_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -494,7 +498,9 @@ class RecommendResponse(_message.Message):
 
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was left out to be able to answer at all: "rerank" when not every candidate was scored."""
+        """What was left out to be able to answer at all: "rerank" when not every candidate was scored, "events" as in
+        RecallResponse.
+        """
 
     @_builtins.property
     def recall_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
@@ -678,3 +684,86 @@ class SimilarItemsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SimilarItemsResponse: _TypeAlias = SimilarItemsResponse  # noqa: Y015
+
+@_typing.final
+class Event(_message.Message):
+    """One interaction of one user."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """The caller's name for it, by which a repetition is told. At most limits.id_bytes (512) bytes, as all strings here."""
+    user_id: _builtins.str
+    item_id: _builtins.str
+    """An item that the bundle does not have is recorded too: a later bundle may."""
+    event: _builtins.str
+    """What was done ("view", "cart", "purchase", …), or ""."""
+    timestamp: _builtins.float
+    """When, in seconds since 1970-01-01 UTC; 0 for now."""
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        item_id: _builtins.str = ...,
+        event: _builtins.str = ...,
+        timestamp: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "event_id", b"event_id", "item_id", b"item_id", "timestamp", b"timestamp", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Event: _TypeAlias = Event  # noqa: Y015
+
+@_typing.final
+class RecordEventsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """1 to limits.events (1,000), of any users, in the order they happened."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___Event] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordEventsRequest: _TypeAlias = RecordEventsRequest  # noqa: Y015
+
+@_typing.final
+class RecordEventsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDED_COUNT_FIELD_NUMBER: _builtins.int
+    REPEATED_COUNT_FIELD_NUMBER: _builtins.int
+    recorded_count: _builtins.int
+    """How many are new."""
+    repeated_count: _builtins.int
+    """How many were recorded before, or stand in the request more than once."""
+    def __init__(
+        self,
+        *,
+        recorded_count: _builtins.int = ...,
+        repeated_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["recorded_count", b"recorded_count", "repeated_count", b"repeated_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordEventsResponse: _TypeAlias = RecordEventsResponse  # noqa: Y015

@@ -30,7 +30,8 @@ class RetrievalServiceStub:
 
     Who is asking is said in the same three fields of every request. At least one of them is needed:
 
-    user_id   someone the bundle may know. Their stored history is used unless the request brings one.
+    user_id   someone the bundle may know. Their stored history is used, followed by what was recorded of them since the
+    bundle was built, unless the request brings one.
     history   what they did, oldest first. It replaces the stored one.
     query     what they typed. Surrounding white space does not count, and a blank query is no query.
     """
@@ -66,6 +67,11 @@ class RetrievalServiceStub:
                 request_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsRequest.SerializeToString,
                 response_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsResponse.FromString,
                 _registered_method=True)
+        self.RecordEvents = channel.unary_unary(
+                '/retrieval.v1.RetrievalService/RecordEvents',
+                request_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecordEventsRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecordEventsResponse.FromString,
+                _registered_method=True)
 
 
 class RetrievalServiceServicer:
@@ -73,7 +79,8 @@ class RetrievalServiceServicer:
 
     Who is asking is said in the same three fields of every request. At least one of them is needed:
 
-    user_id   someone the bundle may know. Their stored history is used unless the request brings one.
+    user_id   someone the bundle may know. Their stored history is used, followed by what was recorded of them since the
+    bundle was built, unless the request brings one.
     history   what they did, oldest first. It replaces the stored one.
     query     what they typed. Surrounding white space does not count, and a blank query is no query.
     """
@@ -121,6 +128,17 @@ class RetrievalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordEvents(self, request, context):
+        """Writes down what users did. The next call that names such a user sees it.
+
+        When it is answered the events are in the log, as safe as the server's events.sync_seconds says, and in the store. An
+        event is told by its id: sending one again records it once, so a call that was not answered can be repeated.
+        UNAVAILABLE when log or store fails.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RetrievalServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -149,6 +167,11 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
                     request_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsRequest.FromString,
                     response_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsResponse.SerializeToString,
             ),
+            'RecordEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordEvents,
+                    request_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecordEventsRequest.FromString,
+                    response_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecordEventsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'retrieval.v1.RetrievalService', rpc_method_handlers)
@@ -162,7 +185,8 @@ class RetrievalService:
 
     Who is asking is said in the same three fields of every request. At least one of them is needed:
 
-    user_id   someone the bundle may know. Their stored history is used unless the request brings one.
+    user_id   someone the bundle may know. Their stored history is used, followed by what was recorded of them since the
+    bundle was built, unless the request brings one.
     history   what they did, oldest first. It replaces the stored one.
     query     what they typed. Surrounding white space does not count, and a blank query is no query.
     """
@@ -292,6 +316,33 @@ class RetrievalService:
             '/retrieval.v1.RetrievalService/SimilarItems',
             retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsRequest.SerializeToString,
             retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/retrieval.v1.RetrievalService/RecordEvents',
+            retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecordEventsRequest.SerializeToString,
+            retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecordEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

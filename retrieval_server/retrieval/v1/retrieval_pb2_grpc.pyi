@@ -53,7 +53,8 @@ class RetrievalServiceStub:
 
     Who is asking is said in the same three fields of every request. At least one of them is needed:
 
-      user_id   someone the bundle may know. Their stored history is used unless the request brings one.
+      user_id   someone the bundle may know. Their stored history is used, followed by what was recorded of them since the
+                bundle was built, unless the request brings one.
       history   what they did, oldest first. It replaces the stored one.
       query     what they typed. Surrounding white space does not count, and a blank query is no query.
     """
@@ -83,6 +84,13 @@ class RetrievalServiceStub:
     """
     SimilarItems: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.SimilarItemsRequest, _retrieval_pb2.SimilarItemsResponse]
     """The items that are most like given ones, by the angle between their vectors. It needs nobody who asks."""
+    RecordEvents: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.RecordEventsRequest, _retrieval_pb2.RecordEventsResponse]
+    """Writes down what users did. The next call that names such a user sees it.
+
+    When it is answered the events are in the log, as safe as the server's events.sync_seconds says, and in the store. An
+    event is told by its id: sending one again records it once, so a call that was not answered can be repeated.
+    UNAVAILABLE when log or store fails.
+    """
 
 @_typing.type_check_only
 class RetrievalServiceAsyncStub(RetrievalServiceStub):
@@ -90,7 +98,8 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
 
     Who is asking is said in the same three fields of every request. At least one of them is needed:
 
-      user_id   someone the bundle may know. Their stored history is used unless the request brings one.
+      user_id   someone the bundle may know. Their stored history is used, followed by what was recorded of them since the
+                bundle was built, unless the request brings one.
       history   what they did, oldest first. It replaces the stored one.
       query     what they typed. Surrounding white space does not count, and a blank query is no query.
     """
@@ -117,13 +126,21 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     """
     SimilarItems: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.SimilarItemsRequest, _retrieval_pb2.SimilarItemsResponse]  # type: ignore[assignment]
     """The items that are most like given ones, by the angle between their vectors. It needs nobody who asks."""
+    RecordEvents: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.RecordEventsRequest, _retrieval_pb2.RecordEventsResponse]  # type: ignore[assignment]
+    """Writes down what users did. The next call that names such a user sees it.
+
+    When it is answered the events are in the log, as safe as the server's events.sync_seconds says, and in the store. An
+    event is told by its id: sending one again records it once, so a call that was not answered can be repeated.
+    UNAVAILABLE when log or store fails.
+    """
 
 class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds and orders items for someone of whom a history, a query, or both are known.
 
     Who is asking is said in the same three fields of every request. At least one of them is needed:
 
-      user_id   someone the bundle may know. Their stored history is used unless the request brings one.
+      user_id   someone the bundle may know. Their stored history is used, followed by what was recorded of them since the
+                bundle was built, unless the request brings one.
       history   what they did, oldest first. It replaces the stored one.
       query     what they typed. Surrounding white space does not count, and a blank query is no query.
     """
@@ -178,5 +195,18 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_retrieval_pb2.SimilarItemsResponse, _abc.Awaitable[_retrieval_pb2.SimilarItemsResponse]]:
         """The items that are most like given ones, by the angle between their vectors. It needs nobody who asks."""
+
+    @_abc_1.abstractmethod
+    def RecordEvents(
+        self,
+        request: _retrieval_pb2.RecordEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrieval_pb2.RecordEventsResponse, _abc.Awaitable[_retrieval_pb2.RecordEventsResponse]]:
+        """Writes down what users did. The next call that names such a user sees it.
+
+        When it is answered the events are in the log, as safe as the server's events.sync_seconds says, and in the store. An
+        event is told by its id: sending one again records it once, so a call that was not answered can be repeated.
+        UNAVAILABLE when log or store fails.
+        """
 
 def add_RetrievalServiceServicer_to_server(servicer: RetrievalServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
