@@ -33,6 +33,34 @@ class Limits:
 
 
 @dataclass
+class Tls:
+    """Encryption, all null for none.
+
+    Attributes:
+        certificate: PEM file of the server's certificate and those between it and its authority.
+        key: PEM file of its private key.
+        client_ca: PEM file of the authority whose certificates callers have to show; null to let everybody in.
+    """
+
+    certificate: Path | None
+    key: Path | None
+    client_ca: Path | None
+
+
+@dataclass
+class AdmissionBounds:
+    """What is taken on, in calls waiting for each worker.
+
+    Attributes:
+        degrade_at: from here on answers are cut down.
+        refuse_at: from here on calls are refused.
+    """
+
+    degrade_at: float
+    refuse_at: float
+
+
+@dataclass
 class Rerank:
     """How the reranker is run.
 
@@ -71,10 +99,13 @@ class ServeConfig:
         host: address to listen on; a name is resolved and its first address taken.
         port: port to listen on, 0 for a free one.
         allow_insecure: whether a host that other machines can reach is accepted without TLS.
+        tls: certificates.
+        tokens: file of bearer tokens' hashes and roles; null for none.
         reflection: whether the server describes its API to tools that ask.
         workers: calls worked on at once.
         threads: threads that each of them may use inside the models.
         max_concurrent_calls: calls accepted at once, waiting ones included.
+        admission: how much is taken on before answers are cut down and calls refused.
         max_message_bytes: size of the largest request that is read.
         lame_duck_seconds: how long calls are still accepted after SIGTERM.
         grace_seconds: time from SIGTERM until unfinished calls are cut off.
@@ -90,10 +121,13 @@ class ServeConfig:
     host: str
     port: int
     allow_insecure: bool
+    tls: Tls
+    tokens: Path | None
     reflection: bool
     workers: int
     threads: int
     max_concurrent_calls: int
+    admission: AdmissionBounds
     max_message_bytes: int
     lame_duck_seconds: float
     grace_seconds: float
@@ -133,6 +167,11 @@ def require_sound(config: ServeConfig) -> None:
     for key, value in at_least_one.items():
         if value < 1:
             raise UsageError(f"{key}={value}: must be at least 1")
+    if not 0 < config.admission.degrade_at <= config.admission.refuse_at:
+        raise UsageError(
+            f"admission.degrade_at={config.admission.degrade_at}: must be above 0 and at most "
+            f"admission.refuse_at={config.admission.refuse_at}"
+        )
     if not 0 <= config.events.sync_seconds <= 60:
         raise UsageError(f"events.sync_seconds={config.events.sync_seconds}: must be 0 to 60")
     if not 0 <= config.port <= 65535:

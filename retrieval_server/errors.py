@@ -121,6 +121,33 @@ class TooBusy(CallError):
         super().__init__(message, QuotaFailure(violations=[violation]))
 
 
+class Unauthenticated(CallError):
+    """The call brings no token that the server knows."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+
+    def __init__(self) -> None:
+        super().__init__("no valid token; send the metadata `authorization: Bearer <token>`, once")
+
+
+class Forbidden(CallError):
+    """The caller may not do that.
+
+    Args:
+        role: what they would have to be.
+    """
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+    reason = "FORBIDDEN"
+
+    def __init__(self, role: str) -> None:
+        super().__init__(
+            f"this call needs the role {role}: use a token that has it, or, where the server has no tokens, serve on "
+            "127.0.0.1 or with mutual TLS"
+        )
+
+
 class Expired(CallError):
     """The caller's deadline has passed: nobody waits for the answer."""
 

@@ -7,24 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index import exact_scores
-from retrieval_server.budget import Budget
+from retrieval_server.admission import Pressure
+from retrieval_server.budget import Budget, Reason, Stage
 from retrieval_server.errors import NoReranker
 from retrieval_server.profile import Profile, rows_of
-from retrieval_server.reranking import Reason, Reranking, Scored
-from retrieval_server.served_bundle import ServedBundle
+from retrieval_server.reranking import Reranking
+from retrieval_server.served_bundle import ItemSearch, ServedBundle
 from towers import render_context
-
-RERANK = "rerank"
-"""Name of the stage that an answer lists under `degraded` when it was skipped or cut short."""
 
 LOWEST_SCORE = float(np.finfo(np.float32).min)
 """Score of what was not scored: below every real one, and still a number in JSON."""
 
 SIMILAR_DEPTH = 4
 """Items that are looked at for each similar one wanted: the index orders by inner product, the answer by angle."""
-
-Degraded = dict[str, Reason]
-"""Stages that were skipped or cut short, and why."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,6 @@ class Reranked:
         titles: titles [n], "" for an unknown candidate.
         unknown: the candidates that the bundle does not have, in the request's order.
         reranked: how many the reranker scored, the first ones.
-        degraded: what was skipped or cut short.
     """
 
     item_ids: Sequence[str]
@@ -73,7 +67,6 @@ class Reranked:
     titles: Sequence[str]
     unknown: Sequence[str]
     reranked: int
-    degraded: Degraded
 
 
 @dataclass(frozen=True)
@@ -85,14 +78,12 @@ class Recommended:
         scores: what put them into this order [n], descending; `LOWEST_SCORE` for one that was not scored.
         recall_scores: what recall gave each of them [n].
         reranked: how many the reranker scored, the first ones.
-        degraded: what was skipped or cut short.
     """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
     recall_scores: NDArray[np.float32]
     reranked: int
-    degraded: Degraded
 
 
 class Pipeline:
@@ -112,12 +103,12 @@ class Pipeline:
             bundle: where to look.
             profile: who is asking.
             wanted: what may come back.
-            budget: the request's time.
+            budget: the request's means.
         """
-        with budget.stage("encode"):
+        with budget.stage(Stage.ENCODE):
             vector = bundle.user_encoder.encode([profile.history], [profile.query])  # [1, d] or [1, interests, d]
-        with budget.stage("search"):
-            (hits,) = bundle.index.search(vector, wanted.k, _barred(bundle, profile, wanted))
+        with budget.stage(Stage.SEARCH):
+            (hits,) = _index(bundle, budget).search(vector, wanted.k, _barred(bundle, profile, wanted))
         return Ranking(hits.rows, hits.scores)
 
     def rerank(self, bundle: ServedBundle, profile: Profile, candidate_ids: Sequence[str], budget: Budget) -> Reranked:
@@ -127,7 +118,7 @@ class Pipeline:
             bundle: where to look.
             profile: who is asking.
             candidate_ids: the items to order; a repeated one counts once.
-            budget: the request's time.
+            budget: the request's means.
 
         Raises:
             NoReranker: the bundle cannot.
@@ -137,17 +128,16 @@ class Pipeline:
         distinct = dict.fromkeys(candidate_ids)
         unknown = [item_id for item_id in distinct if item_id not in bundle.row_of]
         rows = rows_of(bundle, list(distinct))  # [n known]
-        with budget.stage("encode"):
+        with budget.stage(Stage.ENCODE):
             (vector,) = bundle.user_encoder.encode([profile.history], [profile.query])  # [d] or [interests, d]
         recall_scores = exact_scores(bundle.vectors[rows], vector)  # [n known]
-        scored, order, scores = self._ordered(bundle, profile, rows, recall_scores, budget)
+        reranked, order, scores = self._ordered(bundle, profile, rows, recall_scores, budget)
         return Reranked(
             item_ids=[*bundle.item_ids[rows[order]], *unknown],
             scores=[*scores.tolist(), *[LOWEST_SCORE] * len(unknown)],
             titles=[*bundle.titles[rows[order]], *[""] * len(unknown)],
             unknown=unknown,
-            reranked=len(scored.scores),
-            degraded=_degraded(scored),
+            reranked=reranked,
         )
 
     def recommend(
@@ -160,21 +150,20 @@ class Pipeline:
             profile: who is asking.
             wanted: what may come back.
             candidates: how many items to recall and rerank; `wanted.k` at least are.
-            budget: the request's time.
+            budget: the request's means.
         """
         if bundle.reranker is None:
             recalled = self.recall(bundle, profile, wanted, budget)
-            degraded = {RERANK: Reason.NO_RERANKER}
-            return Recommended(recalled.rows, recalled.scores, recalled.scores, reranked=0, degraded=degraded)
+            budget.degraded[Stage.RERANK] = Reason.NO_RERANKER
+            return Recommended(recalled.rows, recalled.scores, recalled.scores, reranked=0)
         recalled = self.recall(bundle, profile, replace(wanted, k=max(wanted.k, candidates)), budget)
-        scored, order, scores = self._ordered(bundle, profile, recalled.rows, recalled.scores, budget)
+        reranked, order, scores = self._ordered(bundle, profile, recalled.rows, recalled.scores, budget)
         best = order[: wanted.k]
         return Recommended(
             rows=recalled.rows[best],
             scores=scores[: wanted.k],
             recall_scores=recalled.scores[best],
-            reranked=min(len(scored.scores), wanted.k),
-            degraded=_degraded(scored),
+            reranked=min(reranked, wanted.k),
         )
 
     def similar(self, bundle: ServedBundle, rows: NDArray[np.int64], wanted: Wanted, budget: Budget) -> Ranking:
@@ -184,12 +173,12 @@ class Pipeline:
             bundle: where to look.
             rows: rows of the given items [n]; none of them comes back. Nothing is like nothing.
             wanted: what may come back.
-            budget: the request's time.
+            budget: the request's means.
         """
         if not len(rows):
             return Ranking(np.empty(0, np.int64), np.empty(0, np.float32))
         barred = np.concatenate([rows, rows_of(bundle, wanted.exclude_ids)])
-        with budget.stage("search"):
+        with budget.stage(Stage.SEARCH):
             direction = _directions(bundle.vectors[rows]).sum(axis=0)  # [d]
             query = _directions(direction[np.newaxis]).astype(np.float32)  # [1, d]
             (hits,) = bundle.index.search(query, SIMILAR_DEPTH * wanted.k, [barred])
@@ -208,28 +197,34 @@ class Pipeline:
         rows: NDArray[np.int64],
         recall_scores: NDArray[np.float32],
         budget: Budget,
-    ) -> tuple[Scored, NDArray[np.int64], NDArray[np.float32]]:
-        """Rerank what there is time for: what was scored, the places of all rows in their new order, their scores."""
-        if bundle.reranker is None or not len(rows):
-            return Scored(np.empty(0, np.float32), None), np.arange(len(rows)), recall_scores
+    ) -> tuple[int, NDArray[np.int64], NDArray[np.float32]]:
+        """Rerank what there is time for: of how many, the places of all rows in their new order, their scores."""
         recalled = _descending(recall_scores)  # places of the rows, best first
+        if budget.pressure >= Pressure.NO_RERANK:
+            budget.degraded[Stage.RERANK] = Reason.OVERLOAD
+        if bundle.reranker is None or not len(rows) or budget.pressure >= Pressure.NO_RERANK:
+            return 0, recalled, recall_scores[recalled]
         read = profile.history.last(bundle.reranker.context_items)
         context = render_context(list(bundle.titles[read.rows]), profile.query)
         texts = list(bundle.texts[rows[recalled]])
-        with budget.stage(RERANK):
+        with budget.stage(Stage.RERANK):
             scored = self._reranking.score(bundle.reranker, context, texts, recall_scores[recalled], budget)
-        count = len(scored.scores)
+        count = len(scored)
         if not count:
-            return scored, recalled, recall_scores[recalled]
+            return 0, recalled, recall_scores[recalled]
         # Equal scores keep the order that the rows came in.
-        first = np.lexsort((recalled[:count], -scored.scores))
+        first = np.lexsort((recalled[:count], -scored))
         order = np.concatenate([recalled[:count][first], recalled[count:]])
         unscored = np.full(len(rows) - count, LOWEST_SCORE, np.float32)
-        return scored, order, np.concatenate([scored.scores[first], unscored])
+        return count, order, np.concatenate([scored[first], unscored])
 
 
-def _degraded(scored: Scored) -> Degraded:
-    return {} if scored.reason is None else {RERANK: scored.reason}
+def _index(bundle: ServedBundle, budget: Budget) -> ItemSearch:
+    """The search to use: under much pressure the one that looks at less, where there is one."""
+    if budget.pressure < Pressure.LESS_SEARCH or bundle.lighter_index is None:
+        return bundle.index
+    budget.degraded[Stage.SEARCH] = Reason.OVERLOAD
+    return bundle.lighter_index
 
 
 def _barred(bundle: ServedBundle, profile: Profile, wanted: Wanted) -> list[NDArray[np.int64]] | None:

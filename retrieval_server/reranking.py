@@ -4,14 +4,12 @@ import logging
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from enum import StrEnum
 from threading import TIMEOUT_MAX, Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.budget import Budget
+from retrieval_server.budget import Budget, Reason, Stage
 from retrieval_server.served_bundle import Scoring
 from retrieval_server.threads import limit_threads
 
@@ -19,29 +17,6 @@ log = logging.getLogger(__name__)
 
 LEARNING = 0.2
 """Weight of the newest measurement in the running mean of a candidate's time."""
-
-
-class Reason(StrEnum):
-    """Why a stage was skipped or cut short."""
-
-    NO_RERANKER = "no_reranker"
-    BUDGET = "budget"
-    FAILED = "failed"
-    OVERLOAD = "overload"
-    UNAVAILABLE = "unavailable"
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What the reranker got to.
-
-    Attributes:
-        scores: scores of the first m candidates [m].
-        reason: why not of all, None when it is all.
-    """
-
-    scores: NDArray[np.float32]
-    reason: Reason | None
 
 
 class Reranking:
@@ -68,36 +43,38 @@ class Reranking:
         candidates: Sequence[str],
         recall_scores: NDArray[np.float32],
         budget: Budget,
-    ) -> Scored:
-        """Score candidates in their order until all are done or the time is up.
+    ) -> NDArray[np.float32]:
+        """Score candidates in their order until all are done or the time is up; the budget learns why not of all.
 
         Args:
             reranker: what scores.
             context: what is known of the one asking.
             candidates: n texts, the best first.
             recall_scores: the towers' scores [n].
-            budget: the request's time.
+            budget: the request's means.
+
+        Returns:
+            scores of the first m candidates [m].
         """
         done: list[NDArray[np.float32]] = []
-        reason = None
         for start in range(0, len(candidates), self._at_once):
             part = slice(start, start + self._at_once)
             texts = candidates[part]
             if budget.remaining() <= self._expected(len(texts)):
-                reason = Reason.BUDGET
+                budget.degraded[Stage.RERANK] = Reason.BUDGET
                 break
             job = self._submit(reranker, context, texts, recall_scores[part], budget)
             try:
                 found = job.result(timeout=min(budget.remaining(), TIMEOUT_MAX))
             except TimeoutError:
                 job.cancel()
-                reason = Reason.BUDGET
+                budget.degraded[Stage.RERANK] = Reason.BUDGET
                 break
             if found is None:
-                reason = Reason.FAILED
+                budget.degraded[Stage.RERANK] = Reason.FAILED
                 break
             done.append(found)
-        return Scored(np.concatenate([np.empty(0, np.float32), *done]), reason)
+        return np.concatenate([np.empty(0, np.float32), *done])
 
     def close(self) -> None:
         """Let the threads end when they are done."""
@@ -118,14 +95,14 @@ class Reranking:
         def run() -> NDArray[np.float32] | None:
             took = Budget()
             try:
-                with took.stage("rerank"):
+                with took.stage(Stage.RERANK):
                     scores = reranker.score(context, texts, recall_scores)
                 if not np.isfinite(scores).all():
                     raise ValueError("the reranker gave scores that are not finite")
             except Exception:
                 log.exception("error_id=%s the reranker failed, recall's order is returned", uuid.uuid4().hex)
                 return None
-            pace = took.timings["rerank"] / len(texts)
+            pace = took.timings[Stage.RERANK] / len(texts)
             self._pace += (LEARNING if self._pace else 1.0) * (pace - self._pace)
             return scores
 

@@ -58,5 +58,10 @@ def _banner(config: ServeConfig, address: str, bundle: ServedBundle) -> str:
     reranker = "with" if bundle.reranker else "without"
     return (
         f"serving bundle {bundle.version} ({len(bundle.item_ids):,} items, {reranker} reranker) "
-        f"from {config.bundle.resolve()} on {address}, {config.workers} workers"
+        f"from {config.bundle.resolve()} on {address}, {config.workers} workers, {_security(config)}"
     )
+
+
+def _security(config: ServeConfig) -> str:
+    encrypted = "plain text" if config.tls.certificate is None else "mutual TLS" if config.tls.client_ca else "TLS"
+    return f"{encrypted}, {'no tokens' if config.tokens is None else f'tokens of {config.tokens}'}"

@@ -1,6 +1,5 @@
 """A gRPC server put together: services, interceptors, limits, and the one address it listens on."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
@@ -8,12 +7,14 @@ import grpc
 
 from data_prep.command import UsageError, instantiate
 from index import Bundle
-from retrieval_server.address import listen, resolve
+from retrieval_server.address import is_loopback, listen, resolve
 from retrieval_server.admin_service import ADMIN_NAME, AdminService
+from retrieval_server.admission import Admission, Workers
 from retrieval_server.asker import Asker
 from retrieval_server.budget import Budget
 from retrieval_server.config import ServeConfig
 from retrieval_server.event_log import EventLog, LogUnavailable
+from retrieval_server.gatekeeper import Gatekeeper
 from retrieval_server.guard import Guard
 from retrieval_server.pipeline import Pipeline, Wanted
 from retrieval_server.profile import resolve as resolve_asker
@@ -26,7 +27,8 @@ from retrieval_server.service import SERVICE_NAME, RetrievalService
 from retrieval_server.side_services import Health, SideServices, add_reflection
 from retrieval_server.streams import Streams
 from retrieval_server.swapping import Swapper
-from retrieval_server.threads import limit_threads
+from retrieval_server.tls import server_credentials
+from retrieval_server.tokens import Role, Tokens
 from retrieval_server.user_events import EventStore
 
 
@@ -42,30 +44,37 @@ class RetrievalServer:
         health: what it says about itself; NOT_SERVING until told otherwise.
         streams: the streams of requests that are open.
         recorder: records events.
+        workers: the threads that work on calls.
         grpc_server: the transport.
 
     Raises:
-        UsageError: the host cannot be resolved, or other machines can reach it and `allow_insecure` is not set.
+        UsageError: the host cannot be resolved, or other machines can reach it, there is no TLS and `allow_insecure` is
+            not set; certificates, tokens or the log's folder cannot be used.
         GateFailed: the address cannot be had, because it is in use or not this machine's.
     """
 
     def __init__(self, config: ServeConfig) -> None:
-        host = resolve(config.host, config.allow_insecure)
+        credentials = server_credentials(config.tls)
+        host = resolve(config.host, credentials is not None or config.allow_insecure)
         self._config = config
         self.slot = BundleSlot()
         self.health = Health(SERVICE_NAME, ADMIN_NAME)
         self.streams = Streams(config.streams)
         self._side = SideServices(SERVICE_NAME, config.streams)
+        self.workers = Workers(config.workers, config.threads)
+        self._admission = Admission(self.workers, config.admission.degrade_at, config.admission.refuse_at)
         self._pipeline = Pipeline(Reranking(config.rerank.at_once, config.rerank.workers, config.threads))
         self.recorder = _recorder(config)
+        trusted = is_loopback(host) or config.tls.client_ca is not None
+        gatekeeper = Gatekeeper(
+            tokens=None if config.tokens is None else Tokens.read(config.tokens),
+            anonymous=Role.ADMIN if trusted else Role.WRITER,
+            admission=self._admission,
+            side=self._side,
+        )
         self.grpc_server = grpc.server(
-            ThreadPoolExecutor(
-                config.workers,
-                thread_name_prefix="worker",
-                initializer=limit_threads,
-                initargs=(config.threads,),
-            ),
-            interceptors=[self._side, Guard(SERVICE_NAME, ADMIN_NAME)],
+            self.workers,
+            interceptors=[gatekeeper, self._side, Guard(SERVICE_NAME, ADMIN_NAME)],
             maximum_concurrent_rpcs=config.max_concurrent_calls,
             options=[
                 ("grpc.so_reuseport", 0),  # else a second server binds the same port and takes half the calls
@@ -73,7 +82,7 @@ class RetrievalServer:
             ],
         )
         self._add_services()
-        self.address = listen(self.grpc_server, host, config.port)
+        self.address = listen(self.grpc_server, host, config.port, credentials)
 
     def load(self, folder: Path) -> ServedBundle:
         """Check, load and warm up a bundle: every stage is walked once, so that no caller pays for lazy loading.
@@ -110,7 +119,7 @@ class RetrievalServer:
 
     def _add_services(self) -> None:
         server, config = self.grpc_server, self._config
-        service = RetrievalService(self.slot, self._pipeline, self.recorder, self.streams, config)
+        service = RetrievalService(self.slot, self._pipeline, self.recorder, self.streams, self._admission, config)
         add_RetrievalServiceServicer_to_server(service, server)
         admin = AdminService(self.slot, Swapper(self.slot, config.bundle, self.load), self.recorder.skipped)
         add_AdminServiceServicer_to_server(admin, server)

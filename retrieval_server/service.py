@@ -8,15 +8,15 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval_server.admission import Admission
 from retrieval_server.asker import Asker
-from retrieval_server.budget import Budget
+from retrieval_server.budget import Budget, Reason, Stage
 from retrieval_server.config import ServeConfig
 from retrieval_server.errors import CallError
 from retrieval_server.guard import outcome, parsed
-from retrieval_server.pipeline import Degraded, Pipeline, Wanted
+from retrieval_server.pipeline import Pipeline, Wanted
 from retrieval_server.profile import Fallback, Profile, resolve, rows_of
 from retrieval_server.recording import Recorder
-from retrieval_server.reranking import Reason
 from retrieval_server.retrieval.v1 import retrieval_pb2
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
     RecallRequest,
@@ -39,10 +39,6 @@ from retrieval_server.user_events import StoreUnavailable
 from retrieval_server.validation import check_events, check_recall, check_recommend, check_rerank, check_similar
 
 logger = logging.getLogger(__name__)
-
-EVENTS = "events"
-"""Name of what an answer lists under `degraded` when it does without recorded events."""
-
 SERVICE_NAME: str = retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name
 
 Request = RecallRequest | RerankRequest | RecommendRequest | SimilarItemsRequest
@@ -55,15 +51,23 @@ class RetrievalService(RetrievalServiceServicer):
         slot: where each request takes its bundle from.
         pipeline: computes.
         recorder: records what users do, and tells it.
+        admission: says what there is time for.
         streams: the streams of requests that are open.
         config: limits and defaults of a request.
     """
 
     def __init__(
-        self, slot: BundleSlot, pipeline: Pipeline, recorder: Recorder, streams: Streams, config: ServeConfig
+        self,
+        slot: BundleSlot,
+        pipeline: Pipeline,
+        recorder: Recorder,
+        streams: Streams,
+        admission: Admission,
+        config: ServeConfig,
     ) -> None:
         self._slot = slot
         self._recorder = recorder
+        self._admission = admission
         self._pipeline = pipeline
         self._streams = streams
         self._config = config
@@ -73,14 +77,14 @@ class RetrievalService(RetrievalServiceServicer):
         asker = check_recall(request, self._config.limits)
         budget = self._budget(request, context)
         bundle = self._slot.take()
-        profile, degraded = self._profile(bundle, asker, budget)
+        profile = self._profile(bundle, asker, budget)
         found = self._pipeline.recall(bundle, profile, _wanted(request), budget)
         return RecallResponse(
             item_ids=bundle.item_ids[found.rows].tolist(),
             scores=found.scores.tolist(),
             titles=_titles(bundle, found.rows, request.with_titles),
             **_about(profile),
-            **_notes(bundle, request, budget, degraded),
+            **_notes(bundle, request, budget),
         )
 
     def Rerank(self, request: RerankRequest, context: grpc.ServicerContext) -> RerankResponse:
@@ -88,7 +92,7 @@ class RetrievalService(RetrievalServiceServicer):
         asker = check_rerank(request, self._config.limits)
         budget = self._budget(request, context)
         bundle = self._slot.take()
-        profile, degraded = self._profile(bundle, asker, budget)
+        profile = self._profile(bundle, asker, budget)
         found = self._pipeline.rerank(bundle, profile, request.candidate_ids, budget)
         return RerankResponse(
             item_ids=found.item_ids,
@@ -97,7 +101,7 @@ class RetrievalService(RetrievalServiceServicer):
             unknown_candidate_ids=found.unknown,
             reranked_count=found.reranked,
             **_about(profile),
-            **_notes(bundle, request, budget, degraded | found.degraded),
+            **_notes(bundle, request, budget),
         )
 
     def Recommend(self, request: RecommendRequest, context: grpc.ServicerContext) -> RecommendResponse:
@@ -105,7 +109,7 @@ class RetrievalService(RetrievalServiceServicer):
         asker = check_recommend(request, self._config.limits)
         budget = self._budget(request, context)
         bundle = self._slot.take()
-        profile, degraded = self._profile(bundle, asker, budget)
+        profile = self._profile(bundle, asker, budget)
         candidates = request.candidates or self._config.rerank.candidates
         found = self._pipeline.recommend(bundle, profile, _wanted(request), candidates, budget)
         return RecommendResponse(
@@ -115,7 +119,7 @@ class RetrievalService(RetrievalServiceServicer):
             recall_scores=found.recall_scores.tolist(),
             reranked_count=found.reranked,
             **_about(profile),
-            **_notes(bundle, request, budget, degraded | found.degraded),
+            **_notes(bundle, request, budget),
         )
 
     def RecommendStream(  # type: ignore[override]  # bytes, where the generated base says messages
@@ -145,7 +149,7 @@ class RetrievalService(RetrievalServiceServicer):
             unknown_item_ids=list(dict.fromkeys(unknown)),
             unknown_item_count=len(unknown),
             fallback_reason=Fallback.NONE if len(rows) else Fallback.UNKNOWN_ITEMS,
-            **_notes(bundle, request, budget, {}),
+            **_notes(bundle, request, budget),
         )
 
     def RecordEvents(self, request: RecordEventsRequest, context: grpc.ServicerContext) -> RecordEventsResponse:
@@ -153,16 +157,17 @@ class RetrievalService(RetrievalServiceServicer):
         recorded = self._recorder.record(check_events(request, self._config.limits))
         return RecordEventsResponse(recorded_count=recorded.recorded, repeated_count=recorded.repeated)
 
-    def _profile(self, bundle: ServedBundle, asker: Asker, budget: Budget) -> tuple[Profile, dict[str, Reason]]:
+    def _profile(self, bundle: ServedBundle, asker: Asker, budget: Budget) -> Profile:
         """The asker in the bundle's terms, with what they did since it was built, or without if that cannot be told."""
-        with budget.stage("resolve"):
+        with budget.stage(Stage.RESOLVE):
             if not asker.user_id or asker.item_ids:
-                return resolve(bundle, asker), {}
+                return resolve(bundle, asker)
             try:
-                return resolve(bundle, asker, self._recorder.recent(asker.user_id)), {}
+                return resolve(bundle, asker, self._recorder.recent(asker.user_id))
             except StoreUnavailable as error:
                 logger.warning("answered without recorded events: %s", error)
-                return resolve(bundle, asker), {EVENTS: Reason.UNAVAILABLE}
+                budget.degraded[Stage.EVENTS] = Reason.UNAVAILABLE
+                return resolve(bundle, asker)
 
     def _recommend_one(self, message: bytes, context: grpc.ServicerContext) -> RecommendResponse:
         return self.Recommend(parsed(RecommendRequest.FromString, message), context)
@@ -170,7 +175,9 @@ class RetrievalService(RetrievalServiceServicer):
     def _budget(self, request: Request, context: grpc.ServicerContext) -> Budget:
         seconds = (request.budget_ms or self._config.budget_ms) / 1000
         patience = context.time_remaining()
-        return Budget(seconds, float("inf") if patience is None else patience, context.is_active)
+        return Budget(
+            seconds, float("inf") if patience is None else patience, context.is_active, self._admission.pressure()
+        )
 
 
 class _About(TypedDict):
@@ -197,13 +204,13 @@ def _about(profile: Profile) -> _About:
     )
 
 
-def _notes(bundle: ServedBundle, request: Request, budget: Budget, degraded: Degraded) -> _Notes:
+def _notes(bundle: ServedBundle, request: Request, budget: Budget) -> _Notes:
     """What every answer says about itself."""
     timings = budget.timings.items() if request.with_timings else ()
     return _Notes(
         bundle_version=bundle.version,
-        degraded=list(degraded),
-        degraded_reasons=list(degraded.values()),
+        degraded=list(budget.degraded),
+        degraded_reasons=list(budget.degraded.values()),
         timings=[Timing(stage=stage, milliseconds=1000 * seconds) for stage, seconds in timings],
     )
 

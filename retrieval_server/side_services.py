@@ -10,6 +10,7 @@ from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 
+from retrieval_server.errors import CallError
 from retrieval_server.interception import Find, Handler
 
 THREADS = 4
@@ -51,6 +52,19 @@ class SideServices(grpc.ServerInterceptor):
             make, behaviour = grpc.stream_stream_rpc_method_handler, handler.stream_stream
         moved = _OnPool(behaviour, pool, contexts)
         return make(moved, handler.request_deserializer, handler.response_serializer)
+
+    def refusal(self, handler: Handler, error: CallError) -> Handler:
+        """A handler in another's place that ends every call with an error, on the side pool."""
+
+        def refuse(_: Any, context: grpc.ServicerContext) -> Any:
+            context.abort_with_status(error.status())
+
+        refused = _OnPool(refuse, self._pool, set())
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(refused, None, None)
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(refused, None, None)
+        return grpc.unary_unary_rpc_method_handler(refused, None, None)
 
     def close(self) -> None:
         """End the streams of the side services that are still open."""

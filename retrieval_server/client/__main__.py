@@ -3,22 +3,27 @@
 import argparse
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import grpc
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
 from data_prep.errors import ExitCode
-from retrieval_server.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT
+from retrieval_server.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Security
 from retrieval_server.client.errors import RetrievalError
 from retrieval_server.client.requests import Answering, Choosing, Naming
 from retrieval_server.client.retrieval_client import RetrievalClient
 from retrieval_server.client.tables import Answer, show
 from retrieval_server.escaping import escape
 
-EPILOG = """\
+TOKEN = "RETRIEVAL_TOKEN"
+EPILOG = f"""\
+a bearer token is taken from the environment variable {TOKEN}
+
 exit codes: 0 answered (health: serving); 1 not answered (health: not serving); 2 usage, or the server refused the
 request as wrong; 130 interrupted
 """
@@ -42,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
     """
     options = _parser().parse_args(arguments)
     try:
-        with RetrievalClient(options.address, options.timeout) as client:
+        with RetrievalClient(options.address, options.timeout, security=_security(options)) as client:
             if options.call == "health":
                 return _health(client, options)
             if options.call in OPERATIONS:
@@ -54,6 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
+
+
+def _security(options: argparse.Namespace) -> Security:
+    """TLS as the options say; the token comes from the environment, as a command line is for all to see."""
+    token = os.environ.get(TOKEN, "")
+    return Security(options.tls, options.authority, options.certificate, options.key, token)
 
 
 def _ask(client: RetrievalClient, options: argparse.Namespace) -> Answer:
@@ -98,6 +109,11 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--address", default=DEFAULT_ADDRESS, help="host:port of the server (%(default)s)")
     common.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, help="seconds a call may take (%(default)s)")
     common.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+    common.add_argument("--tls", action="store_true", help="encrypt, and trust the authorities that this system trusts")
+    common.add_argument("--authority", type=Path, metavar="PEM", help="encrypt, and trust this authority")
+    common.add_argument("--certificate", type=Path, metavar="PEM", help="the client's own, for mutual TLS")
+    common.add_argument("--key", type=Path, metavar="PEM", help="its private key")
 
     answer = argparse.ArgumentParser(add_help=False)
     answer.add_argument("--timings", action="store_true", help="show what each stage took")

@@ -7,7 +7,7 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from retrieval_server.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, channel_options
+from retrieval_server.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, OPEN, Security, channel_options
 from retrieval_server.client.errors import RetrievalError
 from retrieval_server.client.requests import (
     Asking,
@@ -59,11 +59,19 @@ class RetrievalClient:
         address: `host:port`.
         timeout: seconds that a call may take, further attempts included.
         attempts: how often a call is tried in all when the server is not there or has too much to do, 1 to 5.
+        security: TLS and token.
     """
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, timeout: float = DEFAULT_TIMEOUT, attempts: int = 3) -> None:
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        timeout: float = DEFAULT_TIMEOUT,
+        attempts: int = 3,
+        security: Security = OPEN,
+    ) -> None:
         self._timeout = timeout
-        self._channel = grpc.insecure_channel(address, channel_options(attempts))
+        self._metadata = security.metadata()
+        self._channel = _channel(address, attempts, security)
         self._retrieval = RetrievalServiceStub(self._channel)
         self._admin = AdminServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
@@ -93,7 +101,7 @@ class RetrievalClient:
             an answer for each request, in their order; the error in its place for one that was refused.
         """
         messages = (recommend_request(**wanted) for wanted in requests)
-        stream = self._retrieval.RecommendStream(messages, timeout=timeout)
+        stream = self._retrieval.RecommendStream(messages, timeout=timeout, metadata=self._metadata)
         try:
             for found in stream:
                 refused = found.WhichOneof("outcome") == "error"
@@ -134,7 +142,7 @@ class RetrievalClient:
         Raises:
             RetrievalError: it has not said so after that many seconds.
         """
-        watch = self._health.Watch(HealthCheckRequest(), timeout=seconds, wait_for_ready=True)
+        watch = self._health.Watch(HealthCheckRequest(), timeout=seconds, metadata=self._metadata, wait_for_ready=True)
         try:
             for answer in watch:
                 if answer.status == HealthCheckResponse.SERVING:
@@ -158,6 +166,13 @@ class RetrievalClient:
 
     def _call(self, method: Callable[..., Response], request: Any, timeout: float | None = None) -> Response:
         try:
-            return method(request, timeout=timeout or self._timeout)
+            return method(request, timeout=timeout or self._timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise RetrievalError.of(error) from None
+
+
+def _channel(address: str, attempts: int, security: Security) -> grpc.Channel:
+    options, credentials = channel_options(attempts), security.credentials()
+    if credentials is None:
+        return grpc.insecure_channel(address, options)
+    return grpc.secure_channel(address, credentials, options)

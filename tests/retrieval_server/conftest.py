@@ -43,6 +43,7 @@ def shop() -> ServedBundle:
         texts=np.array([f"text of item {row}" for row in range(ITEMS)], object),
         vectors=vectors,
         index=ExactSearch(vectors),
+        lighter_index=ExactSearch(vectors[: ITEMS // 2]),
         user_encoder=MeanEncoder(vectors),
         reranker=PlainReranker(),
         history={"ann": stored}.get,
@@ -52,7 +53,14 @@ def shop() -> ServedBundle:
 @pytest.fixture(scope="session")
 def config(tmp_path_factory: pytest.TempPathFactory) -> ServeConfig:
     folder = tmp_path_factory.mktemp("events")
-    overrides = ["port=0", "lame_duck_seconds=0", "workers=4", f"events.folder={folder}"]
+    overrides = [
+        "port=0",
+        "lame_duck_seconds=0",
+        "workers=4",
+        f"events.folder={folder}",
+        "admission.degrade_at=500",
+        "admission.refuse_at=500",
+    ]
     loaded = load_config(ServeConfig, "serve", overrides)
     return replace(
         loaded, limits=replace(loaded.limits, k=100, candidates=30), rerank=replace(loaded.rerank, candidates=10)

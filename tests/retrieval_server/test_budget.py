@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from retrieval_server import RetrievalClient, RetrievalError
-from retrieval_server.budget import Budget
+from retrieval_server.budget import Budget, Reason, Stage
 from retrieval_server.errors import CallerGone, Expired
 from retrieval_server.pipeline import LOWEST_SCORE
-from retrieval_server.reranking import Reason, Reranking
+from retrieval_server.reranking import Reranking
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallRequest
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceStub
 from retrieval_server.served_bundle import ServedBundle
@@ -51,15 +51,15 @@ class Failing:
 
 
 def test_no_stage_is_begun_for_a_caller_who_is_gone_or_too_late() -> None:
-    with pytest.raises(CallerGone), Budget(waiting=lambda: False).stage("search"):
+    with pytest.raises(CallerGone), Budget(waiting=lambda: False).stage(Stage.SEARCH):
         raise AssertionError("not reached")
-    with pytest.raises(Expired), Budget(deadline=-1).stage("search"):
+    with pytest.raises(Expired), Budget(deadline=-1).stage(Stage.SEARCH):
         raise AssertionError("not reached")
 
 
 def test_a_budget_ends_no_call() -> None:
     budget = Budget(seconds=-1, deadline=60)
-    with budget.stage("search"):
+    with budget.stage(Stage.SEARCH):
         assert budget.remaining() <= 0
 
 
@@ -149,10 +149,11 @@ def test_what_would_not_be_done_in_time_is_not_begun() -> None:
 
     slow, reranking = Slow(), Reranking(at_once=4, workers=1, threads=1)
     ten, scores = ["text"] * 8, np.zeros(8, np.float32)
-    assert reranking.score(slow, "", ten, scores, Budget()).reason is None
+    assert len(reranking.score(slow, "", ten, scores, Budget())) == 8
     assert slow.calls == 2
-    found = reranking.score(slow, "", ten, scores, Budget(seconds=0.02))
-    assert (len(found.scores), found.reason, slow.calls) == (0, Reason.BUDGET, 2)
+    budget = Budget(seconds=0.02)
+    assert not len(reranking.score(slow, "", ten, scores, budget))
+    assert (budget.degraded, slow.calls) == ({Stage.RERANK: Reason.BUDGET}, 2)
     reranking.close()
 
 

@@ -34,6 +34,10 @@ def test_the_configuration_that_is_shipped_is_sound() -> None:
         "limits.candidates=0",
         "limits.query_bytes=-5",
         "limits.id_bytes=0",
+        "admission.degrade_at=0.0",
+        "admission.degrade_at=9.0",
+        "budget_ms=0",
+        "events.sync_seconds=-1.0",
     ],
 )
 def test_a_senseless_value_is_refused_by_name(override: str) -> None:
@@ -44,17 +48,17 @@ def test_a_senseless_value_is_refused_by_name(override: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "8.8.8.8"])
 def test_an_address_that_others_can_reach_has_to_be_allowed(host: str) -> None:
     with pytest.raises(UsageError, match="allow_insecure=true"):
-        resolve(host, allow_insecure=False)
-    assert resolve(host, allow_insecure=True) == host
+        resolve(host, secure=False)
+    assert resolve(host, secure=True) == host
 
 
 def test_a_host_that_does_not_exist_is_refused() -> None:
     with pytest.raises(UsageError, match=r"host=no\.such\.host\.invalid"):
-        resolve("no.such.host.invalid", allow_insecure=False)
+        resolve("no.such.host.invalid", secure=False)
 
 
 def test_localhost_is_this_machine() -> None:
-    assert resolve("localhost", allow_insecure=False) in ("127.0.0.1", "::1")
+    assert resolve("localhost", secure=False) in ("127.0.0.1", "::1")
 
 
 def test_every_interface_is_served_when_allowed(config: ServeConfig, shop: ServedBundle) -> None:
