@@ -16,7 +16,7 @@ from retrieval_server.tokens import Tokens
 @command(ServeConfig, "serve")
 def main(config: ServeConfig) -> None:
     """Serve a bundle over gRPC."""
-    log_one_line_each()
+    log_one_line_each(config.json_log)
     require_sound(config)
     encrypted = server_credentials(config.tls) is not None
     require_free(resolve(config.host, encrypted or config.allow_insecure), config.port)

@@ -33,6 +33,19 @@ class Limits:
 
 
 @dataclass
+class Metrics:
+    """Where Prometheus reads.
+
+    Attributes:
+        host: address to listen on.
+        port: port to listen on, 0 for a free one, null for none.
+    """
+
+    host: str
+    port: int | None
+
+
+@dataclass
 class Tls:
     """Encryption, all null for none.
 
@@ -104,6 +117,9 @@ class ServeConfig:
         reflection: whether the server describes its API to tools that ask.
         workers: calls worked on at once.
         threads: threads that each of them may use inside the models.
+        metrics: where Prometheus reads.
+        json_log: whether the log's lines are JSON objects.
+        log_calls: whether each call gets a line.
         max_concurrent_calls: calls accepted at once, waiting ones included.
         admission: how much is taken on before answers are cut down and calls refused.
         max_message_bytes: size of the largest request that is read.
@@ -126,6 +142,9 @@ class ServeConfig:
     reflection: bool
     workers: int
     threads: int
+    metrics: Metrics
+    json_log: bool
+    log_calls: bool
     max_concurrent_calls: int
     admission: AdmissionBounds
     max_message_bytes: int
@@ -174,6 +193,8 @@ def require_sound(config: ServeConfig) -> None:
         )
     if not 0 <= config.events.sync_seconds <= 60:
         raise UsageError(f"events.sync_seconds={config.events.sync_seconds}: must be 0 to 60")
+    if config.metrics.port is not None and not 0 <= config.metrics.port <= 65535:
+        raise UsageError(f"metrics.port={config.metrics.port}: must be null, 0 (any free port) or up to 65535")
     if not 0 <= config.port <= 65535:
         raise UsageError(f"port={config.port}: must be 0 (any free port) to 65535")
     if not 0 <= config.lame_duck_seconds < config.grace_seconds:

@@ -6,6 +6,7 @@ from retrieval_server.admin_service import ADMIN_NAME
 from retrieval_server.admission import Admission
 from retrieval_server.errors import CallError, Forbidden, Unauthenticated
 from retrieval_server.interception import Find, Handler
+from retrieval_server.observation import Observer
 from retrieval_server.service import SERVICE_NAME
 from retrieval_server.side_services import SideServices
 from retrieval_server.tokens import Role, Tokens
@@ -24,13 +25,17 @@ class Gatekeeper(grpc.ServerInterceptor):
         anonymous: the role of everybody when there are no tokens.
         admission: says when there is too much to do.
         side: runs the refusals, so that none waits behind the calls that are taken.
+        observer: is told of refusals.
     """
 
-    def __init__(self, tokens: Tokens | None, anonymous: Role, admission: Admission, side: SideServices) -> None:
+    def __init__(
+        self, tokens: Tokens | None, anonymous: Role, admission: Admission, side: SideServices, observer: Observer
+    ) -> None:
         self._tokens = tokens
         self._anonymous = anonymous
         self._admission = admission
         self._side = side
+        self._observer = observer
 
     def intercept_service(self, continuation: Find, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
         """The handler for a call, or one that refuses it."""
@@ -41,6 +46,7 @@ class Gatekeeper(grpc.ServerInterceptor):
         error = self._unauthorised(method, handler_call_details) or self._overloaded(method, handler)
         if error is None:
             return handler
+        self._observer.ended(method, handler_call_details.invocation_metadata or (), error, 0.0)
         return self._side.refusal(handler, error)
 
     def _unauthorised(self, method: str, details: grpc.HandlerCallDetails) -> CallError | None:

@@ -1,6 +1,7 @@
 """Between the transport and the service: every call ends in a documented status, whatever happens inside it."""
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
@@ -10,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from retrieval_server.errors import CallError, InternalError, InvalidRequest, Violation
 from retrieval_server.interception import Find, Handler
+from retrieval_server.observation import Observer
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +28,12 @@ class Guard(grpc.ServerInterceptor):
     A method whose requests are a stream gets them as bytes, and reads each with `parsed`.
 
     Args:
+        observer: is told how calls end.
         services: full names of the services.
     """
 
-    def __init__(self, *services: str) -> None:
+    def __init__(self, observer: Observer, *services: str) -> None:
+        self._observer = observer
         self._prefixes = tuple(f"/{service}/" for service in services)
 
     def intercept_service(self, continuation: Find, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
@@ -39,10 +43,10 @@ class Guard(grpc.ServerInterceptor):
         if handler is None or not method.startswith(self._prefixes):
             return handler
         if handler.stream_stream is not None:
-            stream = _guarded_stream(method, handler.stream_stream)
+            stream = _guarded_stream(method, handler.stream_stream, self._observer)
             return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)
         return grpc.unary_unary_rpc_method_handler(
-            _guarded(method, handler),
+            _guarded(method, handler, self._observer),
             request_deserializer=None,  # parsing is the guard's
             response_serializer=handler.response_serializer,
         )
@@ -79,12 +83,14 @@ def parsed(parse: Callable[[bytes], Answer], message: bytes) -> Answer:
         ) from None
 
 
-def _guarded(method: str, handler: Handler) -> Callable[[bytes, grpc.ServicerContext], Any]:
+def _guarded(method: str, handler: Handler, observer: Observer) -> Callable[[bytes, grpc.ServicerContext], Any]:
     parse = cast(Callable[[bytes], Any], handler.request_deserializer)
     answer = cast(Callable[[Any, grpc.ServicerContext], Any], handler.unary_unary)
 
     def call(message: bytes, context: grpc.ServicerContext) -> Any:
+        started = time.monotonic()
         found = outcome(method, lambda: answer(parsed(parse, message), context))
+        observer.ended(method, context.invocation_metadata(), found, time.monotonic() - started)
         if isinstance(found, CallError):
             context.abort_with_status(found.status())
         return found
@@ -92,15 +98,19 @@ def _guarded(method: str, handler: Handler) -> Callable[[bytes, grpc.ServicerCon
     return call
 
 
-def _guarded_stream(method: str, answer: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+def _guarded_stream(
+    method: str, answer: Callable[..., Iterator[Any]], observer: Observer
+) -> Callable[..., Iterator[Any]]:
     def call(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
-        answers = answer(messages, context)
-        while True:
-            found = outcome(method, lambda: next(answers, None))
-            if isinstance(found, CallError):
-                context.abort_with_status(found.status())
-            if found is None:
-                return
-            yield found
+        started, answers = time.monotonic(), answer(messages, context)
+        found: Any = None
+        try:
+            while (found := outcome(method, lambda: next(answers, None))) is not None:
+                if isinstance(found, CallError):
+                    context.abort_with_status(found.status())
+                yield found
+        finally:  # also where the caller is gone
+            ended = found if isinstance(found, CallError) else None
+            observer.ended(method, context.invocation_metadata(), ended, time.monotonic() - started)
 
     return call

@@ -67,7 +67,7 @@ def drain(server: "RetrievalServer", lame_duck_seconds: float, grace_seconds: fl
         whether all calls in flight finished.
     """
     started = time.monotonic()
-    server.health.stopping()
+    server.say_stopping()
     log.info("stopping: health says NOT_SERVING, calls are taken for %g s more", lame_duck_seconds)
     time.sleep(lame_duck_seconds)
     remaining = grace_seconds - lame_duck_seconds

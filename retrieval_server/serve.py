@@ -42,9 +42,8 @@ def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
         server.stop(None)
         server.close()
         raise
-    server.slot.put(bundle)
-    server.health.serving()
-    print(_banner(config, server.address, bundle), flush=True)
+    server.serve(bundle)
+    print(_banner(config, server, bundle), flush=True)
     received = stop.wait()
     log.info("%s received", received.name)
     finished = drain(server, config.lame_duck_seconds, config.grace_seconds)
@@ -54,11 +53,12 @@ def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
     return ExitCode.INTERRUPTED if received is signal.SIGINT else ExitCode.OK
 
 
-def _banner(config: ServeConfig, address: str, bundle: ServedBundle) -> str:
+def _banner(config: ServeConfig, server: RetrievalServer, bundle: ServedBundle) -> str:
     reranker = "with" if bundle.reranker else "without"
     return (
         f"serving bundle {bundle.version} ({len(bundle.item_ids):,} items, {reranker} reranker) "
-        f"from {config.bundle.resolve()} on {address}, {config.workers} workers, {_security(config)}"
+        f"from {config.bundle.resolve()} on {server.address}, {config.workers} workers, {_security(config)}"
+        + (f", metrics on http://{server.metrics.address}/metrics" if server.metrics else "")
     )
 
 

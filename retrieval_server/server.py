@@ -16,6 +16,8 @@ from retrieval_server.config import ServeConfig
 from retrieval_server.event_log import EventLog, LogUnavailable
 from retrieval_server.gatekeeper import Gatekeeper
 from retrieval_server.guard import Guard
+from retrieval_server.metrics_endpoint import MetricsEndpoint
+from retrieval_server.observation import Observer
 from retrieval_server.pipeline import Pipeline, Wanted
 from retrieval_server.profile import resolve as resolve_asker
 from retrieval_server.recording import Recorder
@@ -45,6 +47,8 @@ class RetrievalServer:
         streams: the streams of requests that are open.
         recorder: records events.
         workers: the threads that work on calls.
+        observer: counts and logs.
+        metrics: where Prometheus reads, None for nowhere.
         grpc_server: the transport.
 
     Raises:
@@ -58,6 +62,7 @@ class RetrievalServer:
         host = resolve(config.host, credentials is not None or config.allow_insecure)
         self._config = config
         self.slot = BundleSlot()
+        self.observer = Observer(config.log_calls)
         self.health = Health(SERVICE_NAME, ADMIN_NAME)
         self.streams = Streams(config.streams)
         self._side = SideServices(SERVICE_NAME, config.streams)
@@ -71,10 +76,11 @@ class RetrievalServer:
             anonymous=Role.ADMIN if trusted else Role.WRITER,
             admission=self._admission,
             side=self._side,
+            observer=self.observer,
         )
         self.grpc_server = grpc.server(
             self.workers,
-            interceptors=[gatekeeper, self._side, Guard(SERVICE_NAME, ADMIN_NAME)],
+            interceptors=[gatekeeper, self._side, Guard(self.observer, SERVICE_NAME, ADMIN_NAME)],
             maximum_concurrent_rpcs=config.max_concurrent_calls,
             options=[
                 ("grpc.so_reuseport", 0),  # else a second server binds the same port and takes half the calls
@@ -83,6 +89,10 @@ class RetrievalServer:
         )
         self._add_services()
         self.address = listen(self.grpc_server, host, config.port, credentials)
+        self.observer.watch_waiting(self.workers)
+        self.metrics = None
+        if config.metrics.port is not None:
+            self.metrics = MetricsEndpoint(self.observer.registry, config.metrics.host, config.metrics.port)
 
     def load(self, folder: Path) -> ServedBundle:
         """Check, load and warm up a bundle: every stage is walked once, so that no caller pays for lazy loading.
@@ -97,6 +107,18 @@ class RetrievalServer:
             bundle, profile, Wanted(k=1, include_seen=True), self._config.rerank.candidates, Budget()
         )
         return bundle
+
+    def serve(self, bundle: ServedBundle) -> None:
+        """Answer from a bundle from now on, and say so."""
+        self.slot.put(bundle)
+        self.observer.serving(bundle.version, len(bundle.item_ids))
+        self.health.serving()
+        self.observer.ready(True)
+
+    def say_stopping(self) -> None:
+        """Have health say NOT_SERVING, for good."""
+        self.health.stopping()
+        self.observer.ready(False)
 
     def stop(self, seconds: float | None) -> Event:
         """Take no more calls, end the streams, and let the calls in flight finish.
@@ -116,12 +138,18 @@ class RetrievalServer:
         """Let go of threads and files, when no call is in flight."""
         self._pipeline.close()
         self.recorder.close()
+        if self.metrics is not None:
+            self.metrics.close()
 
     def _add_services(self) -> None:
         server, config = self.grpc_server, self._config
-        service = RetrievalService(self.slot, self._pipeline, self.recorder, self.streams, self._admission, config)
+        service = RetrievalService(
+            self.slot, self._pipeline, self.recorder, self.streams, self._admission, self.observer, config
+        )
         add_RetrievalServiceServicer_to_server(service, server)
-        admin = AdminService(self.slot, Swapper(self.slot, config.bundle, self.load), self.recorder.skipped)
+        admin = AdminService(
+            self.slot, Swapper(self.slot, config.bundle, self.load, self.observer), self.recorder.skipped
+        )
         add_AdminServiceServicer_to_server(admin, server)
         self.health.add_to(server)
         if config.reflection:

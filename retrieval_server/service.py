@@ -14,6 +14,7 @@ from retrieval_server.budget import Budget, Reason, Stage
 from retrieval_server.config import ServeConfig
 from retrieval_server.errors import CallError
 from retrieval_server.guard import outcome, parsed
+from retrieval_server.observation import Observer
 from retrieval_server.pipeline import Pipeline, Wanted
 from retrieval_server.profile import Fallback, Profile, resolve, rows_of
 from retrieval_server.recording import Recorder
@@ -44,6 +45,20 @@ SERVICE_NAME: str = retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"
 Request = RecallRequest | RerankRequest | RecommendRequest | SimilarItemsRequest
 
 
+class _About(TypedDict):
+    unknown_item_ids: Sequence[str]
+    unknown_item_count: int
+    truncated: bool
+    fallback_reason: str
+
+
+class _Notes(TypedDict):
+    bundle_version: str
+    degraded: Sequence[str]
+    degraded_reasons: Sequence[str]
+    timings: Sequence[Timing]
+
+
 class RetrievalService(RetrievalServiceServicer):
     """Answers the calls of the API from the bundle in a slot.
 
@@ -52,6 +67,7 @@ class RetrievalService(RetrievalServiceServicer):
         pipeline: computes.
         recorder: records what users do, and tells it.
         admission: says what there is time for.
+        observer: is told what stages took.
         streams: the streams of requests that are open.
         config: limits and defaults of a request.
     """
@@ -63,11 +79,13 @@ class RetrievalService(RetrievalServiceServicer):
         recorder: Recorder,
         streams: Streams,
         admission: Admission,
+        observer: Observer,
         config: ServeConfig,
     ) -> None:
         self._slot = slot
         self._recorder = recorder
         self._admission = admission
+        self._observer = observer
         self._pipeline = pipeline
         self._streams = streams
         self._config = config
@@ -84,7 +102,7 @@ class RetrievalService(RetrievalServiceServicer):
             scores=found.scores.tolist(),
             titles=_titles(bundle, found.rows, request.with_titles),
             **_about(profile),
-            **_notes(bundle, request, budget),
+            **self._notes(bundle, request, budget),
         )
 
     def Rerank(self, request: RerankRequest, context: grpc.ServicerContext) -> RerankResponse:
@@ -101,7 +119,7 @@ class RetrievalService(RetrievalServiceServicer):
             unknown_candidate_ids=found.unknown,
             reranked_count=found.reranked,
             **_about(profile),
-            **_notes(bundle, request, budget),
+            **self._notes(bundle, request, budget),
         )
 
     def Recommend(self, request: RecommendRequest, context: grpc.ServicerContext) -> RecommendResponse:
@@ -119,7 +137,7 @@ class RetrievalService(RetrievalServiceServicer):
             recall_scores=found.recall_scores.tolist(),
             reranked_count=found.reranked,
             **_about(profile),
-            **_notes(bundle, request, budget),
+            **self._notes(bundle, request, budget),
         )
 
     def RecommendStream(  # type: ignore[override]  # bytes, where the generated base says messages
@@ -149,12 +167,13 @@ class RetrievalService(RetrievalServiceServicer):
             unknown_item_ids=list(dict.fromkeys(unknown)),
             unknown_item_count=len(unknown),
             fallback_reason=Fallback.NONE if len(rows) else Fallback.UNKNOWN_ITEMS,
-            **_notes(bundle, request, budget),
+            **self._notes(bundle, request, budget),
         )
 
     def RecordEvents(self, request: RecordEventsRequest, context: grpc.ServicerContext) -> RecordEventsResponse:
         """Events written down and remembered."""
         recorded = self._recorder.record(check_events(request, self._config.limits))
+        self._observer.recorded(recorded.recorded, recorded.repeated)
         return RecordEventsResponse(recorded_count=recorded.recorded, repeated_count=recorded.repeated)
 
     def _profile(self, bundle: ServedBundle, asker: Asker, budget: Budget) -> Profile:
@@ -179,19 +198,16 @@ class RetrievalService(RetrievalServiceServicer):
             seconds, float("inf") if patience is None else patience, context.is_active, self._admission.pressure()
         )
 
-
-class _About(TypedDict):
-    unknown_item_ids: Sequence[str]
-    unknown_item_count: int
-    truncated: bool
-    fallback_reason: str
-
-
-class _Notes(TypedDict):
-    bundle_version: str
-    degraded: Sequence[str]
-    degraded_reasons: Sequence[str]
-    timings: Sequence[Timing]
+    def _notes(self, bundle: ServedBundle, request: Request, budget: Budget) -> _Notes:
+        """What every answer says about itself."""
+        self._observer.stages(budget.timings)
+        timings = budget.timings.items() if request.with_timings else ()
+        return _Notes(
+            bundle_version=bundle.version,
+            degraded=list(budget.degraded),
+            degraded_reasons=list(budget.degraded.values()),
+            timings=[Timing(stage=stage, milliseconds=1000 * seconds) for stage, seconds in timings],
+        )
 
 
 def _about(profile: Profile) -> _About:
@@ -201,17 +217,6 @@ def _about(profile: Profile) -> _About:
         unknown_item_count=profile.unknown_item_count,
         truncated=profile.truncated,
         fallback_reason=profile.fallback,
-    )
-
-
-def _notes(bundle: ServedBundle, request: Request, budget: Budget) -> _Notes:
-    """What every answer says about itself."""
-    timings = budget.timings.items() if request.with_timings else ()
-    return _Notes(
-        bundle_version=bundle.version,
-        degraded=list(budget.degraded),
-        degraded_reasons=list(budget.degraded.values()),
-        timings=[Timing(stage=stage, milliseconds=1000 * seconds) for stage, seconds in timings],
     )
 
 

@@ -11,6 +11,7 @@ from threading import Lock
 
 from data_prep.errors import CommandError
 from retrieval_server.errors import InvalidRequest, SwapRefused, SwapUnderWay, Violation
+from retrieval_server.observation import Observer
 from retrieval_server.served_bundle import BundleSlot, ServedBundle
 
 log = logging.getLogger(__name__)
@@ -45,16 +46,18 @@ class Swapper:
         source: what the server was started with: a version's folder, or a link to one. Versions are looked for beside
             it.
         load: makes a bundle ready.
+        observer: is told of swaps.
 
     Attributes:
         previous: the version that a rollback would serve, "" for none.
         swaps: how many there were, rollbacks counted.
     """
 
-    def __init__(self, slot: BundleSlot, source: Path, load: Load) -> None:
+    def __init__(self, slot: BundleSlot, source: Path, load: Load, observer: Observer) -> None:
         self._slot = slot
         self._source = source.absolute()
         self._load = load
+        self._observer = observer
         self._lock = Lock()
         self.previous = ""
         self.swaps = 0
@@ -108,9 +111,12 @@ class Swapper:
         try:
             bundle = self._load(folder)
         except CommandError as error:
+            self._observer.swapped("refused")
             log.warning("refused to swap: %s", error)
             raise SwapRefused(folder.name, f"{error}; {before} is still being served") from error
         self._slot.put(bundle)
+        self._observer.serving(bundle.version, len(bundle.item_ids))
+        self._observer.swapped("swapped")
         self.previous = before
         self.swaps += 1
         seconds = time.monotonic() - started

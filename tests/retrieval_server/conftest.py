@@ -78,8 +78,7 @@ def server_for(config: ServeConfig) -> ServerFor:
     def open_server(bundle: ServedBundle) -> Iterator[RetrievalServer]:
         server = RetrievalServer(config)
         server.grpc_server.start()
-        server.slot.put(bundle)
-        server.health.serving()
+        server.serve(bundle)
         yield server
         server.stop(None)
         server.close()

@@ -13,6 +13,7 @@ import pytest
 
 from retrieval_server import RetrievalClient, RetrievalError
 from retrieval_server.config import ServeConfig
+from retrieval_server.observation import Observer
 from retrieval_server.served_bundle import BundleSlot, ServedBundle
 from retrieval_server.server import RetrievalServer
 from retrieval_server.swapping import Swapper
@@ -119,7 +120,7 @@ def test_a_second_swap_at_the_same_time_is_refused(shop: ServedBundle, tmp_path:
 
     slot = BundleSlot()
     slot.put(shop)
-    swapper = Swapper(slot, tmp_path / "current", load)
+    swapper = Swapper(slot, tmp_path / "current", load, Observer(log_calls=False))
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(swapper.swap, "one")
         assert loading.wait(30)
