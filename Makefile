@@ -52,8 +52,9 @@ format: $(VENV)/dev.installed
 	$(BIN)/ruff format
 
 proto: $(VENV)/dev.installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. \
-	  --mypy_out=. --mypy_grpc_out=. retrieval_server/retrieval/v1/retrieval.proto
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. \
+	  -I"$$($(BIN)/python -c 'import google.rpc, pathlib; print(pathlib.Path(google.rpc.__path__[0]).parents[1])')" \
+	  --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. retrieval_server/retrieval/v1/*.proto
 
 clean:
 	rm -rf $(VENV) artifacts

@@ -9,14 +9,19 @@ from retrieval_server.address import require_free, resolve
 from retrieval_server.config import ServeConfig, require_sound
 from retrieval_server.escaping import log_one_line_each
 from retrieval_server.lifecycle import StopSignals, leave
+from retrieval_server.tls import server_credentials
+from retrieval_server.tokens import Tokens
 
 
 @command(ServeConfig, "serve")
 def main(config: ServeConfig) -> None:
     """Serve a bundle over gRPC."""
-    log_one_line_each()
+    log_one_line_each(config.json_log)
     require_sound(config)
-    require_free(resolve(config.host, config.allow_insecure), config.port)
+    encrypted = server_credentials(config.tls) is not None
+    require_free(resolve(config.host, encrypted or config.allow_insecure), config.port)
+    if config.tokens is not None:
+        Tokens.read(config.tokens)
     if not config.bundle.is_dir():
         raise UsageError(
             f"bundle={config.bundle}: there is no such folder; build one with `python -m index.build`, or name another"

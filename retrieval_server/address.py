@@ -10,27 +10,32 @@ import grpc
 from data_prep.errors import GateFailed, UsageError
 
 
-def resolve(host: str, allow_insecure: bool) -> str:
+def resolve(host: str, secure: bool) -> str:
     """The first address of a host. (gRPC would take all of them, and be content if it gets any one.)
 
     Args:
         host: an address or a name.
-        allow_insecure: whether an address that other machines can reach will do.
+        secure: whether an address that other machines can reach will do.
 
     Raises:
-        UsageError: there is none, or other machines can reach it and that is not allowed.
+        UsageError: there is none, or other machines can reach it and that will not do.
     """
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise UsageError(f"host={host}: cannot be resolved ({error}); give an address") from error
     address = str(found[0][4][0])
-    if not (ipaddress.ip_address(address).is_loopback or allow_insecure):
+    if not (secure or is_loopback(address)):
         raise UsageError(
-            f"host={host}: other machines can reach it and calls are neither encrypted nor authenticated; "
-            "listen on 127.0.0.1 behind a proxy, or set allow_insecure=true"
+            f"host={host}: other machines can reach it and calls are neither encrypted nor authenticated; set "
+            "tls.certificate and tls.key, listen on 127.0.0.1 behind a proxy, or set allow_insecure=true"
         )
     return address
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can reach an address."""
+    return ipaddress.ip_address(address).is_loopback
 
 
 def require_free(address: str, port: int) -> None:
@@ -50,14 +55,21 @@ def require_free(address: str, port: int) -> None:
             raise GateFailed(f"{reason}: {_shown(address, port)}; set another port or host") from error
 
 
-def listen(server: grpc.Server, address: str, port: int) -> str:
+def listen(server: grpc.Server, address: str, port: int, credentials: grpc.ServerCredentials | None) -> str:
     """Bind a server to an address and a port, 0 for a free one; gives `address:port`.
+
+    Args:
+        server: the server.
+        address: as `resolve` gave it.
+        port: the port.
+        credentials: for TLS, None for plain text.
 
     Raises:
         GateFailed: it cannot be had; the message says why.
     """
     try:
-        bound = server.add_insecure_port(_shown(address, port))
+        where = _shown(address, port)
+        bound = server.add_secure_port(where, credentials) if credentials else server.add_insecure_port(where)
     except RuntimeError as error:
         require_free(address, port)  # gRPC keeps the reason to itself
         raise GateFailed(f"{_shown(address, port)} was in use a moment ago; try again") from error

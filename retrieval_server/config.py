@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data_prep.errors import UsageError
 
@@ -14,6 +15,9 @@ class Limits:
         k: items of one answer.
         history: events of one request's history.
         candidates: items that one request may have reranked.
+        exclude: items that one request may keep out.
+        budget_ms: milliseconds that one request may take for itself.
+        events: events that one request may record.
         query_bytes: bytes of a query in UTF-8.
         id_bytes: bytes of any one identifier or event type in UTF-8.
     """
@@ -21,8 +25,82 @@ class Limits:
     k: int
     history: int
     candidates: int
+    exclude: int
+    budget_ms: int
+    events: int
     query_bytes: int
     id_bytes: int
+
+
+@dataclass
+class Metrics:
+    """Where Prometheus reads.
+
+    Attributes:
+        host: address to listen on.
+        port: port to listen on, 0 for a free one, null for none.
+    """
+
+    host: str
+    port: int | None
+
+
+@dataclass
+class Tls:
+    """Encryption, all null for none.
+
+    Attributes:
+        certificate: PEM file of the server's certificate and those between it and its authority.
+        key: PEM file of its private key.
+        client_ca: PEM file of the authority whose certificates callers have to show; null to let everybody in.
+    """
+
+    certificate: Path | None
+    key: Path | None
+    client_ca: Path | None
+
+
+@dataclass
+class AdmissionBounds:
+    """What is taken on, in calls waiting for each worker.
+
+    Attributes:
+        degrade_at: from here on answers are cut down.
+        refuse_at: from here on calls are refused.
+    """
+
+    degrade_at: float
+    refuse_at: float
+
+
+@dataclass
+class Rerank:
+    """How the reranker is run.
+
+    Attributes:
+        candidates: items that Recommend reranks when the request does not say.
+        at_once: candidates scored between two looks at the clock.
+        workers: such groups scored at the same time.
+    """
+
+    candidates: int
+    at_once: int
+    workers: int
+
+
+@dataclass
+class Events:
+    """How the log of events is kept.
+
+    Attributes:
+        folder: where it is.
+        sync_seconds: how long an acknowledged event may wait to be forced to the disk; 0 for not at all.
+        segment_bytes: size at which another file is begun.
+    """
+
+    folder: Path
+    sync_seconds: float
+    segment_bytes: int
 
 
 @dataclass
@@ -34,14 +112,24 @@ class ServeConfig:
         host: address to listen on; a name is resolved and its first address taken.
         port: port to listen on, 0 for a free one.
         allow_insecure: whether a host that other machines can reach is accepted without TLS.
+        tls: certificates.
+        tokens: file of bearer tokens' hashes and roles; null for none.
         reflection: whether the server describes its API to tools that ask.
         workers: calls worked on at once.
         threads: threads that each of them may use inside the models.
+        metrics: where Prometheus reads.
+        json_log: whether the log's lines are JSON objects.
+        log_calls: whether each call gets a line.
         max_concurrent_calls: calls accepted at once, waiting ones included.
+        admission: how much is taken on before answers are cut down and calls refused.
         max_message_bytes: size of the largest request that is read.
         lame_duck_seconds: how long calls are still accepted after SIGTERM.
         grace_seconds: time from SIGTERM until unfinished calls are cut off.
-        rerank_candidates: items that Recommend reranks when the request does not say.
+        budget_ms: milliseconds that an answer may take when the request does not say; what does not fit is left out.
+        streams: streams of requests that may be open; each holds a thread.
+        rerank: how the reranker is run.
+        events: how the log of events is kept.
+        event_store: what remembers events; a file of `conf/event_store/`.
         limits: what one request may ask for.
     """
 
@@ -49,14 +137,24 @@ class ServeConfig:
     host: str
     port: int
     allow_insecure: bool
+    tls: Tls
+    tokens: Path | None
     reflection: bool
     workers: int
     threads: int
+    metrics: Metrics
+    json_log: bool
+    log_calls: bool
     max_concurrent_calls: int
+    admission: AdmissionBounds
     max_message_bytes: int
     lame_duck_seconds: float
     grace_seconds: float
-    rerank_candidates: int
+    budget_ms: int
+    streams: int
+    rerank: Rerank
+    events: Events
+    event_store: Any
     limits: Limits
 
 
@@ -75,12 +173,28 @@ def require_sound(config: ServeConfig) -> None:
         "limits.k": limits.k,
         "limits.history": limits.history,
         "limits.candidates": limits.candidates,
+        "streams": config.streams,
+        "rerank.at_once": config.rerank.at_once,
+        "rerank.workers": config.rerank.workers,
+        "limits.exclude": limits.exclude,
+        "limits.budget_ms": limits.budget_ms,
+        "limits.events": limits.events,
+        "events.segment_bytes": config.events.segment_bytes,
         "limits.query_bytes": limits.query_bytes,
         "limits.id_bytes": limits.id_bytes,
     }
     for key, value in at_least_one.items():
         if value < 1:
             raise UsageError(f"{key}={value}: must be at least 1")
+    if not 0 < config.admission.degrade_at <= config.admission.refuse_at:
+        raise UsageError(
+            f"admission.degrade_at={config.admission.degrade_at}: must be above 0 and at most "
+            f"admission.refuse_at={config.admission.refuse_at}"
+        )
+    if not 0 <= config.events.sync_seconds <= 60:
+        raise UsageError(f"events.sync_seconds={config.events.sync_seconds}: must be 0 to 60")
+    if config.metrics.port is not None and not 0 <= config.metrics.port <= 65535:
+        raise UsageError(f"metrics.port={config.metrics.port}: must be null, 0 (any free port) or up to 65535")
     if not 0 <= config.port <= 65535:
         raise UsageError(f"port={config.port}: must be 0 (any free port) to 65535")
     if not 0 <= config.lame_duck_seconds < config.grace_seconds:
@@ -88,7 +202,9 @@ def require_sound(config: ServeConfig) -> None:
             f"lame_duck_seconds={config.lame_duck_seconds}: must be at least 0 and below "
             f"grace_seconds={config.grace_seconds}"
         )
-    if not 1 <= config.rerank_candidates <= limits.candidates:
+    if not 1 <= config.rerank.candidates <= limits.candidates:
         raise UsageError(
-            f"rerank_candidates={config.rerank_candidates}: must be 1 to limits.candidates={limits.candidates}"
+            f"rerank.candidates={config.rerank.candidates}: must be 1 to limits.candidates={limits.candidates}"
         )
+    if not 1 <= config.budget_ms <= limits.budget_ms:
+        raise UsageError(f"budget_ms={config.budget_ms}: must be 1 to limits.budget_ms={limits.budget_ms}")

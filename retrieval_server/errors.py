@@ -6,12 +6,16 @@ from typing import ClassVar
 
 import grpc
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest, PreconditionFailure, RequestInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, QuotaFailure, RequestInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 SHOWN_VIOLATIONS = 8
 """Details travel in the trailing metadata, of which clients accept 8 KiB: a few say as much as thousands."""
+
+
+DOMAIN = "retrieval.v1"
+"""Where the reasons of errors have their meaning."""
 
 
 class CallError(Exception):
@@ -23,18 +27,24 @@ class CallError(Exception):
     """
 
     code: ClassVar[grpc.StatusCode]
+    reason: ClassVar[str]
+    """What programs tell errors of one status apart by; documented in `docs/api.md`."""
 
     def __init__(self, message: str, *details: Message) -> None:
         super().__init__(message)
         self.details = details
 
-    def status(self) -> grpc.Status:
-        """The status to end the call with, details packed."""
+    def message(self) -> Status:
+        """The error as google.rpc says it, details packed."""
         number, _ = self.code.value
         status = Status(code=number, message=str(self))
-        for detail in self.details:
+        for detail in (ErrorInfo(reason=self.reason, domain=DOMAIN), *self.details):
             status.details.add().Pack(detail)
-        packed: grpc.Status = rpc_status.to_status(status)
+        return status
+
+    def status(self) -> grpc.Status:
+        """The status to end the call with."""
+        packed: grpc.Status = rpc_status.to_status(self.message())
         return packed
 
 
@@ -55,6 +65,7 @@ class InvalidRequest(CallError):
     """The request cannot be answered as it stands."""
 
     code = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "INVALID_REQUEST"
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         shown = violations[:SHOWN_VIOLATIONS]
@@ -72,6 +83,7 @@ class NoReranker(CallError):
     """Reranking was asked of a bundle that cannot."""
 
     code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "NO_RERANKER"
 
     def __init__(self, version: str) -> None:
         message = (
@@ -86,9 +98,124 @@ class NotReady(CallError):
     """The server has no bundle yet."""
 
     code = grpc.StatusCode.UNAVAILABLE
+    reason = "NOT_READY"
 
     def __init__(self) -> None:
         super().__init__("the server is still loading its bundle; wait until health says SERVING")
+
+
+class TooBusy(CallError):
+    """More is being asked at once than the server takes on.
+
+    Args:
+        what: what there is too much of, with the limit and its name.
+        subject: name of the limit in the configuration.
+    """
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    reason = "TOO_BUSY"
+
+    def __init__(self, what: str, subject: str) -> None:
+        message = f"{what}; try again in a moment, or ask another server"
+        violation = QuotaFailure.Violation(subject=subject, description=message)
+        super().__init__(message, QuotaFailure(violations=[violation]))
+
+
+class Unauthenticated(CallError):
+    """The call brings no token that the server knows."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+
+    def __init__(self) -> None:
+        super().__init__("no valid token; send the metadata `authorization: Bearer <token>`, once")
+
+
+class Forbidden(CallError):
+    """The caller may not do that.
+
+    Args:
+        role: what they would have to be.
+    """
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+    reason = "FORBIDDEN"
+
+    def __init__(self, role: str) -> None:
+        super().__init__(
+            f"this call needs the role {role}: use a token that has it, or, where the server has no tokens, serve on "
+            "127.0.0.1 or with mutual TLS"
+        )
+
+
+class Expired(CallError):
+    """The caller's deadline has passed: nobody waits for the answer."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    reason = "EXPIRED"
+
+    def __init__(self) -> None:
+        super().__init__("the call's deadline passed before there was an answer; give it more time")
+
+
+class CallerGone(CallError):
+    """The caller hung up."""
+
+    code = grpc.StatusCode.CANCELLED
+    reason = "CALLER_GONE"
+
+    def __init__(self) -> None:
+        super().__init__("the caller cancelled the call")
+
+
+class Stopping(CallError):
+    """The server stops between two answers of a stream."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+    reason = "STOPPING"
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping; ask another for what is not answered yet")
+
+
+class NotRecorded(CallError):
+    """Events could not be recorded. Sending them again records none twice.
+
+    Args:
+        why: what failed.
+    """
+
+    code = grpc.StatusCode.UNAVAILABLE
+    reason = "NOT_RECORDED"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}; send the same events again")
+
+
+class SwapRefused(CallError):
+    """Another version cannot be served. What was served before still is.
+
+    Args:
+        version: the version, "" when there is none to speak of.
+        reason: why, and what to do about it.
+    """
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "SWAP_REFUSED"
+
+    def __init__(self, version: str, reason: str) -> None:
+        violation = PreconditionFailure.Violation(type="BUNDLE", subject=version, description=reason)
+        super().__init__(reason, PreconditionFailure(violations=[violation]))
+
+
+class SwapUnderWay(CallError):
+    """Somebody else is swapping right now."""
+
+    code = grpc.StatusCode.ABORTED
+    reason = "SWAP_UNDER_WAY"
+
+    def __init__(self) -> None:
+        super().__init__("another swap is at work; ask again when it is done")
 
 
 class InternalError(CallError):
@@ -99,6 +226,7 @@ class InternalError(CallError):
     """
 
     code = grpc.StatusCode.INTERNAL
+    reason = "INTERNAL_ERROR"
 
     def __init__(self, error_id: str) -> None:
         super().__init__(

@@ -1,7 +1,9 @@
 """Strings from outside made safe to print: on a terminal, and on the one line that a log record may take."""
 
+import json
 import logging
 import re
+from datetime import UTC, datetime
 
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters: newlines, escape sequences
@@ -27,7 +29,29 @@ class OneLine(logging.Formatter):
         return escape(super().format(record))
 
 
-def log_one_line_each() -> None:
-    """Have every handler of the process's log print one line a record."""
+class JsonLine(logging.Formatter):
+    """Formats a record as one JSON object: time (UTC), level, logger, then its message, or the fields of a call."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line, without the newline at its end."""
+        told: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+        }
+        call = getattr(record, "call", None)
+        told |= call if call is not None else {"message": record.getMessage()}
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return json.dumps(told)
+
+
+def log_one_line_each(as_json: bool) -> None:
+    """Have every handler of the process's log print one line a record.
+
+    Args:
+        as_json: whether a line is a JSON object rather than text for people.
+    """
+    text = OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s")
     for handler in logging.getLogger().handlers:
-        handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(JsonLine() if as_json else text)

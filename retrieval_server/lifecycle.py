@@ -7,12 +7,12 @@ import sys
 import time
 from queue import SimpleQueue
 from types import FrameType
-from typing import NoReturn
-
-import grpc
+from typing import TYPE_CHECKING, NoReturn
 
 from data_prep.command import ExitCode
-from retrieval_server.side_services import Health, SideServices
+
+if TYPE_CHECKING:  # the command takes the signals over before it loads what a server is made of
+    from retrieval_server.server import RetrievalServer
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +52,7 @@ class StopSignals:
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(ExitCode.OK)
 
 
-def drain(
-    server: grpc.Server, health: Health, side: SideServices, lame_duck_seconds: float, grace_seconds: float
-) -> bool:
+def drain(server: "RetrievalServer", lame_duck_seconds: float, grace_seconds: float) -> bool:
     """Stop a server without losing a call that it has accepted.
 
     Health says NOT_SERVING first. Calls are still taken for a while, so that whoever watches health can turn away;
@@ -62,8 +60,6 @@ def drain(
 
     Args:
         server: the server to stop.
-        health: its health service.
-        side: its other services.
         lame_duck_seconds: how long calls are still taken.
         grace_seconds: time for everything.
 
@@ -71,13 +67,12 @@ def drain(
         whether all calls in flight finished.
     """
     started = time.monotonic()
-    health.stopping()
+    server.say_stopping()
     log.info("stopping: health says NOT_SERVING, calls are taken for %g s more", lame_duck_seconds)
     time.sleep(lame_duck_seconds)
     remaining = grace_seconds - lame_duck_seconds
     deadline = time.monotonic() + remaining
     stopped = server.stop(remaining)
-    side.close()
     # At the deadline gRPC cuts calls off and then reports that it has stopped: too late is not finished.
     finished = stopped.wait(max(deadline - time.monotonic(), 0)) and time.monotonic() < deadline
     log.info(

@@ -1,22 +1,40 @@
 """What a request computes: recall, rerank, and the two in a row. Rows in, rows out; no messages, no transport."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index import exact_scores
+from retrieval_server.admission import Pressure
+from retrieval_server.budget import Budget, Reason, Stage
 from retrieval_server.errors import NoReranker
-from retrieval_server.profile import Profile
-from retrieval_server.served_bundle import Scoring, ServedBundle
+from retrieval_server.profile import Profile, rows_of
+from retrieval_server.reranking import Reranking
+from retrieval_server.served_bundle import ItemSearch, ServedBundle
 from towers import render_context
 
-RERANK = "rerank"
-"""Name of the stage that an answer lists under `degraded` when it was skipped."""
+LOWEST_SCORE = float(np.finfo(np.float32).min)
+"""Score of what was not scored: below every real one, and still a number in JSON."""
 
-UNKNOWN_SCORE = float(np.finfo(np.float32).min)
-"""Score of a candidate that the bundle does not have: below every real one, and still a number in JSON."""
+SIMILAR_DEPTH = 4
+"""Items that are looked at for each similar one wanted: the index orders by inner product, the answer by angle."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What may come back from the catalogue.
+
+    Attributes:
+        k: how many items at most.
+        include_seen: whether items of the history may be among them even if the bundle keeps them out.
+        exclude_ids: items that may not.
+    """
+
+    k: int
+    include_seen: bool = False
+    exclude_ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -38,15 +56,17 @@ class Reranked:
 
     Attributes:
         item_ids: every distinct candidate [n], the unknown ones last.
-        scores: the reranker's scores [n], descending; `UNKNOWN_SCORE` for an unknown candidate.
+        scores: what put them into this order [n], descending; `LOWEST_SCORE` for one that was not scored.
         titles: titles [n], "" for an unknown candidate.
         unknown: the candidates that the bundle does not have, in the request's order.
+        reranked: how many the reranker scored, the first ones.
     """
 
     item_ids: Sequence[str]
     scores: Sequence[float]
     titles: Sequence[str]
     unknown: Sequence[str]
+    reranked: int
 
 
 @dataclass(frozen=True)
@@ -55,91 +75,170 @@ class Recommended:
 
     Attributes:
         rows: rows of the items [n].
-        scores: what put them into this order [n], descending.
+        scores: what put them into this order [n], descending; `LOWEST_SCORE` for one that was not scored.
         recall_scores: what recall gave each of them [n].
-        degraded: the stages that were skipped.
+        reranked: how many the reranker scored, the first ones.
     """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
     recall_scores: NDArray[np.float32]
-    degraded: Sequence[str]
+    reranked: int
 
 
-def recall(bundle: ServedBundle, profile: Profile, k: int, include_seen: bool) -> Ranking:
-    """The best items of the whole catalogue.
-
-    Args:
-        bundle: where to look.
-        profile: who is asking.
-        k: how many items at most.
-        include_seen: whether items of the history may be among them even if the bundle keeps them out.
-    """
-    vector = bundle.user_encoder.encode([profile.history], [profile.query])  # [1, d] or [1, interests, d]
-    exclude = [profile.seen] if bundle.exclude_seen and not include_seen else None
-    (hits,) = bundle.index.search(vector, k, exclude)
-    return Ranking(hits.rows, hits.scores)
-
-
-def rerank(bundle: ServedBundle, profile: Profile, candidate_ids: Sequence[str]) -> Reranked:
-    """Order candidates by reading them together with the history and the query, and by the towers' own scores.
+class Pipeline:
+    """The stages of a request, on the means that all requests share.
 
     Args:
-        bundle: where to look.
-        profile: who is asking.
-        candidate_ids: the items to order; a repeated one counts once.
-
-    Raises:
-        NoReranker: the bundle cannot.
+        reranking: runs rerankers.
     """
-    if bundle.reranker is None:
-        raise NoReranker(bundle.version)
-    distinct = dict.fromkeys(candidate_ids)
-    unknown = [item_id for item_id in distinct if item_id not in bundle.row_of]
-    rows = np.array([bundle.row_of[i] for i in distinct if i in bundle.row_of], np.int64)  # [n known]
-    (vector,) = bundle.user_encoder.encode([profile.history], [profile.query])  # [d] or [interests, d]
-    recall_scores = exact_scores(bundle.vectors[rows], vector)  # [n known]
-    scores = _score(bundle, bundle.reranker, profile, rows, recall_scores)  # [n known]
-    order = _descending(scores)
-    return Reranked(
-        item_ids=[*bundle.item_ids[rows[order]], *unknown],
-        scores=[*scores[order].tolist(), *[UNKNOWN_SCORE] * len(unknown)],
-        titles=[*bundle.titles[rows[order]], *[""] * len(unknown)],
-        unknown=unknown,
-    )
+
+    def __init__(self, reranking: Reranking) -> None:
+        self._reranking = reranking
+
+    def recall(self, bundle: ServedBundle, profile: Profile, wanted: Wanted, budget: Budget) -> Ranking:
+        """The best items of the whole catalogue.
+
+        Args:
+            bundle: where to look.
+            profile: who is asking.
+            wanted: what may come back.
+            budget: the request's means.
+        """
+        with budget.stage(Stage.ENCODE):
+            vector = bundle.user_encoder.encode([profile.history], [profile.query])  # [1, d] or [1, interests, d]
+        with budget.stage(Stage.SEARCH):
+            (hits,) = _index(bundle, budget).search(vector, wanted.k, _barred(bundle, profile, wanted))
+        return Ranking(hits.rows, hits.scores)
+
+    def rerank(self, bundle: ServedBundle, profile: Profile, candidate_ids: Sequence[str], budget: Budget) -> Reranked:
+        """Order candidates by reading them together with the history and the query, and by the towers' own scores.
+
+        Args:
+            bundle: where to look.
+            profile: who is asking.
+            candidate_ids: the items to order; a repeated one counts once.
+            budget: the request's means.
+
+        Raises:
+            NoReranker: the bundle cannot.
+        """
+        if bundle.reranker is None:
+            raise NoReranker(bundle.version)
+        distinct = dict.fromkeys(candidate_ids)
+        unknown = [item_id for item_id in distinct if item_id not in bundle.row_of]
+        rows = rows_of(bundle, list(distinct))  # [n known]
+        with budget.stage(Stage.ENCODE):
+            (vector,) = bundle.user_encoder.encode([profile.history], [profile.query])  # [d] or [interests, d]
+        recall_scores = exact_scores(bundle.vectors[rows], vector)  # [n known]
+        reranked, order, scores = self._ordered(bundle, profile, rows, recall_scores, budget)
+        return Reranked(
+            item_ids=[*bundle.item_ids[rows[order]], *unknown],
+            scores=[*scores.tolist(), *[LOWEST_SCORE] * len(unknown)],
+            titles=[*bundle.titles[rows[order]], *[""] * len(unknown)],
+            unknown=unknown,
+            reranked=reranked,
+        )
+
+    def recommend(
+        self, bundle: ServedBundle, profile: Profile, wanted: Wanted, candidates: int, budget: Budget
+    ) -> Recommended:
+        """The best items of the whole catalogue, put into the reranker's order.
+
+        Args:
+            bundle: where to look.
+            profile: who is asking.
+            wanted: what may come back.
+            candidates: how many items to recall and rerank; `wanted.k` at least are.
+            budget: the request's means.
+        """
+        if bundle.reranker is None:
+            recalled = self.recall(bundle, profile, wanted, budget)
+            budget.degraded[Stage.RERANK] = Reason.NO_RERANKER
+            return Recommended(recalled.rows, recalled.scores, recalled.scores, reranked=0)
+        recalled = self.recall(bundle, profile, replace(wanted, k=max(wanted.k, candidates)), budget)
+        reranked, order, scores = self._ordered(bundle, profile, recalled.rows, recalled.scores, budget)
+        best = order[: wanted.k]
+        return Recommended(
+            rows=recalled.rows[best],
+            scores=scores[: wanted.k],
+            recall_scores=recalled.scores[best],
+            reranked=min(reranked, wanted.k),
+        )
+
+    def similar(self, bundle: ServedBundle, rows: NDArray[np.int64], wanted: Wanted, budget: Budget) -> Ranking:
+        """The items whose vectors point where given ones do; of several, where the sum of their directions does.
+
+        Args:
+            bundle: where to look.
+            rows: rows of the given items [n]; none of them comes back. Nothing is like nothing.
+            wanted: what may come back.
+            budget: the request's means.
+        """
+        if not len(rows):
+            return Ranking(np.empty(0, np.int64), np.empty(0, np.float32))
+        barred = np.concatenate([rows, rows_of(bundle, wanted.exclude_ids)])
+        with budget.stage(Stage.SEARCH):
+            direction = _directions(bundle.vectors[rows]).sum(axis=0)  # [d]
+            query = _directions(direction[np.newaxis]).astype(np.float32)  # [1, d]
+            (hits,) = bundle.index.search(query, SIMILAR_DEPTH * wanted.k, [barred])
+            cosines = exact_scores(_directions(bundle.vectors[hits.rows]), query[0])  # [depth]
+        best = _descending(cosines)[: wanted.k]
+        return Ranking(hits.rows[best], cosines[best])
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._reranking.close()
+
+    def _ordered(
+        self,
+        bundle: ServedBundle,
+        profile: Profile,
+        rows: NDArray[np.int64],
+        recall_scores: NDArray[np.float32],
+        budget: Budget,
+    ) -> tuple[int, NDArray[np.int64], NDArray[np.float32]]:
+        """Rerank what there is time for: of how many, the places of all rows in their new order, their scores."""
+        recalled = _descending(recall_scores)  # places of the rows, best first
+        if budget.pressure >= Pressure.NO_RERANK:
+            budget.degraded[Stage.RERANK] = Reason.OVERLOAD
+        if bundle.reranker is None or not len(rows) or budget.pressure >= Pressure.NO_RERANK:
+            return 0, recalled, recall_scores[recalled]
+        read = profile.history.last(bundle.reranker.context_items)
+        context = render_context(list(bundle.titles[read.rows]), profile.query)
+        texts = list(bundle.texts[rows[recalled]])
+        with budget.stage(Stage.RERANK):
+            scored = self._reranking.score(bundle.reranker, context, texts, recall_scores[recalled], budget)
+        count = len(scored)
+        if not count:
+            return 0, recalled, recall_scores[recalled]
+        # Equal scores keep the order that the rows came in.
+        first = np.lexsort((recalled[:count], -scored))
+        order = np.concatenate([recalled[:count][first], recalled[count:]])
+        unscored = np.full(len(rows) - count, LOWEST_SCORE, np.float32)
+        return count, order, np.concatenate([scored[first], unscored])
 
 
-def recommend(bundle: ServedBundle, profile: Profile, k: int, include_seen: bool, candidates: int) -> Recommended:
-    """The best items of the whole catalogue, put into the reranker's order.
-
-    Args:
-        bundle: where to look.
-        profile: who is asking.
-        k: how many items at most.
-        include_seen: whether items of the history may be among them even if the bundle keeps them out.
-        candidates: how many items to recall and rerank; k at least are.
-    """
-    if bundle.reranker is None:
-        recalled = recall(bundle, profile, k, include_seen)
-        return Recommended(recalled.rows, recalled.scores, recalled.scores, degraded=(RERANK,))
-    recalled = recall(bundle, profile, max(k, candidates), include_seen)
-    scores = _score(bundle, bundle.reranker, profile, recalled.rows, recalled.scores)  # [candidates]
-    best = _descending(scores)[:k]
-    return Recommended(recalled.rows[best], scores[best], recalled.scores[best], degraded=())
+def _index(bundle: ServedBundle, budget: Budget) -> ItemSearch:
+    """The search to use: under much pressure the one that looks at less, where there is one."""
+    if budget.pressure < Pressure.LESS_SEARCH or bundle.lighter_index is None:
+        return bundle.index
+    budget.degraded[Stage.SEARCH] = Reason.OVERLOAD
+    return bundle.lighter_index
 
 
-def _score(
-    bundle: ServedBundle,
-    reranker: Scoring,
-    profile: Profile,
-    rows: NDArray[np.int64],
-    recall_scores: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    if not len(rows):
-        return np.empty(0, np.float32)
-    read = profile.history.last(reranker.context_items)
-    context = render_context(list(bundle.titles[read.rows]), profile.query)
-    return reranker.score(context, list(bundle.texts[rows]), recall_scores)
+def _barred(bundle: ServedBundle, profile: Profile, wanted: Wanted) -> list[NDArray[np.int64]] | None:
+    """Rows that may not come back, for the one query that is asked."""
+    seen = profile.seen if bundle.exclude_seen and not wanted.include_seen else np.empty(0, np.int64)
+    barred = np.concatenate([seen, rows_of(bundle, wanted.exclude_ids)])
+    return [barred] if len(barred) else None
+
+
+def _directions(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors [n, d] at unit length; a vector of nothing stays one."""
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))  # [n]
+    directions: NDArray[np.float32] = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)[:, np.newaxis]
+    return directions
 
 
 def _descending(scores: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.asker import Asker
 from retrieval_server.served_bundle import ServedBundle
+from retrieval_server.user_events import UserEvent
 from towers import History
 
 UNKNOWN_EVENT = ""
@@ -46,13 +47,24 @@ class Profile:
     fallback: Fallback
 
 
-def resolve(bundle: ServedBundle, asker: Asker) -> Profile:
-    """Look the asker up in the bundle. A history in the request replaces the stored one, but not the attributes."""
+def rows_of(bundle: ServedBundle, item_ids: Sequence[str]) -> NDArray[np.int64]:
+    """Rows of the items that the bundle has, in their order."""
+    return np.array([bundle.row_of[i] for i in item_ids if i in bundle.row_of], np.int64)
+
+
+def resolve(bundle: ServedBundle, asker: Asker, recorded: Sequence[UserEvent] = ()) -> Profile:
+    """Look the asker up in the bundle. A history in the request replaces the stored one, but not the attributes.
+
+    Args:
+        bundle: where to look.
+        asker: who is asking.
+        recorded: what they did since the bundle was built, oldest first; it follows the stored history.
+    """
     stored = bundle.history(asker.user_id) if asker.user_id else None
     if asker.item_ids:
         return _from_request(bundle, asker, {} if stored is None else stored.attributes)
-    stranger = bool(asker.user_id) and stored is None
-    history = History.empty() if stored is None else stored
+    history = _followed(bundle, History.empty() if stored is None else stored, recorded)
+    stranger = bool(asker.user_id) and stored is None and not len(history.rows)
     return Profile(
         history=history.last(bundle.user_encoder.max_history),
         query=asker.query,
@@ -61,6 +73,20 @@ def resolve(bundle: ServedBundle, asker: Asker) -> Profile:
         unknown_item_count=0,
         truncated=len(history.rows) > bundle.user_encoder.max_history,
         fallback=Fallback.UNKNOWN_USER if stranger else Fallback.NONE,
+    )
+
+
+def _followed(bundle: ServedBundle, stored: History, recorded: Sequence[UserEvent]) -> History:
+    """A stored history and what happened after its end. What was recorded earlier went into the bundle."""
+    end = np.fmax.reduce(stored.timestamps, initial=-np.inf)  # times that are not known tell nothing
+    later = [event for event in recorded if event.timestamp > end and event.item_id in bundle.row_of]
+    if not later:
+        return stored
+    return History(
+        rows=np.concatenate([stored.rows, rows_of(bundle, [event.item_id for event in later])]),
+        events=[*stored.events, *(event.event for event in later)],
+        timestamps=np.concatenate([stored.timestamps, [event.timestamp for event in later]]),
+        attributes=stored.attributes,
     )
 
 

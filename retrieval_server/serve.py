@@ -4,12 +4,8 @@ import logging
 import signal
 
 from data_prep.command import ExitCode
-from index import Bundle
-from retrieval_server import pipeline
-from retrieval_server.asker import Asker
 from retrieval_server.config import ServeConfig
 from retrieval_server.lifecycle import StopSignals, drain
-from retrieval_server.profile import resolve
 from retrieval_server.served_bundle import ServedBundle
 from retrieval_server.server import RetrievalServer
 from retrieval_server.threads import limit_threads
@@ -40,39 +36,32 @@ def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
     server.grpc_server.start()
     try:
         log.info("listening on %s, loading %s", server.address, config.bundle)
-        bundle = ServedBundle.of(Bundle.load(config.bundle.resolve()))
-        warm_up(bundle, config)
+        bundle = server.load(config.bundle.resolve())
         stop.defer()
     except BaseException:
-        server.side.close()
-        server.grpc_server.stop(None)
+        server.stop(None)
+        server.close()
         raise
-    server.slot.put(bundle)
-    server.health.serving()
-    print(_banner(config, server.address, bundle), flush=True)
+    server.serve(bundle)
+    print(_banner(config, server, bundle), flush=True)
     received = stop.wait()
     log.info("%s received", received.name)
-    finished = drain(server.grpc_server, server.health, server.side, config.lame_duck_seconds, config.grace_seconds)
+    finished = drain(server, config.lame_duck_seconds, config.grace_seconds)
+    server.close()
     if not finished:
         return ExitCode.GATE_FAILED
     return ExitCode.INTERRUPTED if received is signal.SIGINT else ExitCode.OK
 
 
-def warm_up(bundle: ServedBundle, config: ServeConfig) -> None:
-    """Walk every stage once, so that the first caller pays for no lazy loading.
-
-    Args:
-        bundle: what is about to be served.
-        config: for the size of an ordinary request.
-    """
-    first = [str(item_id) for item_id in bundle.item_ids[:1]]
-    profile = resolve(bundle, Asker(item_ids=first, query="warm up"))
-    pipeline.recommend(bundle, profile, k=1, include_seen=True, candidates=config.rerank_candidates)
-
-
-def _banner(config: ServeConfig, address: str, bundle: ServedBundle) -> str:
+def _banner(config: ServeConfig, server: RetrievalServer, bundle: ServedBundle) -> str:
     reranker = "with" if bundle.reranker else "without"
     return (
         f"serving bundle {bundle.version} ({len(bundle.item_ids):,} items, {reranker} reranker) "
-        f"from {config.bundle.resolve()} on {address}, {config.workers} workers"
+        f"from {config.bundle.resolve()} on {server.address}, {config.workers} workers, {_security(config)}"
+        + (f", metrics on http://{server.metrics.address}/metrics" if server.metrics else "")
     )
+
+
+def _security(config: ServeConfig) -> str:
+    encrypted = "plain text" if config.tls.certificate is None else "mutual TLS" if config.tls.client_ca else "TLS"
+    return f"{encrypted}, {'no tokens' if config.tokens is None else f'tokens of {config.tokens}'}"

@@ -1,13 +1,14 @@
 """A bundle as a request sees it: the few things an answer is made of, ready to be looked up."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index import Bundle, Hits
+from index import Bundle, Hits, ItemIndex
 from retrieval_server.errors import NotReady
 from towers import History
 
@@ -72,6 +73,7 @@ class ServedBundle:
         texts: what the reranker reads of each row [N].
         vectors: vector of each row [N, d], memory-mapped.
         index: finds rows.
+        lighter_index: finds nearly as good ones for about half the work; None where there is nothing to save.
         user_encoder: turns who is asking into a vector.
         reranker: orders candidates, or None when the bundle has none.
         history: stored history of a user id.
@@ -85,6 +87,7 @@ class ServedBundle:
     texts: NDArray[np.object_]
     vectors: NDArray[np.float32]
     index: ItemSearch
+    lighter_index: ItemSearch | None
     user_encoder: UserEncoding
     reranker: Scoring | None
     history: Histories
@@ -101,10 +104,21 @@ class ServedBundle:
             texts=bundle.items["text"].to_numpy(dtype=object),
             vectors=bundle.vectors,
             index=bundle.index,
+            lighter_index=_lighter(bundle.index),
             user_encoder=bundle.user_encoder,
             reranker=bundle.reranker,
             history=bundle.history,
         )
+
+
+def _lighter(index: ItemIndex) -> ItemIndex | None:
+    """The same index, visiting half as many lists and re-scoring half as many candidates."""
+    parameters = index.parameters
+    if parameters.nprobe < 2:
+        return None
+    lighter = copy(index)  # shares everything but the parameters
+    lighter.parameters = replace(parameters, nprobe=parameters.nprobe // 2, rescore=max(1.0, parameters.rescore / 2))
+    return lighter
 
 
 class BundleSlot:
@@ -116,6 +130,10 @@ class BundleSlot:
     def put(self, bundle: ServedBundle) -> None:
         """Give this bundle to every request that starts from now on."""
         self._bundle = bundle
+
+    def peek(self) -> ServedBundle | None:
+        """The bundle that a request would get now, None for none yet."""
+        return self._bundle
 
     def take(self) -> ServedBundle:
         """The bundle for one request, from start to end.

@@ -1,17 +1,37 @@
 """A gRPC server put together: services, interceptors, limits, and the one address it listens on."""
 
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
 
 import grpc
 
-from retrieval_server.address import listen, resolve
+from data_prep.command import UsageError, instantiate
+from index import Bundle
+from retrieval_server.address import is_loopback, listen, resolve
+from retrieval_server.admin_service import ADMIN_NAME, AdminService
+from retrieval_server.admission import Admission, Workers
+from retrieval_server.asker import Asker
+from retrieval_server.budget import Budget
 from retrieval_server.config import ServeConfig
+from retrieval_server.event_log import EventLog, LogUnavailable
+from retrieval_server.gatekeeper import Gatekeeper
 from retrieval_server.guard import Guard
+from retrieval_server.metrics_endpoint import MetricsEndpoint
+from retrieval_server.observation import Observer
+from retrieval_server.pipeline import Pipeline, Wanted
+from retrieval_server.profile import resolve as resolve_asker
+from retrieval_server.recording import Recorder
+from retrieval_server.reranking import Reranking
+from retrieval_server.retrieval.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import add_RetrievalServiceServicer_to_server
-from retrieval_server.served_bundle import BundleSlot
+from retrieval_server.served_bundle import BundleSlot, ServedBundle
 from retrieval_server.service import SERVICE_NAME, RetrievalService
 from retrieval_server.side_services import Health, SideServices, add_reflection
-from retrieval_server.threads import limit_threads
+from retrieval_server.streams import Streams
+from retrieval_server.swapping import Swapper
+from retrieval_server.tls import server_credentials
+from retrieval_server.tokens import Role, Tokens
+from retrieval_server.user_events import EventStore
 
 
 class RetrievalServer:
@@ -24,36 +44,121 @@ class RetrievalServer:
         address: where it listens, `host:port`.
         slot: where its requests take their bundle from.
         health: what it says about itself; NOT_SERVING until told otherwise.
-        side: health and reflection.
+        streams: the streams of requests that are open.
+        recorder: records events.
+        workers: the threads that work on calls.
+        observer: counts and logs.
+        metrics: where Prometheus reads, None for nowhere.
         grpc_server: the transport.
 
     Raises:
-        UsageError: the host cannot be resolved, or other machines can reach it and `allow_insecure` is not set.
+        UsageError: the host cannot be resolved, or other machines can reach it, there is no TLS and `allow_insecure` is
+            not set; certificates, tokens or the log's folder cannot be used.
         GateFailed: the address cannot be had, because it is in use or not this machine's.
     """
 
     def __init__(self, config: ServeConfig) -> None:
-        host = resolve(config.host, config.allow_insecure)
+        credentials = server_credentials(config.tls)
+        host = resolve(config.host, credentials is not None or config.allow_insecure)
+        self._config = config
         self.slot = BundleSlot()
-        self.health = Health(SERVICE_NAME)
-        self.side = SideServices(SERVICE_NAME)
+        self.observer = Observer(config.log_calls)
+        self.health = Health(SERVICE_NAME, ADMIN_NAME)
+        self.streams = Streams(config.streams)
+        self._side = SideServices(SERVICE_NAME, config.streams)
+        self.workers = Workers(config.workers, config.threads)
+        self._admission = Admission(self.workers, config.admission.degrade_at, config.admission.refuse_at)
+        self._pipeline = Pipeline(Reranking(config.rerank.at_once, config.rerank.workers, config.threads))
+        self.recorder = _recorder(config)
+        trusted = is_loopback(host) or config.tls.client_ca is not None
+        gatekeeper = Gatekeeper(
+            tokens=None if config.tokens is None else Tokens.read(config.tokens),
+            anonymous=Role.ADMIN if trusted else Role.WRITER,
+            admission=self._admission,
+            side=self._side,
+            observer=self.observer,
+        )
         self.grpc_server = grpc.server(
-            ThreadPoolExecutor(
-                config.workers,
-                thread_name_prefix="worker",
-                initializer=limit_threads,
-                initargs=(config.threads,),
-            ),
-            interceptors=[self.side, Guard(SERVICE_NAME)],
+            self.workers,
+            interceptors=[gatekeeper, self._side, Guard(self.observer, SERVICE_NAME, ADMIN_NAME)],
             maximum_concurrent_rpcs=config.max_concurrent_calls,
             options=[
                 ("grpc.so_reuseport", 0),  # else a second server binds the same port and takes half the calls
                 ("grpc.max_receive_message_length", config.max_message_bytes),
             ],
         )
-        service = RetrievalService(self.slot, config.limits, config.rerank_candidates)
-        add_RetrievalServiceServicer_to_server(service, self.grpc_server)
-        self.health.add_to(self.grpc_server)
+        self._add_services()
+        self.address = listen(self.grpc_server, host, config.port, credentials)
+        self.observer.watch_waiting(self.workers)
+        self.metrics = None
+        if config.metrics.port is not None:
+            self.metrics = MetricsEndpoint(self.observer.registry, config.metrics.host, config.metrics.port)
+
+    def load(self, folder: Path) -> ServedBundle:
+        """Check, load and warm up a bundle: every stage is walked once, so that no caller pays for lazy loading.
+
+        Raises:
+            BundleError: the folder holds no sound bundle.
+        """
+        bundle = ServedBundle.of(Bundle.load(folder))
+        first = [str(item_id) for item_id in bundle.item_ids[:1]]
+        profile = resolve_asker(bundle, Asker(item_ids=first, query="warm up"))
+        self._pipeline.recommend(
+            bundle, profile, Wanted(k=1, include_seen=True), self._config.rerank.candidates, Budget()
+        )
+        return bundle
+
+    def serve(self, bundle: ServedBundle) -> None:
+        """Answer from a bundle from now on, and say so."""
+        self.slot.put(bundle)
+        self.observer.serving(bundle.version, len(bundle.item_ids))
+        self.health.serving()
+        self.observer.ready(True)
+
+    def say_stopping(self) -> None:
+        """Have health say NOT_SERVING, for good."""
+        self.health.stopping()
+        self.observer.ready(False)
+
+    def stop(self, seconds: float | None) -> Event:
+        """Take no more calls, end the streams, and let the calls in flight finish.
+
+        Args:
+            seconds: until calls are cut off, None for at once.
+
+        Returns:
+            what can be waited for.
+        """
+        self.streams.stop()
+        stopped = self.grpc_server.stop(seconds)
+        self._side.close()
+        return stopped
+
+    def close(self) -> None:
+        """Let go of threads and files, when no call is in flight."""
+        self._pipeline.close()
+        self.recorder.close()
+        if self.metrics is not None:
+            self.metrics.close()
+
+    def _add_services(self) -> None:
+        server, config = self.grpc_server, self._config
+        service = RetrievalService(
+            self.slot, self._pipeline, self.recorder, self.streams, self._admission, self.observer, config
+        )
+        add_RetrievalServiceServicer_to_server(service, server)
+        admin = AdminService(
+            self.slot, Swapper(self.slot, config.bundle, self.load, self.observer), self.recorder.skipped
+        )
+        add_AdminServiceServicer_to_server(admin, server)
+        self.health.add_to(server)
         if config.reflection:
-            add_reflection(self.grpc_server, SERVICE_NAME, "grpc.health.v1.Health")
-        self.address = listen(self.grpc_server, host, config.port)
+            add_reflection(server, SERVICE_NAME, ADMIN_NAME, "grpc.health.v1.Health")
+
+
+def _recorder(config: ServeConfig) -> Recorder:
+    store: EventStore = instantiate(config.event_store)
+    try:
+        return Recorder(store, EventLog(config.events.folder, config.events.sync_seconds, config.events.segment_bytes))
+    except LogUnavailable as error:
+        raise UsageError(f"events.folder={config.events.folder}: {error}") from error

@@ -1,29 +1,62 @@
 """`retrieval.v1.RetrievalService`: messages checked and unpacked on the way in, packed on the way out."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server import pipeline
-from retrieval_server.config import Limits
-from retrieval_server.profile import Profile, resolve
+from retrieval_server.admission import Admission
+from retrieval_server.asker import Asker
+from retrieval_server.budget import Budget, Reason, Stage
+from retrieval_server.config import ServeConfig
+from retrieval_server.errors import CallError
+from retrieval_server.guard import outcome, parsed
+from retrieval_server.observation import Observer
+from retrieval_server.pipeline import Pipeline, Wanted
+from retrieval_server.profile import Fallback, Profile, resolve, rows_of
+from retrieval_server.recording import Recorder
 from retrieval_server.retrieval.v1 import retrieval_pb2
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
     RecallRequest,
     RecallResponse,
     RecommendRequest,
     RecommendResponse,
+    RecommendStreamResponse,
+    RecordEventsRequest,
+    RecordEventsResponse,
     RerankRequest,
     RerankResponse,
+    SimilarItemsRequest,
+    SimilarItemsResponse,
+    Timing,
 )
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceServicer
 from retrieval_server.served_bundle import BundleSlot, ServedBundle
-from retrieval_server.validation import check_recall, check_recommend, check_rerank
+from retrieval_server.streams import Streams
+from retrieval_server.user_events import StoreUnavailable
+from retrieval_server.validation import check_events, check_recall, check_recommend, check_rerank, check_similar
 
+logger = logging.getLogger(__name__)
 SERVICE_NAME: str = retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name
+
+Request = RecallRequest | RerankRequest | RecommendRequest | SimilarItemsRequest
+
+
+class _About(TypedDict):
+    unknown_item_ids: Sequence[str]
+    unknown_item_count: int
+    truncated: bool
+    fallback_reason: str
+
+
+class _Notes(TypedDict):
+    bundle_version: str
+    degraded: Sequence[str]
+    degraded_reasons: Sequence[str]
+    timings: Sequence[Timing]
 
 
 class RetrievalService(RetrievalServiceServicer):
@@ -31,76 +64,164 @@ class RetrievalService(RetrievalServiceServicer):
 
     Args:
         slot: where each request takes its bundle from.
-        limits: what one request may ask for.
-        rerank_candidates: items that Recommend reranks when the request does not say.
+        pipeline: computes.
+        recorder: records what users do, and tells it.
+        admission: says what there is time for.
+        observer: is told what stages took.
+        streams: the streams of requests that are open.
+        config: limits and defaults of a request.
     """
 
-    def __init__(self, slot: BundleSlot, limits: Limits, rerank_candidates: int) -> None:
+    def __init__(
+        self,
+        slot: BundleSlot,
+        pipeline: Pipeline,
+        recorder: Recorder,
+        streams: Streams,
+        admission: Admission,
+        observer: Observer,
+        config: ServeConfig,
+    ) -> None:
         self._slot = slot
-        self._limits = limits
-        self._rerank_candidates = rerank_candidates
+        self._recorder = recorder
+        self._admission = admission
+        self._observer = observer
+        self._pipeline = pipeline
+        self._streams = streams
+        self._config = config
 
     def Recall(self, request: RecallRequest, context: grpc.ServicerContext) -> RecallResponse:
         """The best k items of the whole catalogue."""
-        asker = check_recall(request, self._limits)
+        asker = check_recall(request, self._config.limits)
+        budget = self._budget(request, context)
         bundle = self._slot.take()
-        profile = resolve(bundle, asker)
-        found = pipeline.recall(bundle, profile, request.k, request.include_seen)
+        profile = self._profile(bundle, asker, budget)
+        found = self._pipeline.recall(bundle, profile, _wanted(request), budget)
         return RecallResponse(
             item_ids=bundle.item_ids[found.rows].tolist(),
             scores=found.scores.tolist(),
             titles=_titles(bundle, found.rows, request.with_titles),
-            **_notes(bundle, profile),
+            **_about(profile),
+            **self._notes(bundle, request, budget),
         )
 
     def Rerank(self, request: RerankRequest, context: grpc.ServicerContext) -> RerankResponse:
         """Given candidates in order."""
-        asker = check_rerank(request, self._limits)
+        asker = check_rerank(request, self._config.limits)
+        budget = self._budget(request, context)
         bundle = self._slot.take()
-        profile = resolve(bundle, asker)
-        found = pipeline.rerank(bundle, profile, request.candidate_ids)
+        profile = self._profile(bundle, asker, budget)
+        found = self._pipeline.rerank(bundle, profile, request.candidate_ids, budget)
         return RerankResponse(
             item_ids=found.item_ids,
             scores=found.scores,
             titles=found.titles if request.with_titles else (),
             unknown_candidate_ids=found.unknown,
-            **_notes(bundle, profile),
+            reranked_count=found.reranked,
+            **_about(profile),
+            **self._notes(bundle, request, budget),
         )
 
     def Recommend(self, request: RecommendRequest, context: grpc.ServicerContext) -> RecommendResponse:
         """Recall and Rerank in one hop."""
-        asker = check_recommend(request, self._limits)
+        asker = check_recommend(request, self._config.limits)
+        budget = self._budget(request, context)
         bundle = self._slot.take()
-        profile = resolve(bundle, asker)
-        candidates = request.candidates or self._rerank_candidates
-        found = pipeline.recommend(bundle, profile, request.k, request.include_seen, candidates)
+        profile = self._profile(bundle, asker, budget)
+        candidates = request.candidates or self._config.rerank.candidates
+        found = self._pipeline.recommend(bundle, profile, _wanted(request), candidates, budget)
         return RecommendResponse(
             item_ids=bundle.item_ids[found.rows].tolist(),
             scores=found.scores.tolist(),
             titles=_titles(bundle, found.rows, request.with_titles),
             recall_scores=found.recall_scores.tolist(),
-            degraded=found.degraded,
-            **_notes(bundle, profile),
+            reranked_count=found.reranked,
+            **_about(profile),
+            **self._notes(bundle, request, budget),
+        )
+
+    def RecommendStream(  # type: ignore[override]  # bytes, where the generated base says messages
+        self, request_iterator: Iterator[bytes], context: grpc.ServicerContext
+    ) -> Iterator[RecommendStreamResponse]:
+        """Recommend for each request of a stream; the guard hands messages over as they came."""
+        for position, message in enumerate(self._streams.messages(request_iterator, context)):
+            found = outcome("RecommendStream", lambda: self._recommend_one(message, context))  # noqa: B023
+            if isinstance(found, CallError):
+                yield RecommendStreamResponse(position=position, error=found.message())
+            else:
+                yield RecommendStreamResponse(position=position, answer=found)
+
+    def SimilarItems(self, request: SimilarItemsRequest, context: grpc.ServicerContext) -> SimilarItemsResponse:
+        """The items most like given ones."""
+        check_similar(request, self._config.limits)
+        budget = self._budget(request, context)
+        bundle = self._slot.take()
+        rows = rows_of(bundle, request.item_ids)
+        unknown = [item_id for item_id in request.item_ids if item_id not in bundle.row_of]
+        wanted = Wanted(request.k, exclude_ids=request.exclude_ids)
+        found = self._pipeline.similar(bundle, np.unique(rows), wanted, budget)
+        return SimilarItemsResponse(
+            item_ids=bundle.item_ids[found.rows].tolist(),
+            scores=found.scores.tolist(),
+            titles=_titles(bundle, found.rows, request.with_titles),
+            unknown_item_ids=list(dict.fromkeys(unknown)),
+            unknown_item_count=len(unknown),
+            fallback_reason=Fallback.NONE if len(rows) else Fallback.UNKNOWN_ITEMS,
+            **self._notes(bundle, request, budget),
+        )
+
+    def RecordEvents(self, request: RecordEventsRequest, context: grpc.ServicerContext) -> RecordEventsResponse:
+        """Events written down and remembered."""
+        recorded = self._recorder.record(check_events(request, self._config.limits))
+        self._observer.recorded(recorded.recorded, recorded.repeated)
+        return RecordEventsResponse(recorded_count=recorded.recorded, repeated_count=recorded.repeated)
+
+    def _profile(self, bundle: ServedBundle, asker: Asker, budget: Budget) -> Profile:
+        """The asker in the bundle's terms, with what they did since it was built, or without if that cannot be told."""
+        with budget.stage(Stage.RESOLVE):
+            if not asker.user_id or asker.item_ids:
+                return resolve(bundle, asker)
+            try:
+                return resolve(bundle, asker, self._recorder.recent(asker.user_id))
+            except StoreUnavailable as error:
+                logger.warning("answered without recorded events: %s", error)
+                budget.degraded[Stage.EVENTS] = Reason.UNAVAILABLE
+                return resolve(bundle, asker)
+
+    def _recommend_one(self, message: bytes, context: grpc.ServicerContext) -> RecommendResponse:
+        return self.Recommend(parsed(RecommendRequest.FromString, message), context)
+
+    def _budget(self, request: Request, context: grpc.ServicerContext) -> Budget:
+        seconds = (request.budget_ms or self._config.budget_ms) / 1000
+        patience = context.time_remaining()
+        return Budget(
+            seconds, float("inf") if patience is None else patience, context.is_active, self._admission.pressure()
+        )
+
+    def _notes(self, bundle: ServedBundle, request: Request, budget: Budget) -> _Notes:
+        """What every answer says about itself."""
+        self._observer.stages(budget.timings)
+        timings = budget.timings.items() if request.with_timings else ()
+        return _Notes(
+            bundle_version=bundle.version,
+            degraded=list(budget.degraded),
+            degraded_reasons=list(budget.degraded.values()),
+            timings=[Timing(stage=stage, milliseconds=1000 * seconds) for stage, seconds in timings],
         )
 
 
-class _Notes(TypedDict):
-    bundle_version: str
-    unknown_item_ids: Sequence[str]
-    unknown_item_count: int
-    truncated: bool
-    fallback_reason: str
-
-
-def _notes(bundle: ServedBundle, profile: Profile) -> _Notes:
-    """What every answer says about itself."""
-    return _Notes(
-        bundle_version=bundle.version,
+def _about(profile: Profile) -> _About:
+    """What an answer says about what was made of the one asking."""
+    return _About(
         unknown_item_ids=profile.unknown_item_ids,
         unknown_item_count=profile.unknown_item_count,
         truncated=profile.truncated,
         fallback_reason=profile.fallback,
     )
+
+
+def _wanted(request: RecallRequest | RecommendRequest) -> Wanted:
+    return Wanted(request.k, request.include_seen, request.exclude_ids)
 
 
 def _titles(bundle: ServedBundle, rows: NDArray[np.int64], wanted: bool) -> Sequence[str]:

@@ -10,6 +10,7 @@ from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 
+from retrieval_server.errors import CallError
 from retrieval_server.interception import Find, Handler
 
 THREADS = 4
@@ -20,36 +21,57 @@ class SideServices(grpc.ServerInterceptor):
     """Runs every service but one on a small pool of its own, and can end the streams that hang on it.
 
     A health check must not wait behind two hundred requests, and a stream that a balancer keeps open to watch
-    health must not keep a stopping server alive.
+    health must not keep a stopping server alive. The one service's own streams have a pool too: they stay open.
 
     Args:
-        service: full name of the service that keeps the server's own pool.
+        service: full name of the service whose plain calls keep the server's own pool.
+        streams: how many of its streams may be open; one more thread is there to refuse the others.
     """
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, streams: int) -> None:
         self._prefix = f"/{service}/"
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="side")
+        self._streams = ThreadPoolExecutor(streams + 1, thread_name_prefix="stream")
         self._open: set[grpc.ServicerContext] = set()
 
     def intercept_service(self, continuation: Find, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
-        """The handler for a call, moved to the side pool when the call is to another service than ours."""
+        """The handler for a call, moved to another pool unless it is a plain call to the one service."""
         handler = continuation(handler_call_details)
-        if handler is None or handler_call_details.method.startswith(self._prefix):
-            return handler
+        if handler is None:
+            return None
+        pool, contexts = self._pool, self._open
+        if handler_call_details.method.startswith(self._prefix):
+            if handler.stream_stream is None:
+                return handler
+            pool, contexts = self._streams, set()  # these end by themselves
         make = grpc.unary_unary_rpc_method_handler
         behaviour: Any = handler.unary_unary
         if handler.unary_stream is not None:
             make, behaviour = grpc.unary_stream_rpc_method_handler, handler.unary_stream
         elif handler.stream_stream is not None:
             make, behaviour = grpc.stream_stream_rpc_method_handler, handler.stream_stream
-        moved = _OnPool(behaviour, self._pool, self._open)
+        moved = _OnPool(behaviour, pool, contexts)
         return make(moved, handler.request_deserializer, handler.response_serializer)
 
+    def refusal(self, handler: Handler, error: CallError) -> Handler:
+        """A handler in another's place that ends every call with an error, on the side pool."""
+
+        def refuse(_: Any, context: grpc.ServicerContext) -> Any:
+            context.abort_with_status(error.status())
+
+        refused = _OnPool(refuse, self._pool, set())
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(refused, None, None)
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(refused, None, None)
+        return grpc.unary_unary_rpc_method_handler(refused, None, None)
+
     def close(self) -> None:
-        """End the streams that are still open."""
+        """End the streams of the side services that are still open."""
         for context in tuple(self._open):
             context.cancel()
         self._pool.shutdown(wait=False)
+        self._streams.shutdown(wait=False)
 
 
 class _OnPool:

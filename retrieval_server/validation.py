@@ -3,6 +3,7 @@
 Each check returns its violations, so that a caller hears of everything that is wrong at once.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,11 +12,15 @@ from retrieval_server.asker import Asker
 from retrieval_server.config import Limits
 from retrieval_server.errors import InvalidRequest, Violation
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
+    Event,
     History,
     RecallRequest,
     RecommendRequest,
+    RecordEventsRequest,
     RerankRequest,
+    SimilarItemsRequest,
 )
+from retrieval_server.user_events import UserEvent
 
 LAST_SECOND = 253_402_300_799
 """9999-12-31T23:59:59Z. Milliseconds of our day lie beyond it, which is how they are told from seconds."""
@@ -27,7 +32,12 @@ def check_recall(request: RecallRequest, limits: Limits) -> Asker:
     Raises:
         InvalidRequest: with one violation per wrong field.
     """
-    return _asker_or_raise(request, limits, *_count("k", request.k, limits.k, "limits.k"))
+    return _asker_or_raise(
+        request,
+        limits,
+        *_count("k", request.k, limits.k, "limits.k"),
+        *_excluded(request.exclude_ids, limits),
+    )
 
 
 def check_rerank(request: RerankRequest, limits: Limits) -> Asker:
@@ -36,7 +46,7 @@ def check_rerank(request: RerankRequest, limits: Limits) -> Asker:
     Raises:
         InvalidRequest: with one violation per wrong field.
     """
-    return _asker_or_raise(request, limits, *_candidate_ids(request.candidate_ids, limits))
+    return _asker_or_raise(request, limits, *_several("candidate_ids", request.candidate_ids, limits))
 
 
 def check_recommend(request: RecommendRequest, limits: Limits) -> Asker:
@@ -50,7 +60,56 @@ def check_recommend(request: RecommendRequest, limits: Limits) -> Asker:
         limits,
         *_count("k", request.k, limits.candidates, "limits.candidates"),
         *_candidate_count(request.candidates, limits),
+        *_excluded(request.exclude_ids, limits),
     )
+
+
+def check_similar(request: SimilarItemsRequest, limits: Limits) -> None:
+    """Go on only with a request within the limits.
+
+    Raises:
+        InvalidRequest: with one violation per wrong field.
+    """
+    violations = [
+        *_several("item_ids", request.item_ids, limits),
+        *_count("k", request.k, limits.k, "limits.k"),
+        *_excluded(request.exclude_ids, limits),
+        *_budget(request.budget_ms, limits),
+    ]
+    if violations:
+        raise InvalidRequest(violations)
+
+
+def check_events(request: RecordEventsRequest, limits: Limits) -> Sequence[UserEvent]:
+    """The events, once the request is found to be within the limits. One without a time happened now.
+
+    Raises:
+        InvalidRequest: with one violation per wrong field.
+    """
+    count = len(request.events)
+    if not 1 <= count <= limits.events:
+        raise InvalidRequest([Violation("events", f"has {count}; send 1 to {limits.events} (limits.events)")])
+    violations = [v for place, event in enumerate(request.events) for v in _event(f"events[{place}]", event, limits)]
+    if violations:
+        raise InvalidRequest(violations)
+    now = time.time()
+    return [
+        UserEvent(event.event_id, event.user_id, event.item_id, event.event, event.timestamp or now)
+        for event in request.events
+    ]
+
+
+def _event(place: str, event: Event, limits: Limits) -> Iterator[Violation]:
+    for name in ("event_id", "user_id", "item_id"):
+        if not getattr(event, name):
+            yield Violation(f"{place}.{name}", "is empty; every event says it")
+    for name in ("event_id", "user_id", "item_id", "event"):
+        yield from _size(f"{place}.{name}", getattr(event, name), limits.id_bytes, "limits.id_bytes")
+    if not 0 <= event.timestamp <= LAST_SECOND:
+        yield Violation(
+            f"{place}.timestamp",
+            f"is not a time between 0 and {LAST_SECOND}; send seconds since 1970 UTC, not milliseconds, or 0 for now",
+        )
 
 
 def _asker_or_raise(
@@ -60,6 +119,7 @@ def _asker_or_raise(
         *_size("user_id", request.user_id, limits.id_bytes, "limits.id_bytes"),
         *_history(request.history, limits),
         *_size("query", request.query, limits.query_bytes, "limits.query_bytes"),
+        *_budget(request.budget_ms, limits),
         *found,
     ]
     query = request.query.strip()
@@ -89,14 +149,26 @@ def _candidate_count(value: int, limits: Limits) -> Iterator[Violation]:
         )
 
 
-def _candidate_ids(item_ids: Sequence[str], limits: Limits) -> Iterator[Violation]:
+def _several(field: str, item_ids: Sequence[str], limits: Limits) -> Iterator[Violation]:
     if not 1 <= len(item_ids) <= limits.candidates:
-        yield Violation(
-            "candidate_ids",
-            f"has {len(item_ids)} items; send 1 to {limits.candidates} (limits.candidates)",
-        )
+        yield Violation(field, f"has {len(item_ids)} items; send 1 to {limits.candidates} (limits.candidates)")
         return
-    yield from _identifiers("candidate_ids", item_ids, limits)
+    yield from _identifiers(field, item_ids, limits)
+
+
+def _excluded(item_ids: Sequence[str], limits: Limits) -> Iterator[Violation]:
+    if len(item_ids) > limits.exclude:
+        yield Violation("exclude_ids", f"has {len(item_ids)} items; send at most {limits.exclude} (limits.exclude)")
+        return
+    yield from _identifiers("exclude_ids", item_ids, limits)
+
+
+def _budget(milliseconds: int, limits: Limits) -> Iterator[Violation]:
+    if not 0 <= milliseconds <= limits.budget_ms:
+        yield Violation(
+            "budget_ms",
+            f"is {milliseconds}; give 1 to {limits.budget_ms} (limits.budget_ms), or 0 for the server's default",
+        )
 
 
 def _history(history: History, limits: Limits) -> Iterator[Violation]:

@@ -3,27 +3,37 @@
 import argparse
 import csv
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import grpc
 from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
 
 from data_prep.errors import ExitCode
-from retrieval_server.client.retrieval_client import (
-    DEFAULT_ADDRESS,
-    DEFAULT_TIMEOUT,
-    RetrievalClient,
-    RetrievalError,
-)
+from retrieval_server.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Security
+from retrieval_server.client.errors import RetrievalError
+from retrieval_server.client.requests import Answering, Choosing, Naming
+from retrieval_server.client.retrieval_client import RetrievalClient
 from retrieval_server.client.tables import Answer, show
 from retrieval_server.escaping import escape
 
-EPILOG = """\
+TOKEN = "RETRIEVAL_TOKEN"
+EPILOG = f"""\
+a bearer token is taken from the environment variable {TOKEN}
+
 exit codes: 0 answered (health: serving); 1 not answered (health: not serving); 2 usage, or the server refused the
 request as wrong; 130 interrupted
 """
 REFUSED = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNIMPLEMENTED}
+
+OPERATIONS: dict[str, Callable[[RetrievalClient, argparse.Namespace], Message]] = {
+    "status": lambda client, _: client.status(),
+    "swap": lambda client, options: client.swap(options.version),
+    "rollback": lambda client, _: client.rollback(),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> ExitCode:
@@ -37,9 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
     """
     options = _parser().parse_args(arguments)
     try:
-        with RetrievalClient(options.address, options.timeout) as client:
+        with RetrievalClient(options.address, options.timeout, security=_security(options)) as client:
             if options.call == "health":
                 return _health(client, options)
+            if options.call in OPERATIONS:
+                return _print(OPERATIONS[options.call](client, options), options.json)
             return _print(_ask(client, options), options.json)
     except RetrievalError as error:
         print(f"error: {escape(str(error))}", file=sys.stderr)
@@ -49,16 +61,26 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
         return ExitCode.INTERRUPTED
 
 
+def _security(options: argparse.Namespace) -> Security:
+    """TLS as the options say; the token comes from the environment, as a command line is for all to see."""
+    token = os.environ.get(TOKEN, "")
+    return Security(options.tls, options.authority, options.certificate, options.key, token)
+
+
 def _ask(client: RetrievalClient, options: argparse.Namespace) -> Answer:
-    who = {"user_id": options.user_id, "history": options.history, "query": options.query, "with_titles": True}
+    how: Answering = {"with_titles": True, "with_timings": options.timings, "budget_ms": options.budget_ms}
+    if options.call == "similar":
+        return client.similar_items(options.items, k=options.k, exclude=options.exclude, **how)
+    who: Naming = {"user_id": options.user_id, "history": options.history, "query": options.query}
     if options.call == "rerank":
-        return client.rerank(options.candidates, **who)
+        return client.rerank(options.candidates, **who, **how)
+    which: Choosing = {"k": options.k, "include_seen": options.include_seen, "exclude": options.exclude}
     if options.call == "recommend":
-        return client.recommend(**who, k=options.k, include_seen=options.include_seen, candidates=options.candidates)
-    return client.recall(**who, k=options.k, include_seen=options.include_seen)
+        return client.recommend(**who, **which, **how, candidates=options.candidates)
+    return client.recall(**who, **which, **how)
 
 
-def _print(answer: Answer, as_json: bool) -> ExitCode:
+def _print(answer: Message, as_json: bool) -> ExitCode:
     if as_json:
         print(
             MessageToJson(
@@ -88,6 +110,15 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, help="seconds a call may take (%(default)s)")
     common.add_argument("--json", action="store_true", help="print the answer as JSON")
 
+    common.add_argument("--tls", action="store_true", help="encrypt, and trust the authorities that this system trusts")
+    common.add_argument("--authority", type=Path, metavar="PEM", help="encrypt, and trust this authority")
+    common.add_argument("--certificate", type=Path, metavar="PEM", help="the client's own, for mutual TLS")
+    common.add_argument("--key", type=Path, metavar="PEM", help="its private key")
+
+    answer = argparse.ArgumentParser(add_help=False)
+    answer.add_argument("--timings", action="store_true", help="show what each stage took")
+    answer.add_argument("--budget-ms", type=int, default=0, help="milliseconds the answer may take (the server's own)")
+
     who = argparse.ArgumentParser(add_help=False)
     who.add_argument("--user-id", default="", help="someone the bundle may know")
     who.add_argument(
@@ -101,7 +132,9 @@ def _parser() -> argparse.ArgumentParser:
 
     many = argparse.ArgumentParser(add_help=False)
     many.add_argument("-k", type=int, default=10, help="how many items (%(default)s)")
-    many.add_argument("--include-seen", action="store_true", help="items of the history may come back")
+    many.add_argument("--exclude", type=_ids, default=(), metavar="A,B,…", help="items that may not come back")
+    seen = argparse.ArgumentParser(add_help=False)
+    seen.add_argument("--include-seen", action="store_true", help="items of the history may come back")
 
     parser = argparse.ArgumentParser(
         prog="python -m retrieval_server.client",
@@ -110,13 +143,21 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     calls = parser.add_subparsers(dest="call", required=True)
-    calls.add_parser("recall", parents=[who, many, common], help="the best items of the whole catalogue")
-    rerank = calls.add_parser("rerank", parents=[who, common], help="given items, in order")
+    calls.add_parser("recall", parents=[who, many, seen, answer, common], help="the best items of the whole catalogue")
+    rerank = calls.add_parser("rerank", parents=[who, answer, common], help="given items, in order")
     rerank.add_argument("--candidates", type=_ids, required=True, metavar="A,B,…", help="the items to order")
-    recommend = calls.add_parser("recommend", parents=[who, many, common], help="recall, then rerank")
+    recommend = calls.add_parser("recommend", parents=[who, many, seen, answer, common], help="recall, then rerank")
     recommend.add_argument(
         "--candidates", type=int, default=0, metavar="N", help="how many to rerank (the server's default)"
     )
+    similar = calls.add_parser("similar", parents=[many, answer, common], help="the items most like given ones")
+    similar.add_argument("--items", type=_ids, required=True, metavar="A,B,…", help="what to be like")
+    calls.add_parser("status", parents=[common], help="what is being served")
+    swap = calls.add_parser("swap", parents=[common], help="serve another version")
+    swap.add_argument(
+        "version", nargs="?", default="", help="its name (what the server was started with, as it is now)"
+    )
+    calls.add_parser("rollback", parents=[common], help="serve the version before the last swap")
     health = calls.add_parser("health", parents=[common], help="whether the server is ready")
     health.add_argument("--service", default="", help="full name of a service (the whole server)")
     health.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="wait until it is, so long at most")

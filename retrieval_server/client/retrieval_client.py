@@ -1,53 +1,47 @@
 """Asks a retrieval server: one method per call of the API, one exception for what can go wrong."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Self, TypeVar, cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Self, TypeVar, Unpack
 
 import grpc
-from google.rpc.error_details_pb2 import BadRequest, RequestInfo
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from grpc_status import rpc_status
 
+from retrieval_server.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, OPEN, Security, channel_options
+from retrieval_server.client.errors import RetrievalError
+from retrieval_server.client.requests import (
+    Asking,
+    Likening,
+    Recalling,
+    Recommending,
+    Recording,
+    recall_request,
+    recommend_request,
+    record_request,
+    rerank_request,
+    similar_request,
+)
+from retrieval_server.retrieval.v1.admin_pb2 import (
+    RollbackRequest,
+    StatusRequest,
+    StatusResponse,
+    SwapRequest,
+    SwapResponse,
+)
+from retrieval_server.retrieval.v1.admin_pb2_grpc import AdminServiceStub
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
-    History,
-    RecallRequest,
     RecallResponse,
-    RecommendRequest,
     RecommendResponse,
-    RerankRequest,
+    RecordEventsResponse,
     RerankResponse,
+    SimilarItemsResponse,
 )
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceStub
 
-DEFAULT_ADDRESS = "127.0.0.1:50051"
-DEFAULT_TIMEOUT = 10.0
+SWAP_TIMEOUT = 600.0
+"""Seconds that a swap may take: a large bundle has many bytes to check."""
 
 Response = TypeVar("Response")
-
-
-class RetrievalError(Exception):
-    """A call that was not answered.
-
-    Attributes:
-        code: the status.
-        fields: what was wrong with which field of the request, by field path ("" for the whole), if anything was.
-        error_id: where to look in the server's log, "" unless the fault is the server's.
-    """
-
-    def __init__(self, error: grpc.RpcError) -> None:
-        call = cast(grpc.Call, error)  # what a stub raises is the call as well, though its type does not say so
-        self.code: grpc.StatusCode = call.code()
-        super().__init__(f"{self.code.name}: {call.details()}")
-        self.fields: dict[str, str] = {}
-        self.error_id = ""
-        status = rpc_status.from_call(call)
-        for detail in status.details if status else ():
-            bad_request, request_info = BadRequest(), RequestInfo()
-            if detail.Unpack(bad_request):
-                self.fields = {v.field: v.description for v in bad_request.field_violations}
-            elif detail.Unpack(request_info):
-                self.error_id = request_info.request_id
 
 
 class RetrievalClient:
@@ -58,107 +52,87 @@ class RetrievalClient:
     ...     for item_id, score in zip(answer.item_ids, answer.scores):
     ...         print(item_id, score)
 
-    In every call `history` lists item ids, oldest first; `events` and `timestamps` (seconds since 1970 UTC), when
-    given, have one entry for each. At least one of `user_id`, `history` and `query` is needed.
+    The arguments of each call are told in `retrieval_server.client.requests`. Every call raises `RetrievalError` when
+    the server refuses, fails, or cannot be reached.
 
     Args:
         address: `host:port`.
-        timeout: seconds that a call may take.
+        timeout: seconds that a call may take, further attempts included.
+        attempts: how often a call is tried in all when the server is not there or has too much to do, 1 to 5.
+        security: TLS and token.
     """
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, timeout: float = DEFAULT_TIMEOUT) -> None:
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        timeout: float = DEFAULT_TIMEOUT,
+        attempts: int = 3,
+        security: Security = OPEN,
+    ) -> None:
         self._timeout = timeout
-        self._channel = grpc.insecure_channel(address)
+        self._metadata = security.metadata()
+        self._channel = _channel(address, attempts, security)
         self._retrieval = RetrievalServiceStub(self._channel)
+        self._admin = AdminServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
 
-    def recall(
-        self,
-        *,
-        user_id: str = "",
-        history: Sequence[str] = (),
-        events: Sequence[str] = (),
-        timestamps: Sequence[float] = (),
-        query: str = "",
-        k: int = 10,
-        include_seen: bool = False,
-        with_titles: bool = False,
-    ) -> RecallResponse:
-        """The best k items of the whole catalogue.
+    def recall(self, **wanted: Unpack[Recalling]) -> RecallResponse:
+        """The best k items of the whole catalogue."""
+        return self._call(self._retrieval.Recall, recall_request(**wanted))
 
-        Raises:
-            RetrievalError: the server refused, failed, or could not be reached.
+    def rerank(self, candidate_ids: Sequence[str], **wanted: Unpack[Asking]) -> RerankResponse:
+        """The candidates in order."""
+        return self._call(self._retrieval.Rerank, rerank_request(candidate_ids, **wanted))
+
+    def recommend(self, **wanted: Unpack[Recommending]) -> RecommendResponse:
+        """The best k items of the whole catalogue, recalled and reranked."""
+        return self._call(self._retrieval.Recommend, recommend_request(**wanted))
+
+    def recommend_many(
+        self, requests: Iterable[Recommending], timeout: float | None = None
+    ) -> Iterator[RecommendResponse | RetrievalError]:
+        """Recommend for many users over one stream.
+
+        Args:
+            requests: what `recommend` takes, a dictionary for each user; read as the answers are.
+            timeout: seconds that the whole stream may take, None for any.
+
+        Yields:
+            an answer for each request, in their order; the error in its place for one that was refused.
         """
-        request = RecallRequest(
-            user_id=user_id,
-            history=History(item_ids=_strings("history", history), events=events, timestamps=timestamps),
-            query=query,
-            k=k,
-            include_seen=include_seen,
-            with_titles=with_titles,
-        )
-        return self._call(self._retrieval.Recall, request)
+        messages = (recommend_request(**wanted) for wanted in requests)
+        stream = self._retrieval.RecommendStream(messages, timeout=timeout, metadata=self._metadata)
+        try:
+            for found in stream:
+                refused = found.WhichOneof("outcome") == "error"
+                yield RetrievalError.in_stream(found.error) if refused else found.answer
+        except grpc.RpcError as error:
+            raise RetrievalError.of(error) from None
+        finally:
+            stream.cancel()
 
-    def rerank(
-        self,
-        candidate_ids: Sequence[str],
-        *,
-        user_id: str = "",
-        history: Sequence[str] = (),
-        events: Sequence[str] = (),
-        timestamps: Sequence[float] = (),
-        query: str = "",
-        with_titles: bool = False,
-    ) -> RerankResponse:
-        """The candidates in order.
+    def similar_items(self, item_ids: Sequence[str], **wanted: Unpack[Likening]) -> SimilarItemsResponse:
+        """The items most like these."""
+        return self._call(self._retrieval.SimilarItems, similar_request(item_ids, **wanted))
 
-        Raises:
-            RetrievalError: the server refused, failed, or could not be reached.
-        """
-        request = RerankRequest(
-            user_id=user_id,
-            history=History(item_ids=_strings("history", history), events=events, timestamps=timestamps),
-            query=query,
-            candidate_ids=_strings("candidate_ids", candidate_ids),
-            with_titles=with_titles,
-        )
-        return self._call(self._retrieval.Rerank, request)
+    def record_events(self, events: Sequence[Recording]) -> RecordEventsResponse:
+        """Write down what users did; each event once, however often it is sent."""
+        return self._call(self._retrieval.RecordEvents, record_request(events))
 
-    def recommend(
-        self,
-        *,
-        user_id: str = "",
-        history: Sequence[str] = (),
-        events: Sequence[str] = (),
-        timestamps: Sequence[float] = (),
-        query: str = "",
-        k: int = 10,
-        include_seen: bool = False,
-        with_titles: bool = False,
-        candidates: int = 0,
-    ) -> RecommendResponse:
-        """The best k items of the whole catalogue, recalled and reranked; `candidates` 0 is the server's default.
+    def status(self) -> StatusResponse:
+        """What the server serves."""
+        return self._call(self._admin.Status, StatusRequest())
 
-        Raises:
-            RetrievalError: the server refused, failed, or could not be reached.
-        """
-        request = RecommendRequest(
-            user_id=user_id,
-            history=History(item_ids=_strings("history", history), events=events, timestamps=timestamps),
-            query=query,
-            k=k,
-            include_seen=include_seen,
-            with_titles=with_titles,
-            candidates=candidates,
-        )
-        return self._call(self._retrieval.Recommend, request)
+    def swap(self, version: str = "", timeout: float = SWAP_TIMEOUT) -> SwapResponse:
+        """Have the server serve another version, "" for what it was started with, as it is now."""
+        return self._call(self._admin.Swap, SwapRequest(version=version), timeout)
+
+    def rollback(self, timeout: float = SWAP_TIMEOUT) -> SwapResponse:
+        """Have the server serve the version before the last swap."""
+        return self._call(self._admin.Rollback, RollbackRequest(), timeout)
 
     def is_serving(self, service: str = "") -> bool:
-        """Whether the server, or one of its services by full name, says SERVING.
-
-        Raises:
-            RetrievalError: the server could not be reached, or has no such service.
-        """
+        """Whether the server, or one of its services by full name, says SERVING."""
         answer = self._call(self._health.Check, HealthCheckRequest(service=service))
         return bool(answer.status == HealthCheckResponse.SERVING)
 
@@ -168,13 +142,13 @@ class RetrievalClient:
         Raises:
             RetrievalError: it has not said so after that many seconds.
         """
-        watch = self._health.Watch(HealthCheckRequest(), timeout=seconds, wait_for_ready=True)
+        watch = self._health.Watch(HealthCheckRequest(), timeout=seconds, metadata=self._metadata, wait_for_ready=True)
         try:
             for answer in watch:
                 if answer.status == HealthCheckResponse.SERVING:
                     return
         except grpc.RpcError as error:
-            raise RetrievalError(error) from None
+            raise RetrievalError.of(error) from None
         finally:
             watch.cancel()
 
@@ -190,16 +164,15 @@ class RetrievalClient:
         """Close the connection."""
         self.close()
 
-    def _call(self, method: Callable[..., Response], request: Any) -> Response:
+    def _call(self, method: Callable[..., Response], request: Any, timeout: float | None = None) -> Response:
         try:
-            return method(request, timeout=self._timeout)
+            return method(request, timeout=timeout or self._timeout, metadata=self._metadata)
         except grpc.RpcError as error:
-            raise RetrievalError(error) from None
+            raise RetrievalError.of(error) from None
 
 
-def _strings(name: str, ids: Sequence[str]) -> Sequence[str]:
-    """The ids, checked: protobuf's own message for a number does not say which field or why."""
-    for place, item_id in enumerate(ids):
-        if not isinstance(item_id, str):
-            raise TypeError(f"{name}[{place}] is {item_id!r}, a {type(item_id).__name__}: ids are strings, pass str(…)")
-    return ids
+def _channel(address: str, attempts: int, security: Security) -> grpc.Channel:
+    options, credentials = channel_options(attempts), security.credentials()
+    if credentials is None:
+        return grpc.insecure_channel(address, options)
+    return grpc.secure_channel(address, credentials, options)

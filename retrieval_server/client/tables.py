@@ -1,20 +1,33 @@
 """An answer as a table on the terminal."""
 
+from google.protobuf.message import Message
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from retrieval_server.escaping import escape
-from retrieval_server.retrieval.v1.retrieval_pb2 import RecallResponse, RecommendResponse, RerankResponse
+from retrieval_server.retrieval.v1.retrieval_pb2 import (
+    RecallResponse,
+    RecommendResponse,
+    RerankResponse,
+    SimilarItemsResponse,
+)
 
-Answer = RecallResponse | RerankResponse | RecommendResponse
+Answer = RecallResponse | RerankResponse | RecommendResponse | SimilarItemsResponse
 
 SHOWN_UNKNOWN = 10
 
+LOWEST = -3.4e38
+"""A score this low is that of an item which was not scored."""
 
-def show(answer: Answer) -> None:
-    """Print the items with their titles and scores, then what the answer says about itself."""
+
+def show(answer: Message) -> None:
+    """Print items with their titles and scores and what the answer says about itself; of another message its fields."""
     console = Console()
+    if not isinstance(answer, Answer):
+        for field in answer.DESCRIPTOR.fields:
+            console.print(Text(f"{field.name:<17} {escape(str(getattr(answer, field.name)))}"))
+        return
     table = Table(title=f"bundle {escape(answer.bundle_version)}", title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("item", overflow="fold")
@@ -24,7 +37,7 @@ def show(answer: Answer) -> None:
     rows = zip(answer.item_ids, answer.titles, answer.scores, strict=True)
     for rank, (item_id, title, score) in enumerate(rows, start=1):
         # Text objects, because titles are data: no markup of theirs is interpreted.
-        shown = "unknown" if item_id in unknown else f"{score:.4f}"
+        shown = "unknown" if item_id in unknown else "" if score <= LOWEST else f"{score:.4f}"
         table.add_row(str(rank), Text(escape(item_id)), Text(escape(title)), shown)
     console.print(table)
     for note in _notes(answer):
@@ -37,10 +50,13 @@ def _notes(answer: Answer) -> list[str]:
         shown = ", ".join(escape(item_id) for item_id in answer.unknown_item_ids[:SHOWN_UNKNOWN])
         more = "" if len(answer.unknown_item_ids) <= SHOWN_UNKNOWN else ", …"
         notes.append(f"not in the catalogue, {answer.unknown_item_count} of the history: {shown}{more}")
-    if answer.truncated:
+    if not isinstance(answer, SimilarItemsResponse) and answer.truncated:
         notes.append("the history was longer than the model reads: its newest events were used")
     if answer.fallback_reason:
         notes.append(f"fallback: {answer.fallback_reason}")
     if answer.degraded:
-        notes.append(f"degraded: {', '.join(answer.degraded)}")
+        reasons = zip(answer.degraded, answer.degraded_reasons, strict=True)
+        notes.append("degraded: " + ", ".join(f"{stage} ({reason})" for stage, reason in reasons))
+    if answer.timings:
+        notes.append("took: " + ", ".join(f"{timing.stage} {timing.milliseconds:.1f} ms" for timing in answer.timings))
     return notes

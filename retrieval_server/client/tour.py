@@ -16,7 +16,9 @@ from data_prep.errors import CommandError, ExitCode
 from index.bundle import HISTORIES, ITEMS
 from index.histories import Histories
 from index.publish import current_bundle
-from retrieval_server.client.retrieval_client import DEFAULT_ADDRESS, RetrievalClient, RetrievalError
+from retrieval_server.client.channel import DEFAULT_ADDRESS
+from retrieval_server.client.errors import RetrievalError
+from retrieval_server.client.retrieval_client import RetrievalClient
 from retrieval_server.escaping import escape
 
 SHOWN = 8

@@ -44,6 +44,7 @@ GROUPS = {
     "evaluate": ["evaluation", "baselines"],
     "search": ["space", "sampler"],
     "build": ["index"],
+    "serve": ["event_store"],
 }
 
 

@@ -1,14 +1,17 @@
 """Servers over the small shop, reached through real gRPC on a free port."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 
 from data_prep.command import load_config
+from index import Manifest
 from retrieval_server import RetrievalClient
 from retrieval_server.config import Limits, ServeConfig
 from retrieval_server.served_bundle import ServedBundle
@@ -40,6 +43,7 @@ def shop() -> ServedBundle:
         texts=np.array([f"text of item {row}" for row in range(ITEMS)], object),
         vectors=vectors,
         index=ExactSearch(vectors),
+        lighter_index=ExactSearch(vectors[: ITEMS // 2]),
         user_encoder=MeanEncoder(vectors),
         reranker=PlainReranker(),
         history={"ann": stored}.get,
@@ -47,9 +51,20 @@ def shop() -> ServedBundle:
 
 
 @pytest.fixture(scope="session")
-def config() -> ServeConfig:
-    loaded = load_config(ServeConfig, "serve", ["port=0", "lame_duck_seconds=0", "workers=4"])
-    return replace(loaded, limits=replace(loaded.limits, k=100, candidates=30), rerank_candidates=10)
+def config(tmp_path_factory: pytest.TempPathFactory) -> ServeConfig:
+    folder = tmp_path_factory.mktemp("events")
+    overrides = [
+        "port=0",
+        "lame_duck_seconds=0",
+        "workers=4",
+        f"events.folder={folder}",
+        "admission.degrade_at=500",
+        "admission.refuse_at=500",
+    ]
+    loaded = load_config(ServeConfig, "serve", overrides)
+    return replace(
+        loaded, limits=replace(loaded.limits, k=100, candidates=30), rerank=replace(loaded.rerank, candidates=10)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -63,13 +78,25 @@ def server_for(config: ServeConfig) -> ServerFor:
     def open_server(bundle: ServedBundle) -> Iterator[RetrievalServer]:
         server = RetrievalServer(config)
         server.grpc_server.start()
-        server.slot.put(bundle)
-        server.health.serving()
+        server.serve(bundle)
         yield server
-        server.side.close()
-        server.grpc_server.stop(None)
+        server.stop(None)
+        server.close()
 
     return open_server
+
+
+@pytest.fixture(scope="session")
+def bundles(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two sound versions and `current`, which names the first."""
+    folder = tmp_path_factory.mktemp("bundles")
+    first = tiny_bundle.resolve()
+    shutil.copytree(first, folder / first.name)
+    second = folder / "20990101T000000-0badcafe"
+    shutil.copytree(first, second)
+    replace(Manifest.read(first), version=second.name).write(second)
+    (folder / "current").symlink_to(first.name)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -104,5 +131,5 @@ def server_not_ready(config: ServeConfig) -> Iterator[RetrievalServer]:
     server = RetrievalServer(config)
     server.grpc_server.start()
     yield server
-    server.side.close()
-    server.grpc_server.stop(None)
+    server.stop(None)
+    server.close()

@@ -88,8 +88,10 @@ class GatedEncoder:
         self._whole = whole.user_encoder
         self._gate = threading.Event()
         self._busy = threading.Event()
+        self.calls = 0
 
     def encode(self, histories: Sequence[History], queries: Sequence[str]) -> NDArray[np.float32]:
+        self.calls += len(histories)
         self._busy.set()
         assert self._gate.wait(60)
         return self._whole.encode(histories, queries)
@@ -109,5 +111,4 @@ class Gated:
     encoder: GatedEncoder
 
     def drain(self, lame_duck_seconds: float = 0.5, grace_seconds: float = 30.0) -> bool:
-        server = self.server
-        return drain(server.grpc_server, server.health, server.side, lame_duck_seconds, grace_seconds)
+        return drain(self.server, lame_duck_seconds, grace_seconds)

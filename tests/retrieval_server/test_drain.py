@@ -37,7 +37,7 @@ def test_calls_after_the_stop_are_unavailable(gated: Gated) -> None:
         first = pool.submit(client.recall, query="milk")
         gated.encoder.wait_until_busy()
         gated.server.health.stopping()
-        stopped = gated.server.grpc_server.stop(30)
+        stopped = gated.server.stop(30)
         with pytest.raises(RetrievalError) as refused:
             client.recall(query="bread")
         assert refused.value.code is grpc.StatusCode.UNAVAILABLE

@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 
+import google.rpc
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PROTO = "retrieval_server/retrieval/v1/retrieval.proto"
+PROTOS = [f"retrieval_server/retrieval/v1/{name}.proto" for name in ("admin", "retrieval")]
 
 
 def test_generated_code_is_up_to_date(tmp_path: Path) -> None:
@@ -15,13 +16,15 @@ def test_generated_code_is_up_to_date(tmp_path: Path) -> None:
     arguments = [
         "protoc",
         f"-I{ROOT}",
+        f"-I{Path(protoc.__file__).parent / '_proto'}",
+        f"-I{Path(google.rpc.__path__[0]).parents[1]}",
         f"--plugin=protoc-gen-mypy={folder / 'protoc-gen-mypy'}",
         f"--plugin=protoc-gen-mypy_grpc={folder / 'protoc-gen-mypy_grpc'}",
         *(f"--{kind}_out={tmp_path}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")),
-        PROTO,
+        *PROTOS,
     ]
     assert protoc.main(arguments) == 0
     generated = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*_pb2*"))
-    assert len(generated) == 4
+    assert len(generated) == 8
     for path in generated:
         assert (tmp_path / path).read_text() == (ROOT / path).read_text(), f"{path}: run `make proto`"

@@ -89,4 +89,5 @@ def test_reflection_can_be_turned_off(config: ServeConfig) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         reflect(server, reflection_pb2.ServerReflectionRequest(list_services=""))
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    server.grpc_server.stop(None)
+    server.stop(None)
+    server.close()

@@ -198,5 +198,5 @@ def test_calls_over_the_number_accepted_at_once_are_refused_at_once(config: Serv
         answered = {done.get(timeout=60).code() for _ in range(4)}
     assert refused == {grpc.StatusCode.RESOURCE_EXHAUSTED}
     assert answered == {grpc.StatusCode.OK}
-    server.side.close()
-    server.grpc_server.stop(None)
+    server.stop(None)
+    server.close()

@@ -9,8 +9,10 @@ import pytest
 
 from retrieval_server import RetrievalClient, RetrievalError
 from retrieval_server.asker import Asker
-from retrieval_server.pipeline import UNKNOWN_SCORE, rerank
+from retrieval_server.budget import Budget
+from retrieval_server.pipeline import LOWEST_SCORE, Pipeline
 from retrieval_server.profile import resolve
+from retrieval_server.reranking import Reranking
 from retrieval_server.served_bundle import ServedBundle
 from tests.retrieval_server.shop import ServerFor, item
 from towers import History, render_context
@@ -52,7 +54,8 @@ def test_a_candidates_recall_score_is_that_of_its_best_interest(shop: ServedBund
 
     bundle = replace(shop, user_encoder=TwoInterests(), reranker=Recorded())
     profile = resolve(bundle, Asker(query="milk"))
-    answer = rerank(bundle, profile, [item(row) for row in range(10)])
+    pipeline = Pipeline(Reranking(at_once=4, workers=1, threads=1))
+    answer = pipeline.rerank(bundle, profile, [item(row) for row in range(10)], Budget())
     expected = np.maximum(shop.vectors[:10] @ shop.vectors[1], shop.vectors[:10] @ shop.vectors[2])
     assert answer.item_ids == [item(row) for row in np.argsort(-expected)]
     np.testing.assert_allclose(answer.scores, np.sort(expected)[::-1], rtol=1e-5)
@@ -76,7 +79,7 @@ def test_unknown_candidates_come_last_and_are_flagged(client: RetrievalClient) -
     answer = client.rerank(["gone", item(1), "", item(2), "gone"], query="milk", with_titles=True)
     assert set(answer.item_ids[:2]) == {item(1), item(2)}
     assert answer.item_ids[2:] == answer.unknown_candidate_ids == ["gone", ""]
-    assert answer.scores[2:] == [UNKNOWN_SCORE, UNKNOWN_SCORE]
+    assert answer.scores[2:] == [LOWEST_SCORE, LOWEST_SCORE]
     assert answer.titles[2:] == ["", ""]
     assert not answer.unknown_item_ids
 

@@ -27,13 +27,17 @@ def test_the_configuration_that_is_shipped_is_sound() -> None:
         "max_message_bytes=0",
         "lame_duck_seconds=99.0",
         "lame_duck_seconds=-1.0",
-        "rerank_candidates=0",
-        "rerank_candidates=201",
+        "rerank.candidates=0",
+        "rerank.candidates=201",
         "limits.k=0",
         "limits.history=0",
         "limits.candidates=0",
         "limits.query_bytes=-5",
         "limits.id_bytes=0",
+        "admission.degrade_at=0.0",
+        "admission.degrade_at=9.0",
+        "budget_ms=0",
+        "events.sync_seconds=-1.0",
     ],
 )
 def test_a_senseless_value_is_refused_by_name(override: str) -> None:
@@ -44,17 +48,17 @@ def test_a_senseless_value_is_refused_by_name(override: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "8.8.8.8"])
 def test_an_address_that_others_can_reach_has_to_be_allowed(host: str) -> None:
     with pytest.raises(UsageError, match="allow_insecure=true"):
-        resolve(host, allow_insecure=False)
-    assert resolve(host, allow_insecure=True) == host
+        resolve(host, secure=False)
+    assert resolve(host, secure=True) == host
 
 
 def test_a_host_that_does_not_exist_is_refused() -> None:
     with pytest.raises(UsageError, match=r"host=no\.such\.host\.invalid"):
-        resolve("no.such.host.invalid", allow_insecure=False)
+        resolve("no.such.host.invalid", secure=False)
 
 
 def test_localhost_is_this_machine() -> None:
-    assert resolve("localhost", allow_insecure=False) in ("127.0.0.1", "::1")
+    assert resolve("localhost", secure=False) in ("127.0.0.1", "::1")
 
 
 def test_every_interface_is_served_when_allowed(config: ServeConfig, shop: ServedBundle) -> None:
@@ -63,8 +67,8 @@ def test_every_interface_is_served_when_allowed(config: ServeConfig, shop: Serve
     server.slot.put(shop)
     with RetrievalClient(server.address.replace("0.0.0.0", "127.0.0.1")) as client:
         assert client.recall(query="milk").item_ids
-    server.side.close()
-    server.grpc_server.stop(None)
+    server.stop(None)
+    server.close()
 
 
 def test_an_address_that_is_not_this_machines_is_refused_with_the_reason(config: ServeConfig) -> None:

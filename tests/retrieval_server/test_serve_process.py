@@ -68,12 +68,13 @@ Start = Callable[..., Running]
 
 
 @pytest.fixture(scope="module")
-def start(tiny_bundle: Path) -> Iterator[Start]:
+def start(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts servers over the tiny bundle on free ports, and ends those that the tests leave."""
     started: list[subprocess.Popen[str]] = []
+    events = tmp_path_factory.mktemp("events")
 
     def start_one(*overrides: str) -> Running:
-        arguments = command(f"bundle={tiny_bundle}", "port=0", *overrides)
+        arguments = command(f"bundle={tiny_bundle}", "port=0", f"events.folder={events}", *overrides)
         process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         started.append(process)
         assert process.stdout is not None and process.stderr is not None
@@ -139,7 +140,7 @@ def test_a_compressed_bomb_is_refused_without_being_unpacked(shared: Running) ->
 
 
 def test_sigterm_under_load_loses_no_call_in_flight(start: Start, tiny_bundle: Path) -> None:
-    running = start("grace_seconds=30.0")
+    running = start("grace_seconds=30.0", "admission.refuse_at=200")
     item_ids = first_items(tiny_bundle, 20)
     with grpc.insecure_channel(running.address) as channel:
         stub = RetrievalServiceStub(channel)
@@ -155,10 +156,9 @@ def test_sigterm_under_load_loses_no_call_in_flight(start: Start, tiny_bundle: P
     assert "every call in flight was answered" in log
 
 
-def test_sigterm_while_loading_ends_the_process_in_order(tiny_bundle: Path) -> None:
-    process = subprocess.Popen(
-        command(f"bundle={tiny_bundle}", "port=0"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def test_sigterm_while_loading_ends_the_process_in_order(tiny_bundle: Path, tmp_path: Path) -> None:
+    arguments = command(f"bundle={tiny_bundle}", "port=0", f"events.folder={tmp_path}")
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert any("loading" in line for line in process.stderr)
     process.send_signal(signal.SIGTERM)

@@ -22,29 +22,44 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-retrieval_server/retrieval/v1/retrieval.proto\x12\x0cretrieval.v1\"?\n\x07History\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x0e\n\x06\x65vents\x18\x02 \x03(\t\x12\x12\n\ntimestamps\x18\x03 \x03(\x01\"\x8d\x01\n\rRecallRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12&\n\x07history\x18\x02 \x01(\x0b\x32\x15.retrieval.v1.History\x12\r\n\x05query\x18\x03 \x01(\t\x12\t\n\x01k\x18\x04 \x01(\x05\x12\x14\n\x0cinclude_seen\x18\x05 \x01(\x08\x12\x13\n\x0bwith_titles\x18\x06 \x01(\x08\"\xce\x01\n\x0eRecallResponse\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x0e\n\x06titles\x18\x03 \x03(\t\x12\x16\n\x0e\x62undle_version\x18\x04 \x01(\t\x12\x18\n\x10unknown_item_ids\x18\x05 \x03(\t\x12\x1a\n\x12unknown_item_count\x18\x06 \x01(\x05\x12\x11\n\ttruncated\x18\x07 \x01(\x08\x12\x10\n\x08\x64\x65graded\x18\x08 \x03(\t\x12\x17\n\x0f\x66\x61llback_reason\x18\t \x01(\t\"\x83\x01\n\rRerankRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12&\n\x07history\x18\x02 \x01(\x0b\x32\x15.retrieval.v1.History\x12\r\n\x05query\x18\x03 \x01(\t\x12\x15\n\rcandidate_ids\x18\x04 \x03(\t\x12\x13\n\x0bwith_titles\x18\x06 \x01(\x08\"\xed\x01\n\x0eRerankResponse\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x0e\n\x06titles\x18\x03 \x03(\t\x12\x16\n\x0e\x62undle_version\x18\x04 \x01(\t\x12\x18\n\x10unknown_item_ids\x18\x05 \x03(\t\x12\x1a\n\x12unknown_item_count\x18\x06 \x01(\x05\x12\x11\n\ttruncated\x18\x07 \x01(\x08\x12\x10\n\x08\x64\x65graded\x18\x08 \x03(\t\x12\x17\n\x0f\x66\x61llback_reason\x18\t \x01(\t\x12\x1d\n\x15unknown_candidate_ids\x18\n \x03(\t\"\xa4\x01\n\x10RecommendRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12&\n\x07history\x18\x02 \x01(\x0b\x32\x15.retrieval.v1.History\x12\r\n\x05query\x18\x03 \x01(\t\x12\t\n\x01k\x18\x04 \x01(\x05\x12\x14\n\x0cinclude_seen\x18\x05 \x01(\x08\x12\x13\n\x0bwith_titles\x18\x06 \x01(\x08\x12\x12\n\ncandidates\x18\x07 \x01(\x05\"\xe8\x01\n\x11RecommendResponse\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x0e\n\x06titles\x18\x03 \x03(\t\x12\x16\n\x0e\x62undle_version\x18\x04 \x01(\t\x12\x18\n\x10unknown_item_ids\x18\x05 \x03(\t\x12\x1a\n\x12unknown_item_count\x18\x06 \x01(\x05\x12\x11\n\ttruncated\x18\x07 \x01(\x08\x12\x10\n\x08\x64\x65graded\x18\x08 \x03(\t\x12\x17\n\x0f\x66\x61llback_reason\x18\t \x01(\t\x12\x15\n\rrecall_scores\x18\n \x03(\x02\x32\xea\x01\n\x10RetrievalService\x12\x43\n\x06Recall\x12\x1b.retrieval.v1.RecallRequest\x1a\x1c.retrieval.v1.RecallResponse\x12\x43\n\x06Rerank\x12\x1b.retrieval.v1.RerankRequest\x1a\x1c.retrieval.v1.RerankResponse\x12L\n\tRecommend\x12\x1e.retrieval.v1.RecommendRequest\x1a\x1f.retrieval.v1.RecommendResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-retrieval_server/retrieval/v1/retrieval.proto\x12\x0cretrieval.v1\x1a\x17google/rpc/status.proto\"?\n\x07History\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x0e\n\x06\x65vents\x18\x02 \x03(\t\x12\x12\n\ntimestamps\x18\x03 \x03(\x01\"-\n\x06Timing\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x14\n\x0cmilliseconds\x18\x02 \x01(\x01\"\xcb\x01\n\rRecallRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12&\n\x07history\x18\x02 \x01(\x0b\x32\x15.retrieval.v1.History\x12\r\n\x05query\x18\x03 \x01(\t\x12\t\n\x01k\x18\x04 \x01(\x05\x12\x14\n\x0cinclude_seen\x18\x05 \x01(\x08\x12\x13\n\x0bwith_titles\x18\x06 \x01(\x08\x12\x13\n\x0b\x65xclude_ids\x18\x08 \x03(\t\x12\x11\n\tbudget_ms\x18\t \x01(\x05\x12\x14\n\x0cwith_timings\x18\n \x01(\x08\"\x8f\x02\n\x0eRecallResponse\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x0e\n\x06titles\x18\x03 \x03(\t\x12\x16\n\x0e\x62undle_version\x18\x04 \x01(\t\x12\x18\n\x10unknown_item_ids\x18\x05 \x03(\t\x12\x1a\n\x12unknown_item_count\x18\x06 \x01(\x05\x12\x11\n\ttruncated\x18\x07 \x01(\x08\x12\x10\n\x08\x64\x65graded\x18\x08 \x03(\t\x12\x17\n\x0f\x66\x61llback_reason\x18\t \x01(\t\x12\x18\n\x10\x64\x65graded_reasons\x18\x0b \x03(\t\x12%\n\x07timings\x18\x0c \x03(\x0b\x32\x14.retrieval.v1.Timing\"\xac\x01\n\rRerankRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12&\n\x07history\x18\x02 \x01(\x0b\x32\x15.retrieval.v1.History\x12\r\n\x05query\x18\x03 \x01(\t\x12\x15\n\rcandidate_ids\x18\x04 \x03(\t\x12\x13\n\x0bwith_titles\x18\x06 \x01(\x08\x12\x11\n\tbudget_ms\x18\t \x01(\x05\x12\x14\n\x0cwith_timings\x18\n \x01(\x08\"\xc6\x02\n\x0eRerankResponse\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x0e\n\x06titles\x18\x03 \x03(\t\x12\x16\n\x0e\x62undle_version\x18\x04 \x01(\t\x12\x18\n\x10unknown_item_ids\x18\x05 \x03(\t\x12\x1a\n\x12unknown_item_count\x18\x06 \x01(\x05\x12\x11\n\ttruncated\x18\x07 \x01(\x08\x12\x10\n\x08\x64\x65graded\x18\x08 \x03(\t\x12\x17\n\x0f\x66\x61llback_reason\x18\t \x01(\t\x12\x1d\n\x15unknown_candidate_ids\x18\n \x03(\t\x12\x18\n\x10\x64\x65graded_reasons\x18\x0b \x03(\t\x12%\n\x07timings\x18\x0c \x03(\x0b\x32\x14.retrieval.v1.Timing\x12\x16\n\x0ereranked_count\x18\r \x01(\x05\"\xe2\x01\n\x10RecommendRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12&\n\x07history\x18\x02 \x01(\x0b\x32\x15.retrieval.v1.History\x12\r\n\x05query\x18\x03 \x01(\t\x12\t\n\x01k\x18\x04 \x01(\x05\x12\x14\n\x0cinclude_seen\x18\x05 \x01(\x08\x12\x13\n\x0bwith_titles\x18\x06 \x01(\x08\x12\x12\n\ncandidates\x18\x07 \x01(\x05\x12\x13\n\x0b\x65xclude_ids\x18\x08 \x03(\t\x12\x11\n\tbudget_ms\x18\t \x01(\x05\x12\x14\n\x0cwith_timings\x18\n \x01(\x08\"\xc1\x02\n\x11RecommendResponse\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x0e\n\x06titles\x18\x03 \x03(\t\x12\x16\n\x0e\x62undle_version\x18\x04 \x01(\t\x12\x18\n\x10unknown_item_ids\x18\x05 \x03(\t\x12\x1a\n\x12unknown_item_count\x18\x06 \x01(\x05\x12\x11\n\ttruncated\x18\x07 \x01(\x08\x12\x10\n\x08\x64\x65graded\x18\x08 \x03(\t\x12\x17\n\x0f\x66\x61llback_reason\x18\t \x01(\t\x12\x15\n\rrecall_scores\x18\n \x03(\x02\x12\x18\n\x10\x64\x65graded_reasons\x18\x0b \x03(\t\x12%\n\x07timings\x18\x0c \x03(\x0b\x32\x14.retrieval.v1.Timing\x12\x16\n\x0ereranked_count\x18\r \x01(\x05\"\x8e\x01\n\x17RecommendStreamResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x31\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x1f.retrieval.v1.RecommendResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\x85\x01\n\x13SimilarItemsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\t\n\x01k\x18\x04 \x01(\x05\x12\x13\n\x0bwith_titles\x18\x06 \x01(\x08\x12\x13\n\x0b\x65xclude_ids\x18\x08 \x03(\t\x12\x11\n\tbudget_ms\x18\t \x01(\x05\x12\x14\n\x0cwith_timings\x18\n \x01(\x08\"\x82\x02\n\x14SimilarItemsResponse\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x0e\n\x06titles\x18\x03 \x03(\t\x12\x16\n\x0e\x62undle_version\x18\x04 \x01(\t\x12\x18\n\x10unknown_item_ids\x18\x05 \x03(\t\x12\x1a\n\x12unknown_item_count\x18\x06 \x01(\x05\x12\x10\n\x08\x64\x65graded\x18\x08 \x03(\t\x12\x17\n\x0f\x66\x61llback_reason\x18\t \x01(\t\x12\x18\n\x10\x64\x65graded_reasons\x18\x0b \x03(\t\x12%\n\x07timings\x18\x0c \x03(\x0b\x32\x14.retrieval.v1.Timing\"]\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07item_id\x18\x03 \x01(\t\x12\r\n\x05\x65vent\x18\x04 \x01(\t\x12\x11\n\ttimestamp\x18\x05 \x01(\x01\":\n\x13RecordEventsRequest\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.retrieval.v1.Event\"F\n\x14RecordEventsResponse\x12\x16\n\x0erecorded_count\x18\x01 \x01(\x05\x12\x16\n\x0erepeated_count\x18\x02 \x01(\x05\x32\xf6\x03\n\x10RetrievalService\x12\x43\n\x06Recall\x12\x1b.retrieval.v1.RecallRequest\x1a\x1c.retrieval.v1.RecallResponse\x12\x43\n\x06Rerank\x12\x1b.retrieval.v1.RerankRequest\x1a\x1c.retrieval.v1.RerankResponse\x12L\n\tRecommend\x12\x1e.retrieval.v1.RecommendRequest\x1a\x1f.retrieval.v1.RecommendResponse\x12\\\n\x0fRecommendStream\x12\x1e.retrieval.v1.RecommendRequest\x1a%.retrieval.v1.RecommendStreamResponse(\x01\x30\x01\x12U\n\x0cSimilarItems\x12!.retrieval.v1.SimilarItemsRequest\x1a\".retrieval.v1.SimilarItemsResponse\x12U\n\x0cRecordEvents\x12!.retrieval.v1.RecordEventsRequest\x1a\".retrieval.v1.RecordEventsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'retrieval_server.retrieval.v1.retrieval_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_HISTORY']._serialized_start=63
-  _globals['_HISTORY']._serialized_end=126
-  _globals['_RECALLREQUEST']._serialized_start=129
-  _globals['_RECALLREQUEST']._serialized_end=270
-  _globals['_RECALLRESPONSE']._serialized_start=273
-  _globals['_RECALLRESPONSE']._serialized_end=479
-  _globals['_RERANKREQUEST']._serialized_start=482
-  _globals['_RERANKREQUEST']._serialized_end=613
-  _globals['_RERANKRESPONSE']._serialized_start=616
-  _globals['_RERANKRESPONSE']._serialized_end=853
-  _globals['_RECOMMENDREQUEST']._serialized_start=856
-  _globals['_RECOMMENDREQUEST']._serialized_end=1020
-  _globals['_RECOMMENDRESPONSE']._serialized_start=1023
-  _globals['_RECOMMENDRESPONSE']._serialized_end=1255
-  _globals['_RETRIEVALSERVICE']._serialized_start=1258
-  _globals['_RETRIEVALSERVICE']._serialized_end=1492
+  _globals['_HISTORY']._serialized_start=88
+  _globals['_HISTORY']._serialized_end=151
+  _globals['_TIMING']._serialized_start=153
+  _globals['_TIMING']._serialized_end=198
+  _globals['_RECALLREQUEST']._serialized_start=201
+  _globals['_RECALLREQUEST']._serialized_end=404
+  _globals['_RECALLRESPONSE']._serialized_start=407
+  _globals['_RECALLRESPONSE']._serialized_end=678
+  _globals['_RERANKREQUEST']._serialized_start=681
+  _globals['_RERANKREQUEST']._serialized_end=853
+  _globals['_RERANKRESPONSE']._serialized_start=856
+  _globals['_RERANKRESPONSE']._serialized_end=1182
+  _globals['_RECOMMENDREQUEST']._serialized_start=1185
+  _globals['_RECOMMENDREQUEST']._serialized_end=1411
+  _globals['_RECOMMENDRESPONSE']._serialized_start=1414
+  _globals['_RECOMMENDRESPONSE']._serialized_end=1735
+  _globals['_RECOMMENDSTREAMRESPONSE']._serialized_start=1738
+  _globals['_RECOMMENDSTREAMRESPONSE']._serialized_end=1880
+  _globals['_SIMILARITEMSREQUEST']._serialized_start=1883
+  _globals['_SIMILARITEMSREQUEST']._serialized_end=2016
+  _globals['_SIMILARITEMSRESPONSE']._serialized_start=2019
+  _globals['_SIMILARITEMSRESPONSE']._serialized_end=2277
+  _globals['_EVENT']._serialized_start=2279
+  _globals['_EVENT']._serialized_end=2372
+  _globals['_RECORDEVENTSREQUEST']._serialized_start=2374
+  _globals['_RECORDEVENTSREQUEST']._serialized_end=2432
+  _globals['_RECORDEVENTSRESPONSE']._serialized_start=2434
+  _globals['_RECORDEVENTSRESPONSE']._serialized_end=2504
+  _globals['_RETRIEVALSERVICE']._serialized_start=2507
+  _globals['_RETRIEVALSERVICE']._serialized_end=3009
 # @@protoc_insertion_point(module_scope)

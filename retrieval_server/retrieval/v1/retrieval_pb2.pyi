@@ -14,6 +14,7 @@ Errors carry google.rpc.Status details (trailing metadata "grpc-status-details-b
                        that cannot be parsed has one violation with an empty field.
   FAILED_PRECONDITION  google.rpc.PreconditionFailure: what this bundle lacks, and how to get it.
   RESOURCE_EXHAUSTED   the message is larger, or the calls in flight are more, than the server accepts.
+  DEADLINE_EXCEEDED    the caller's own deadline passed before there was an answer; a `budget_ms` never ends a call.
   UNAVAILABLE          the server is still loading, or is stopping. Safe to retry. (CANCELLED, for a call that was on
                        its way in at the very moment the server stopped taking any: likewise.)
   INTERNAL             google.rpc.RequestInfo: request_id is the error id to look for in the server's log. The text
@@ -28,6 +29,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -82,6 +84,31 @@ class History(_message.Message):
 Global___History: _TypeAlias = History  # noqa: Y015
 
 @_typing.final
+class Timing(_message.Message):
+    """How long one stage of an answer took."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    MILLISECONDS_FIELD_NUMBER: _builtins.int
+    stage: _builtins.str
+    """"resolve" (looking the asker up), "encode" (the user tower), "search", "rerank"."""
+    milliseconds: _builtins.float
+    def __init__(
+        self,
+        *,
+        stage: _builtins.str = ...,
+        milliseconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["milliseconds", b"milliseconds", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Timing: _TypeAlias = Timing  # noqa: Y015
+
+@_typing.final
 class RecallRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -91,6 +118,9 @@ class RecallRequest(_message.Message):
     K_FIELD_NUMBER: _builtins.int
     INCLUDE_SEEN_FIELD_NUMBER: _builtins.int
     WITH_TITLES_FIELD_NUMBER: _builtins.int
+    EXCLUDE_IDS_FIELD_NUMBER: _builtins.int
+    BUDGET_MS_FIELD_NUMBER: _builtins.int
+    WITH_TIMINGS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """At most limits.id_bytes (512) bytes."""
     query: _builtins.str
@@ -103,8 +133,18 @@ class RecallRequest(_message.Message):
     """
     with_titles: _builtins.bool
     """Whether the answer brings titles."""
+    budget_ms: _builtins.int
+    """What the answer may take, in milliseconds: 0 for the server's own (budget_ms, 2,000), at most limits.budget_ms
+    (60,000). What does not fit is left out, and `degraded` says so; a deadline of the call that is nearer counts too.
+    """
+    with_timings: _builtins.bool
+    """Whether the answer says how long each of its stages took."""
     @_builtins.property
     def history(self) -> Global___History: ...
+    @_builtins.property
+    def exclude_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items that must not come back, whatever the history: at most limits.exclude (1,000). Unknown ones do no harm."""
+
     def __init__(
         self,
         *,
@@ -114,10 +154,13 @@ class RecallRequest(_message.Message):
         k: _builtins.int = ...,
         include_seen: _builtins.bool = ...,
         with_titles: _builtins.bool = ...,
+        exclude_ids: _abc.Iterable[_builtins.str] | None = ...,
+        budget_ms: _builtins.int = ...,
+        with_timings: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["history", b"history"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_titles", b"with_titles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "exclude_ids", b"exclude_ids", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -136,6 +179,8 @@ class RecallResponse(_message.Message):
     TRUNCATED_FIELD_NUMBER: _builtins.int
     DEGRADED_FIELD_NUMBER: _builtins.int
     FALLBACK_REASON_FIELD_NUMBER: _builtins.int
+    DEGRADED_REASONS_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
     bundle_version: _builtins.str
     """Version of the bundle that gave the whole of this answer."""
     unknown_item_count: _builtins.int
@@ -144,7 +189,7 @@ class RecallResponse(_message.Message):
     """Whether the history had more known items than the model reads, so that only the newest were used."""
     fallback_reason: _builtins.str
     """Why the answer is not built on what the request named, "" when it is:
-      "unknown_user"   the bundle has no history for user_id, and the request brought none;
+      "unknown_user"   nothing the bundle knows is stored or recorded for user_id, and the request brought no history;
       "unknown_items"  the bundle has none of the items in the history.
     What remains is used: the query if there is one, else what the model offers to people it knows nothing about.
     """
@@ -168,7 +213,17 @@ class RecallResponse(_message.Message):
 
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was left out to be able to answer at all. Recall: nothing yet."""
+        """What was left out to be able to answer at all: "events" when what was recorded of the user could not be had."""
+
+    @_builtins.property
+    def degraded_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why, one for each entry of `degraded`: "no_reranker", "budget" (no time was left), "failed", "overload",
+        "unavailable".
+        """
+
+    @_builtins.property
+    def timings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Timing]:
+        """Stages in the order they were begun, when the request asked for them."""
 
     def __init__(
         self,
@@ -182,10 +237,12 @@ class RecallResponse(_message.Message):
         truncated: _builtins.bool = ...,
         degraded: _abc.Iterable[_builtins.str] | None = ...,
         fallback_reason: _builtins.str = ...,
+        degraded_reasons: _abc.Iterable[_builtins.str] | None = ...,
+        timings: _abc.Iterable[Global___Timing] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "degraded", b"degraded", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "scores", b"scores", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -200,12 +257,18 @@ class RerankRequest(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     CANDIDATE_IDS_FIELD_NUMBER: _builtins.int
     WITH_TITLES_FIELD_NUMBER: _builtins.int
+    BUDGET_MS_FIELD_NUMBER: _builtins.int
+    WITH_TIMINGS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """As in RecallRequest."""
     query: _builtins.str
     """As in RecallRequest."""
     with_titles: _builtins.bool
     """Whether the answer brings titles."""
+    budget_ms: _builtins.int
+    """As in RecallRequest."""
+    with_timings: _builtins.bool
+    """As in RecallRequest."""
     @_builtins.property
     def history(self) -> Global___History:
         """As in RecallRequest."""
@@ -222,10 +285,12 @@ class RerankRequest(_message.Message):
         query: _builtins.str = ...,
         candidate_ids: _abc.Iterable[_builtins.str] | None = ...,
         with_titles: _builtins.bool = ...,
+        budget_ms: _builtins.int = ...,
+        with_timings: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["history", b"history"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate_ids", b"candidate_ids", "history", b"history", "query", b"query", "user_id", b"user_id", "with_titles", b"with_titles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "candidate_ids", b"candidate_ids", "history", b"history", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -245,6 +310,9 @@ class RerankResponse(_message.Message):
     DEGRADED_FIELD_NUMBER: _builtins.int
     FALLBACK_REASON_FIELD_NUMBER: _builtins.int
     UNKNOWN_CANDIDATE_IDS_FIELD_NUMBER: _builtins.int
+    DEGRADED_REASONS_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
+    RERANKED_COUNT_FIELD_NUMBER: _builtins.int
     bundle_version: _builtins.str
     """As in RecallResponse."""
     unknown_item_count: _builtins.int
@@ -253,16 +321,21 @@ class RerankResponse(_message.Message):
     """As in RecallResponse."""
     fallback_reason: _builtins.str
     """As in RecallResponse."""
+    reranked_count: _builtins.int
+    """How many items the reranker scored: the first ones of the answer. With less time than it takes for all, it scores
+    the best of Recall's order first; the rest follow in Recall's order, and `degraded` says "rerank".
+    """
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Every distinct candidate once: the known ones best first, equal ones in the request's order, then the unknown ones
-        in the request's order.
+        """Every distinct candidate once: the scored ones best first, equal ones in the request's order, then those there was
+        no time for in Recall's order, then the unknown ones in the request's order.
         """
 
     @_builtins.property
     def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """The reranker's scores, descending. An unknown candidate has the lowest finite float, -3.4028235e38: below every
-        real score, and still a number in JSON. Not comparable with Recall's scores.
+        """The reranker's scores, descending; Recall's when `reranked_count` is 0. A candidate it did not get to has the lowest
+        finite float, -3.4028235e38, and so has an unknown one: below every real score, and still a number in JSON. Not
+        comparable with Recall's scores.
         """
 
     @_builtins.property
@@ -275,11 +348,21 @@ class RerankResponse(_message.Message):
 
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was left out to be able to answer at all. Rerank: nothing yet."""
+        """What was left out to be able to answer at all: "rerank" when not every known candidate was scored, "events" as in
+        RecallResponse.
+        """
 
     @_builtins.property
     def unknown_candidate_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The candidates that the bundle does not have, in the request's order."""
+
+    @_builtins.property
+    def degraded_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in RecallResponse."""
+
+    @_builtins.property
+    def timings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Timing]:
+        """As in RecallResponse."""
 
     def __init__(
         self,
@@ -294,10 +377,13 @@ class RerankResponse(_message.Message):
         degraded: _abc.Iterable[_builtins.str] | None = ...,
         fallback_reason: _builtins.str = ...,
         unknown_candidate_ids: _abc.Iterable[_builtins.str] | None = ...,
+        degraded_reasons: _abc.Iterable[_builtins.str] | None = ...,
+        timings: _abc.Iterable[Global___Timing] | None = ...,
+        reranked_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "degraded", b"degraded", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "scores", b"scores", "titles", b"titles", "truncated", b"truncated", "unknown_candidate_ids", b"unknown_candidate_ids", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "reranked_count", b"reranked_count", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_candidate_ids", b"unknown_candidate_ids", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -314,6 +400,9 @@ class RecommendRequest(_message.Message):
     INCLUDE_SEEN_FIELD_NUMBER: _builtins.int
     WITH_TITLES_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
+    EXCLUDE_IDS_FIELD_NUMBER: _builtins.int
+    BUDGET_MS_FIELD_NUMBER: _builtins.int
+    WITH_TIMINGS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """As in RecallRequest."""
     query: _builtins.str
@@ -325,11 +414,19 @@ class RecommendRequest(_message.Message):
     with_titles: _builtins.bool
     """Whether the answer brings titles."""
     candidates: _builtins.int
-    """How many items to recall and rerank before the best k are kept: 0 for the server's default (rerank_candidates, 50),
+    """How many items to recall and rerank before the best k are kept: 0 for the server's default (rerank.candidates, 50),
     at most limits.candidates (200). At least k are always taken.
     """
+    budget_ms: _builtins.int
+    """As in RecallRequest."""
+    with_timings: _builtins.bool
+    """As in RecallRequest."""
     @_builtins.property
     def history(self) -> Global___History:
+        """As in RecallRequest."""
+
+    @_builtins.property
+    def exclude_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As in RecallRequest."""
 
     def __init__(
@@ -342,10 +439,13 @@ class RecommendRequest(_message.Message):
         include_seen: _builtins.bool = ...,
         with_titles: _builtins.bool = ...,
         candidates: _builtins.int = ...,
+        exclude_ids: _abc.Iterable[_builtins.str] | None = ...,
+        budget_ms: _builtins.int = ...,
+        with_timings: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["history", b"history"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_titles", b"with_titles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "candidates", b"candidates", "exclude_ids", b"exclude_ids", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -365,6 +465,9 @@ class RecommendResponse(_message.Message):
     DEGRADED_FIELD_NUMBER: _builtins.int
     FALLBACK_REASON_FIELD_NUMBER: _builtins.int
     RECALL_SCORES_FIELD_NUMBER: _builtins.int
+    DEGRADED_REASONS_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
+    RERANKED_COUNT_FIELD_NUMBER: _builtins.int
     bundle_version: _builtins.str
     """As in RecallResponse."""
     unknown_item_count: _builtins.int
@@ -373,13 +476,17 @@ class RecommendResponse(_message.Message):
     """As in RecallResponse."""
     fallback_reason: _builtins.str
     """As in RecallResponse."""
+    reranked_count: _builtins.int
+    """As in RerankResponse."""
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Best first, each once."""
 
     @_builtins.property
     def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """The scores of that order, descending: the reranker's, or Recall's when `degraded` says "rerank"."""
+        """The scores of that order, descending: the reranker's, or Recall's when `reranked_count` is 0. An item that the
+        reranker did not get to has the lowest finite float, -3.4028235e38.
+        """
 
     @_builtins.property
     def titles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -391,11 +498,21 @@ class RecommendResponse(_message.Message):
 
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was left out to be able to answer at all: "rerank" when the order is Recall's."""
+        """What was left out to be able to answer at all: "rerank" when not every candidate was scored, "events" as in
+        RecallResponse.
+        """
 
     @_builtins.property
     def recall_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Recall's score of each item, one per item: with `scores`, what each stage thought of it."""
+
+    @_builtins.property
+    def degraded_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in RecallResponse."""
+
+    @_builtins.property
+    def timings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Timing]:
+        """As in RecallResponse."""
 
     def __init__(
         self,
@@ -410,11 +527,243 @@ class RecommendResponse(_message.Message):
         degraded: _abc.Iterable[_builtins.str] | None = ...,
         fallback_reason: _builtins.str = ...,
         recall_scores: _abc.Iterable[_builtins.float] | None = ...,
+        degraded_reasons: _abc.Iterable[_builtins.str] | None = ...,
+        timings: _abc.Iterable[Global___Timing] | None = ...,
+        reranked_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "degraded", b"degraded", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "recall_scores", b"recall_scores", "scores", b"scores", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "recall_scores", b"recall_scores", "reranked_count", b"reranked_count", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecommendResponse: _TypeAlias = RecommendResponse  # noqa: Y015
+
+@_typing.final
+class RecommendStreamResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Which request of the stream this is about, from 0."""
+    @_builtins.property
+    def answer(self) -> Global___RecommendResponse: ...
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """What the call would have ended with, had it come alone: code, message and details as above."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        answer: Global___RecommendResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "error", b"error", "outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "error", b"error", "outcome", b"outcome", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["answer", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___RecommendStreamResponse: _TypeAlias = RecommendStreamResponse  # noqa: Y015
+
+@_typing.final
+class SimilarItemsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_IDS_FIELD_NUMBER: _builtins.int
+    K_FIELD_NUMBER: _builtins.int
+    WITH_TITLES_FIELD_NUMBER: _builtins.int
+    EXCLUDE_IDS_FIELD_NUMBER: _builtins.int
+    BUDGET_MS_FIELD_NUMBER: _builtins.int
+    WITH_TIMINGS_FIELD_NUMBER: _builtins.int
+    k: _builtins.int
+    """How many items: 1 to limits.k (1,000). Fewer come back when the catalogue has fewer."""
+    with_titles: _builtins.bool
+    """Whether the answer brings titles."""
+    budget_ms: _builtins.int
+    """As in RecallRequest."""
+    with_timings: _builtins.bool
+    """As in RecallRequest."""
+    @_builtins.property
+    def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What to be like: 1 to limits.candidates (200) items. Of several, the middle of their directions."""
+
+    @_builtins.property
+    def exclude_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in RecallRequest. The items asked about never come back."""
+
+    def __init__(
+        self,
+        *,
+        item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        k: _builtins.int = ...,
+        with_titles: _builtins.bool = ...,
+        exclude_ids: _abc.Iterable[_builtins.str] | None = ...,
+        budget_ms: _builtins.int = ...,
+        with_timings: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "exclude_ids", b"exclude_ids", "item_ids", b"item_ids", "k", b"k", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarItemsRequest: _TypeAlias = SimilarItemsRequest  # noqa: Y015
+
+@_typing.final
+class SimilarItemsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_IDS_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    TITLES_FIELD_NUMBER: _builtins.int
+    BUNDLE_VERSION_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    FALLBACK_REASON_FIELD_NUMBER: _builtins.int
+    DEGRADED_REASONS_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
+    bundle_version: _builtins.str
+    """As in RecallResponse."""
+    unknown_item_count: _builtins.int
+    """How many entries of the request were skipped for that, repetitions counted."""
+    fallback_reason: _builtins.str
+    """"unknown_items" when the bundle has none of the items asked about, else ""."""
+    @_builtins.property
+    def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Most alike first, each once. None when the bundle has none of the items asked about."""
+
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Cosines of the angles between the vectors, descending."""
+
+    @_builtins.property
+    def titles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One per item when the request asked for them, else empty."""
+
+    @_builtins.property
+    def unknown_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items asked about that the bundle does not have: each once, in the request's order."""
+
+    @_builtins.property
+    def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in RecallResponse."""
+
+    @_builtins.property
+    def degraded_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in RecallResponse."""
+
+    @_builtins.property
+    def timings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Timing]:
+        """As in RecallResponse."""
+
+    def __init__(
+        self,
+        *,
+        item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        scores: _abc.Iterable[_builtins.float] | None = ...,
+        titles: _abc.Iterable[_builtins.str] | None = ...,
+        bundle_version: _builtins.str = ...,
+        unknown_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        unknown_item_count: _builtins.int = ...,
+        degraded: _abc.Iterable[_builtins.str] | None = ...,
+        fallback_reason: _builtins.str = ...,
+        degraded_reasons: _abc.Iterable[_builtins.str] | None = ...,
+        timings: _abc.Iterable[Global___Timing] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "scores", b"scores", "timings", b"timings", "titles", b"titles", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarItemsResponse: _TypeAlias = SimilarItemsResponse  # noqa: Y015
+
+@_typing.final
+class Event(_message.Message):
+    """One interaction of one user."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """The caller's name for it, by which a repetition is told. At most limits.id_bytes (512) bytes, as all strings here."""
+    user_id: _builtins.str
+    item_id: _builtins.str
+    """An item that the bundle does not have is recorded too: a later bundle may."""
+    event: _builtins.str
+    """What was done ("view", "cart", "purchase", …), or ""."""
+    timestamp: _builtins.float
+    """When, in seconds since 1970-01-01 UTC; 0 for now."""
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        item_id: _builtins.str = ...,
+        event: _builtins.str = ...,
+        timestamp: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "event_id", b"event_id", "item_id", b"item_id", "timestamp", b"timestamp", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Event: _TypeAlias = Event  # noqa: Y015
+
+@_typing.final
+class RecordEventsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """1 to limits.events (1,000), of any users, in the order they happened."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___Event] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordEventsRequest: _TypeAlias = RecordEventsRequest  # noqa: Y015
+
+@_typing.final
+class RecordEventsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDED_COUNT_FIELD_NUMBER: _builtins.int
+    REPEATED_COUNT_FIELD_NUMBER: _builtins.int
+    recorded_count: _builtins.int
+    """How many are new."""
+    repeated_count: _builtins.int
+    """How many were recorded before, or stand in the request more than once."""
+    def __init__(
+        self,
+        *,
+        recorded_count: _builtins.int = ...,
+        repeated_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["recorded_count", b"recorded_count", "repeated_count", b"repeated_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordEventsResponse: _TypeAlias = RecordEventsResponse  # noqa: Y015

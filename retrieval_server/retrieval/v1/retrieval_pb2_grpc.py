@@ -30,7 +30,8 @@ class RetrievalServiceStub:
 
     Who is asking is said in the same three fields of every request. At least one of them is needed:
 
-    user_id   someone the bundle may know. Their stored history is used unless the request brings one.
+    user_id   someone the bundle may know. Their stored history is used, followed by what was recorded of them since the
+    bundle was built, unless the request brings one.
     history   what they did, oldest first. It replaces the stored one.
     query     what they typed. Surrounding white space does not count, and a blank query is no query.
     """
@@ -56,6 +57,21 @@ class RetrievalServiceStub:
                 request_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendRequest.SerializeToString,
                 response_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendResponse.FromString,
                 _registered_method=True)
+        self.RecommendStream = channel.stream_stream(
+                '/retrieval.v1.RetrievalService/RecommendStream',
+                request_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendStreamResponse.FromString,
+                _registered_method=True)
+        self.SimilarItems = channel.unary_unary(
+                '/retrieval.v1.RetrievalService/SimilarItems',
+                request_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsResponse.FromString,
+                _registered_method=True)
+        self.RecordEvents = channel.unary_unary(
+                '/retrieval.v1.RetrievalService/RecordEvents',
+                request_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecordEventsRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecordEventsResponse.FromString,
+                _registered_method=True)
 
 
 class RetrievalServiceServicer:
@@ -63,7 +79,8 @@ class RetrievalServiceServicer:
 
     Who is asking is said in the same three fields of every request. At least one of them is needed:
 
-    user_id   someone the bundle may know. Their stored history is used unless the request brings one.
+    user_id   someone the bundle may know. Their stored history is used, followed by what was recorded of them since the
+    bundle was built, unless the request brings one.
     history   what they did, oldest first. It replaces the stored one.
     query     what they typed. Surrounding white space does not count, and a blank query is no query.
     """
@@ -87,7 +104,36 @@ class RetrievalServiceServicer:
     def Recommend(self, request, context):
         """Recall and Rerank in one hop.
 
-        When the bundle has no reranker the order is Recall's, and `degraded` says "rerank".
+        When the bundle has no reranker, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecommendStream(self, request_iterator, context):
+        """Recommend for many users over one connection: an answer for each request, in the requests' order.
+
+        Requests may be sent as fast as they come; the server reads the next one when it has answered the one before. One
+        that is refused has an `error` in its place and does not end the stream. A server that stops ends it with
+        UNAVAILABLE after the answer at hand (CANCELLED, if it was waiting for a request): ask another for the rest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SimilarItems(self, request, context):
+        """The items that are most like given ones, by the angle between their vectors. It needs nobody who asks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordEvents(self, request, context):
+        """Writes down what users did. The next call that names such a user sees it.
+
+        When it is answered the events are in the log, as safe as the server's events.sync_seconds says, and in the store. An
+        event is told by its id: sending one again records it once, so a call that was not answered can be repeated.
+        UNAVAILABLE when log or store fails.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,6 +157,21 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
                     request_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendRequest.FromString,
                     response_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendResponse.SerializeToString,
             ),
+            'RecommendStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.RecommendStream,
+                    request_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendRequest.FromString,
+                    response_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendStreamResponse.SerializeToString,
+            ),
+            'SimilarItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.SimilarItems,
+                    request_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsRequest.FromString,
+                    response_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsResponse.SerializeToString,
+            ),
+            'RecordEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordEvents,
+                    request_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecordEventsRequest.FromString,
+                    response_serializer=retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecordEventsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'retrieval.v1.RetrievalService', rpc_method_handlers)
@@ -124,7 +185,8 @@ class RetrievalService:
 
     Who is asking is said in the same three fields of every request. At least one of them is needed:
 
-    user_id   someone the bundle may know. Their stored history is used unless the request brings one.
+    user_id   someone the bundle may know. Their stored history is used, followed by what was recorded of them since the
+    bundle was built, unless the request brings one.
     history   what they did, oldest first. It replaces the stored one.
     query     what they typed. Surrounding white space does not count, and a blank query is no query.
     """
@@ -200,6 +262,87 @@ class RetrievalService:
             '/retrieval.v1.RetrievalService/Recommend',
             retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendRequest.SerializeToString,
             retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecommendStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/retrieval.v1.RetrievalService/RecommendStream',
+            retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendRequest.SerializeToString,
+            retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecommendStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimilarItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/retrieval.v1.RetrievalService/SimilarItems',
+            retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsRequest.SerializeToString,
+            retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.SimilarItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/retrieval.v1.RetrievalService/RecordEvents',
+            retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecordEventsRequest.SerializeToString,
+            retrieval__server_dot_retrieval_dot_v1_dot_retrieval__pb2.RecordEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

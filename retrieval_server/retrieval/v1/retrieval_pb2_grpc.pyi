@@ -14,6 +14,7 @@ Errors carry google.rpc.Status details (trailing metadata "grpc-status-details-b
                        that cannot be parsed has one violation with an empty field.
   FAILED_PRECONDITION  google.rpc.PreconditionFailure: what this bundle lacks, and how to get it.
   RESOURCE_EXHAUSTED   the message is larger, or the calls in flight are more, than the server accepts.
+  DEADLINE_EXCEEDED    the caller's own deadline passed before there was an answer; a `budget_ms` never ends a call.
   UNAVAILABLE          the server is still loading, or is stopping. Safe to retry. (CANCELLED, for a call that was on
                        its way in at the very moment the server stopped taking any: likewise.)
   INTERNAL             google.rpc.RequestInfo: request_id is the error id to look for in the server's log. The text
@@ -52,7 +53,8 @@ class RetrievalServiceStub:
 
     Who is asking is said in the same three fields of every request. At least one of them is needed:
 
-      user_id   someone the bundle may know. Their stored history is used unless the request brings one.
+      user_id   someone the bundle may know. Their stored history is used, followed by what was recorded of them since the
+                bundle was built, unless the request brings one.
       history   what they did, oldest first. It replaces the stored one.
       query     what they typed. Surrounding white space does not count, and a blank query is no query.
     """
@@ -71,7 +73,23 @@ class RetrievalServiceStub:
     Recommend: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.RecommendRequest, _retrieval_pb2.RecommendResponse]
     """Recall and Rerank in one hop.
 
-    When the bundle has no reranker the order is Recall's, and `degraded` says "rerank".
+    When the bundle has no reranker, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
+    """
+    RecommendStream: _grpc.StreamStreamMultiCallable[_retrieval_pb2.RecommendRequest, _retrieval_pb2.RecommendStreamResponse]
+    """Recommend for many users over one connection: an answer for each request, in the requests' order.
+
+    Requests may be sent as fast as they come; the server reads the next one when it has answered the one before. One
+    that is refused has an `error` in its place and does not end the stream. A server that stops ends it with
+    UNAVAILABLE after the answer at hand (CANCELLED, if it was waiting for a request): ask another for the rest.
+    """
+    SimilarItems: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.SimilarItemsRequest, _retrieval_pb2.SimilarItemsResponse]
+    """The items that are most like given ones, by the angle between their vectors. It needs nobody who asks."""
+    RecordEvents: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.RecordEventsRequest, _retrieval_pb2.RecordEventsResponse]
+    """Writes down what users did. The next call that names such a user sees it.
+
+    When it is answered the events are in the log, as safe as the server's events.sync_seconds says, and in the store. An
+    event is told by its id: sending one again records it once, so a call that was not answered can be repeated.
+    UNAVAILABLE when log or store fails.
     """
 
 @_typing.type_check_only
@@ -80,7 +98,8 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
 
     Who is asking is said in the same three fields of every request. At least one of them is needed:
 
-      user_id   someone the bundle may know. Their stored history is used unless the request brings one.
+      user_id   someone the bundle may know. Their stored history is used, followed by what was recorded of them since the
+                bundle was built, unless the request brings one.
       history   what they did, oldest first. It replaces the stored one.
       query     what they typed. Surrounding white space does not count, and a blank query is no query.
     """
@@ -96,7 +115,23 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     Recommend: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.RecommendRequest, _retrieval_pb2.RecommendResponse]  # type: ignore[assignment]
     """Recall and Rerank in one hop.
 
-    When the bundle has no reranker the order is Recall's, and `degraded` says "rerank".
+    When the bundle has no reranker, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
+    """
+    RecommendStream: _aio.StreamStreamMultiCallable[_retrieval_pb2.RecommendRequest, _retrieval_pb2.RecommendStreamResponse]  # type: ignore[assignment]
+    """Recommend for many users over one connection: an answer for each request, in the requests' order.
+
+    Requests may be sent as fast as they come; the server reads the next one when it has answered the one before. One
+    that is refused has an `error` in its place and does not end the stream. A server that stops ends it with
+    UNAVAILABLE after the answer at hand (CANCELLED, if it was waiting for a request): ask another for the rest.
+    """
+    SimilarItems: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.SimilarItemsRequest, _retrieval_pb2.SimilarItemsResponse]  # type: ignore[assignment]
+    """The items that are most like given ones, by the angle between their vectors. It needs nobody who asks."""
+    RecordEvents: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.RecordEventsRequest, _retrieval_pb2.RecordEventsResponse]  # type: ignore[assignment]
+    """Writes down what users did. The next call that names such a user sees it.
+
+    When it is answered the events are in the log, as safe as the server's events.sync_seconds says, and in the store. An
+    event is told by its id: sending one again records it once, so a call that was not answered can be repeated.
+    UNAVAILABLE when log or store fails.
     """
 
 class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -104,7 +139,8 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Who is asking is said in the same three fields of every request. At least one of them is needed:
 
-      user_id   someone the bundle may know. Their stored history is used unless the request brings one.
+      user_id   someone the bundle may know. Their stored history is used, followed by what was recorded of them since the
+                bundle was built, unless the request brings one.
       history   what they did, oldest first. It replaces the stored one.
       query     what they typed. Surrounding white space does not count, and a blank query is no query.
     """
@@ -136,7 +172,41 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieval_pb2.RecommendResponse, _abc.Awaitable[_retrieval_pb2.RecommendResponse]]:
         """Recall and Rerank in one hop.
 
-        When the bundle has no reranker the order is Recall's, and `degraded` says "rerank".
+        When the bundle has no reranker, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
+        """
+
+    @_abc_1.abstractmethod
+    def RecommendStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_retrieval_pb2.RecommendRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_retrieval_pb2.RecommendStreamResponse], _abc.AsyncIterator[_retrieval_pb2.RecommendStreamResponse]]:
+        """Recommend for many users over one connection: an answer for each request, in the requests' order.
+
+        Requests may be sent as fast as they come; the server reads the next one when it has answered the one before. One
+        that is refused has an `error` in its place and does not end the stream. A server that stops ends it with
+        UNAVAILABLE after the answer at hand (CANCELLED, if it was waiting for a request): ask another for the rest.
+        """
+
+    @_abc_1.abstractmethod
+    def SimilarItems(
+        self,
+        request: _retrieval_pb2.SimilarItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrieval_pb2.SimilarItemsResponse, _abc.Awaitable[_retrieval_pb2.SimilarItemsResponse]]:
+        """The items that are most like given ones, by the angle between their vectors. It needs nobody who asks."""
+
+    @_abc_1.abstractmethod
+    def RecordEvents(
+        self,
+        request: _retrieval_pb2.RecordEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrieval_pb2.RecordEventsResponse, _abc.Awaitable[_retrieval_pb2.RecordEventsResponse]]:
+        """Writes down what users did. The next call that names such a user sees it.
+
+        When it is answered the events are in the log, as safe as the server's events.sync_seconds says, and in the store. An
+        event is told by its id: sending one again records it once, so a call that was not answered can be repeated.
+        UNAVAILABLE when log or store fails.
         """
 
 def add_RetrievalServiceServicer_to_server(servicer: RetrievalServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

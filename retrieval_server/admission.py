@@ -1,0 +1,85 @@
+"""How much is taken on: with more to do less is done for each call, and what still does not fit is refused at once."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from enum import IntEnum
+from threading import Lock
+from typing import Any
+
+from retrieval_server.errors import CallError, TooBusy
+from retrieval_server.threads import limit_threads
+
+
+class Pressure(IntEnum):
+    """How much there is to do, and so what is left out of an answer."""
+
+    NONE = 0
+    NO_RERANK = 1
+    LESS_SEARCH = 2
+    """Nothing is reranked either."""
+
+
+class Workers(ThreadPoolExecutor):
+    """The threads that work on calls, with a count of the calls that wait for one.
+
+    Args:
+        count: how many.
+        threads: threads that each of them may use inside the models.
+
+    Attributes:
+        count: as given.
+        waiting: calls that wait.
+    """
+
+    def __init__(self, count: int, threads: int) -> None:
+        super().__init__(count, "worker", initializer=limit_threads, initargs=(threads,))
+        self.count = count
+        self.waiting = 0
+        self._waiting_lock = Lock()
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a call worked on as soon as a thread is free."""
+
+        def run() -> Any:
+            self._count(-1)
+            return call(*args, **kwargs)
+
+        self._count(1)
+        return super().submit(run)
+
+    def _count(self, change: int) -> None:
+        with self._waiting_lock:
+            self.waiting += change
+
+
+class Admission:
+    """Says from the length of the queue what there is time for.
+
+    Calls are worked on in the order they came, so one with w calls for each worker before it takes about w + 1 times as
+    long as alone. That is what the bounds are in.
+
+    Args:
+        workers: what calls wait for.
+        degrade_at: calls waiting for each worker from which on answers are cut down.
+        refuse_at: calls waiting for each worker from which on calls are refused.
+    """
+
+    def __init__(self, workers: Workers, degrade_at: float, refuse_at: float) -> None:
+        self._workers = workers
+        self._degrade_at = degrade_at
+        self._refuse_at = refuse_at
+
+    def refusal(self) -> CallError | None:
+        """Why one more call cannot be taken on, None when it can."""
+        waiting = self._workers.waiting
+        if waiting < self._refuse_at * self._workers.count:
+            return None
+        return TooBusy(f"{waiting} calls are waiting for {self._workers.count} workers", "admission.refuse_at")
+
+    def pressure(self) -> Pressure:
+        """What an answer that is begun now has to do without: reranking first, half way on half of the search too."""
+        waiting = self._workers.waiting / self._workers.count
+        if waiting < self._degrade_at:
+            return Pressure.NONE
+        halfway = (self._degrade_at + self._refuse_at) / 2
+        return Pressure.NO_RERANK if waiting < halfway else Pressure.LESS_SEARCH

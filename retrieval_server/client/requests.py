@@ -1,0 +1,160 @@
+"""What a caller may say, in Python's terms, and the messages that say it: shared by the two clients."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, NotRequired, TypedDict, Unpack
+
+from retrieval_server.retrieval.v1.retrieval_pb2 import (
+    Event,
+    History,
+    RecallRequest,
+    RecommendRequest,
+    RecordEventsRequest,
+    RerankRequest,
+    SimilarItemsRequest,
+)
+
+K = 10
+"""How many items are asked for unless the caller says."""
+
+
+class Answering(TypedDict, total=False):
+    """How the answer should be.
+
+    Attributes:
+        with_titles: whether it brings titles.
+        with_timings: whether it says how long each stage took.
+        budget_ms: milliseconds it may take, 0 for the server's own; what does not fit is left out.
+    """
+
+    with_titles: bool
+    with_timings: bool
+    budget_ms: int
+
+
+class Naming(TypedDict, total=False):
+    """Who is asking. At least one of `user_id`, `history` and `query` is needed.
+
+    Attributes:
+        user_id: somebody the bundle may know.
+        history: item ids, oldest first.
+        events: event types, one for each item of the history, or none.
+        timestamps: seconds since 1970 UTC, one for each item of the history, or none.
+        query: search text.
+    """
+
+    user_id: str
+    history: Sequence[str]
+    events: Sequence[str]
+    timestamps: Sequence[float]
+    query: str
+
+
+class Asking(Naming, Answering, total=False):
+    """A Rerank, of candidates that stand beside it."""
+
+
+class Choosing(TypedDict, total=False):
+    """What may come back from the catalogue.
+
+    Attributes:
+        k: how many items.
+        include_seen: whether items of the history may come back.
+        exclude: item ids that may not.
+    """
+
+    k: int
+    include_seen: bool
+    exclude: Sequence[str]
+
+
+class Recalling(Asking, Choosing, total=False):
+    """A Recall."""
+
+
+class Recommending(Recalling, total=False):
+    """A Recommend.
+
+    Attributes:
+        candidates: how many items to recall and rerank, 0 for the server's default.
+    """
+
+    candidates: int
+
+
+class Likening(Answering, total=False):
+    """A SimilarItems.
+
+    Attributes:
+        k: how many items.
+        exclude: item ids that may not come back.
+    """
+
+    k: int
+    exclude: Sequence[str]
+
+
+class Recording(TypedDict):
+    """One event of a RecordEvents.
+
+    Attributes:
+        user_id: who.
+        item_id: with what.
+        event: how ("view", "cart", "purchase", …).
+        timestamp: when, seconds since 1970 UTC; now without it.
+        event_id: the caller's name for it, by which a repetition is told; a new random one without it.
+    """
+
+    user_id: str
+    item_id: str
+    event: NotRequired[str]
+    timestamp: NotRequired[float]
+    event_id: NotRequired[str]
+
+
+def recall_request(**wanted: Unpack[Recalling]) -> RecallRequest:
+    """The message of a Recall."""
+    return RecallRequest(**_message(wanted, k=K))
+
+
+def rerank_request(candidate_ids: Sequence[str], **wanted: Unpack[Asking]) -> RerankRequest:
+    """The message of a Rerank of these candidates."""
+    return RerankRequest(**_message(wanted), candidate_ids=_strings("candidate_ids", candidate_ids))
+
+
+def recommend_request(**wanted: Unpack[Recommending]) -> RecommendRequest:
+    """The message of a Recommend."""
+    return RecommendRequest(**_message(wanted, k=K))
+
+
+def similar_request(item_ids: Sequence[str], **wanted: Unpack[Likening]) -> SimilarItemsRequest:
+    """The message of a SimilarItems to these items."""
+    return SimilarItemsRequest(**_message(wanted, k=K), item_ids=_strings("item_ids", item_ids))
+
+
+def record_request(events: Sequence[Recording]) -> RecordEventsRequest:
+    """The message of a RecordEvents."""
+    return RecordEventsRequest(events=[_event({"event_id": uuid.uuid4().hex, **event}) for event in events])
+
+
+def _event(fields: Any) -> Event:
+    return Event(**fields)
+
+
+def _message(wanted: Any, **defaults: Any) -> dict[str, Any]:
+    """Fields of the message: the history's three arrays become one message, `exclude` gets its name on the wire."""
+    fields = defaults | dict(wanted)
+    if "exclude" in fields:
+        fields["exclude_ids"] = _strings("exclude", fields.pop("exclude"))
+    arrays: dict[str, Any] = {name: fields.pop(name) for name in ("events", "timestamps") if name in fields}
+    if "history" in fields:
+        arrays["item_ids"] = _strings("history", fields.pop("history"))
+    return fields | ({"history": History(**arrays)} if arrays else {})
+
+
+def _strings(name: str, ids: Sequence[str]) -> Sequence[str]:
+    """The ids, checked: protobuf's own message for a number does not say which field or why."""
+    for place, item_id in enumerate(ids):
+        if not isinstance(item_id, str):
+            raise TypeError(f"{name}[{place}] is {item_id!r}, a {type(item_id).__name__}: ids are strings, pass str(…)")
+    return ids

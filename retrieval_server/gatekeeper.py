@@ -1,0 +1,73 @@
+"""Calls refused before they cost anything: for want of a role, or because too many are waiting already."""
+
+import grpc
+
+from retrieval_server.admin_service import ADMIN_NAME
+from retrieval_server.admission import Admission
+from retrieval_server.errors import CallError, Forbidden, Unauthenticated
+from retrieval_server.interception import Find, Handler
+from retrieval_server.observation import Observer
+from retrieval_server.service import SERVICE_NAME
+from retrieval_server.side_services import SideServices
+from retrieval_server.tokens import Role, Tokens
+
+NEEDED = {f"/{SERVICE_NAME}/": Role.READER, f"/{ADMIN_NAME}/": Role.ADMIN}
+"""Role that each service needs; health and reflection need none."""
+
+WRITING = f"/{SERVICE_NAME}/RecordEvents"
+
+
+class Gatekeeper(grpc.ServerInterceptor):
+    """Lets through who may and what fits.
+
+    Args:
+        tokens: who may what, None for everybody the same.
+        anonymous: the role of everybody when there are no tokens.
+        admission: says when there is too much to do.
+        side: runs the refusals, so that none waits behind the calls that are taken.
+        observer: is told of refusals.
+    """
+
+    def __init__(
+        self, tokens: Tokens | None, anonymous: Role, admission: Admission, side: SideServices, observer: Observer
+    ) -> None:
+        self._tokens = tokens
+        self._anonymous = anonymous
+        self._admission = admission
+        self._side = side
+        self._observer = observer
+
+    def intercept_service(self, continuation: Find, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        """The handler for a call, or one that refuses it."""
+        handler = continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = handler_call_details.method
+        error = self._unauthorised(method, handler_call_details) or self._overloaded(method, handler)
+        if error is None:
+            return handler
+        self._observer.ended(method, handler_call_details.invocation_metadata or (), error, 0.0)
+        return self._side.refusal(handler, error)
+
+    def _unauthorised(self, method: str, details: grpc.HandlerCallDetails) -> CallError | None:
+        needed = _needed(method)
+        if needed is None:
+            return None
+        role: Role | None = self._anonymous
+        if self._tokens is not None:
+            headers = [value for key, value in details.invocation_metadata or () if key == "authorization"]
+            role = self._tokens.role(str(headers[0])) if len(headers) == 1 else None
+        if role is None:
+            return Unauthenticated()
+        return None if role >= needed else Forbidden(needed.name.lower())
+
+    def _overloaded(self, method: str, handler: Handler) -> CallError | None:
+        if handler.stream_stream is not None or not method.startswith(f"/{SERVICE_NAME}/"):
+            return None
+        return self._admission.refusal()
+
+
+def _needed(method: str) -> Role | None:
+    if method == WRITING:
+        return Role.WRITER
+    return next((role for prefix, role in NEEDED.items() if method.startswith(prefix)), None)
