@@ -1,5 +1,6 @@
 """The build of a catalogue that was built before: what has changed is merged, told and encoded, nothing else is."""
 
+import errno
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from data_prep.command import UsageError, load_config
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed
-from index import Bundle, assembly, encoding
+from index import Bundle, assembly, current_bundle, encoding
 from index.build import build
 from index.calibrate import index_recall
 from index.catalogue import LoggedChanges, compare, same_items
@@ -289,6 +290,19 @@ def test_a_process_killed_while_encoding_leaves_a_file_that_is_gone_on_with(tmp_
     np.testing.assert_array_equal(done.vectors, vectors)
     other = encoding.encode_catalogue(encode, items, 5, tmp_path, "other items", None)
     assert other.resumed == 0 and [path.name for path in tmp_path.iterdir()] == [".encoding-other items"]
+
+
+def test_a_full_disk_while_encoding_leaves_the_bundle_before_and_nothing_else(rebuild, bundles, monkeypatch):
+    first = rebuild()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(encoding, "append_vectors", full)
+    with pytest.raises(GateFailed, match="the disk ran full while writing"):
+        rebuild("warm=false")
+    assert current_bundle(bundles) == first.path
+    assert sorted(path.name for path in bundles.iterdir()) == [".lock", first.version, "current"]
 
 
 def test_items_are_the_same_when_all_columns_are():
