@@ -245,6 +245,7 @@ def test_a_damaged_bundle_before_is_left_alone(rebuild, encoded, caplog):
 
 def test_an_interrupted_encoding_goes_on_where_it_was(rebuild, bundles, monkeypatch):
     monkeypatch.setattr(encoding, "ITEMS_AT_ONCE", 8)
+    monkeypatch.setattr(encoding, "SYNC_SECONDS", 0)
     expected = np.array(Bundle.load(rebuild().path).vectors)
     shutil.rmtree(bundles)
     whole, asked = Model.item_vectors, []
@@ -267,6 +268,7 @@ def test_an_interrupted_encoding_goes_on_where_it_was(rebuild, bundles, monkeypa
 
 def test_a_process_killed_while_encoding_leaves_a_file_that_is_gone_on_with(tmp_path, monkeypatch):
     monkeypatch.setattr(encoding, "ITEMS_AT_ONCE", 4)
+    monkeypatch.setattr(encoding, "SYNC_SECONDS", 0)
     items = pd.DataFrame({"item_id": [str(row) for row in range(30)]})
     vectors = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
 
