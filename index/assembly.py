@@ -159,7 +159,11 @@ def _encode(
             reuse = Reuse(previous.vectors, same)
     key = fingerprint(model.fingerprint, str(model.dim), inputs.dataset.fingerprint, str(changes.merged), changes.mark)
     with disk_full_said(config.bundles):
-        return encode_catalogue(model.item_vectors, items, model.dim, config.bundles, key, reuse), comparison
+        try:
+            return encode_catalogue(model.item_vectors, items, model.dim, config.bundles, key, reuse), comparison
+        except OSError:  # a full disk, most likely: what was encoded is worth less than the room it takes
+            clear_working(config.bundles)
+            raise
 
 
 def _make_index(

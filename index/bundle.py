@@ -84,6 +84,9 @@ class Bundle:
                 f"{folder}: {len(items):,} items and vectors of shape {vectors.shape}, but the manifest says "
                 f"{manifest.items:,} items of dimension {manifest.dim}"
             )
+        lacking = {Columns.ITEM_ID, Columns.TITLE, Columns.TEXT} - set(items.columns)
+        if lacking:
+            raise BundleError(f"{folder / MAPPED_ITEMS} has no column {sorted(lacking)[0]!r}")
         index = _parsed(lambda path: ItemIndex(vectors, _index(path), manifest.index.parameters), folder / INDEX)
         item_ids = items[Columns.ITEM_ID].to_numpy(dtype=object)
         users = ModelEncoder.load(folder / MODEL, vectors)
@@ -117,5 +120,5 @@ def _parsed(read: Callable[[Path], T], path: Path) -> T:
     """Read a file whose hash is right; that it is nonsense all the same is its author's fault."""
     try:
         return read(path)
-    except (ValueError, RuntimeError, OSError, KeyError) as error:
+    except (ValueError, RuntimeError, OSError) as error:
         raise BundleError(f"{path} cannot be read: {error}") from error

@@ -1,10 +1,11 @@
 """Item vectors of a whole catalogue, made piece by piece into a file.
 
-So memory is bounded whatever the catalogue's size, and an interruption costs one piece.
+So memory is bounded whatever the catalogue's size, and an interruption costs seconds.
 """
 
 import logging
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 WORKING = ".encoding-"
 """What the names of working folders begin with, in the folder of bundles; what stands for their contents follows."""
+
+SYNC_SECONDS = 10.0
+"""Between two moments at which what was encoded is known to be on disk: what an interruption costs, and one piece."""
 
 VECTORS, PROGRESS = "vectors.npy", "progress.json"
 
@@ -88,16 +92,18 @@ def encode_catalogue(
         )
     else:
         begin_vectors(path, len(items), dim)
-    computed = 0
+    computed, due = 0, time.monotonic() + SYNC_SECONDS
     for start in track(range(done, len(items), ITEMS_AT_ONCE), "Encoding items"):
         some = items.iloc[start : start + ITEMS_AT_ONCE]
         rows = np.full(len(some), -1) if reuse is None else reuse.rows[start : start + len(some)]
         vectors, new = _piece(encode, some, dim, rows, reuse)
         check_vectors(vectors, some, dim)
         append_vectors(path, vectors, start)
-        sync(path)
-        write_json(progress, {"rows": start + len(some)})
         computed += new
+        if time.monotonic() >= due or start + len(some) == len(items):
+            sync(path)
+            write_json(progress, {"rows": start + len(some)})
+            due = time.monotonic() + SYNC_SECONDS
     return EncodedItems(map_vectors(path), computed, len(items) - done - computed, done)
 
 

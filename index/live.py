@@ -17,7 +17,7 @@ from data_prep.files import fingerprint
 from index.bundle import Bundle
 from index.changes import CHANGES, Change, ChangeLog
 from index.item_table import as_table, checked_item
-from index.live_index import LiveIndex
+from index.live_index import LiveIndex, segment
 from towers import CrossEncoder, History, ModelEncoder
 from towers.grown_table import GrownTable
 from towers.item_encoder import NEW
@@ -102,7 +102,7 @@ class LiveView:
             texts=GrownTable(bundle.texts, nothing),
             row_of=LiveRows(bundle.row_of, {}),
             vectors=GrownTable(bundle.vectors, vectors),
-            index=LiveIndex(bundle.index, everything, vectors, np.empty(0, bool), {}),
+            index=LiveIndex(bundle.index, everything, None, np.empty(0, bool), {}),
             user_encoder=bundle.user_encoder,
             reranker=bundle.reranker,
             added=bundle.items.iloc[:0],
@@ -144,7 +144,7 @@ class LiveView:
             texts=GrownTable(self.texts, items[Columns.TEXT].to_numpy(dtype=object)),
             row_of=LiveRows(self._bundle.row_of, rows),
             vectors=vectors,
-            index=LiveIndex(self.index.main, alive, vectors.added, added_alive, successors),
+            index=LiveIndex(self.index.main, alive, segment(vectors.added), added_alive, successors),
             user_encoder=self.user_encoder.grown(encoded),
             added=pd.concat([self.added, items], ignore_index=True) if len(items) else self.added,
         )

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from index.exact import Hits, exact_search, merged
-from index.search import ItemIndex
+from index.exact import Hits, merged
+from index.search import ItemIndex, SearchParameters
 
 SPARE = 8
 """Answers asked for beyond what items taken out are expected to cost; if it is not enough, four times as many."""
@@ -22,14 +24,14 @@ class LiveIndex:
     Attributes:
         main: the bundle's index, N items.
         alive: [N] whether an item of it is still there.
-        added: [M, D] vectors of added items.
+        added: exact search over added items, M of them; None before there are any.
         added_alive: [M] whether an added item is still there.
         successors: for rows whose item now has another one, that row.
     """
 
     main: ItemIndex
     alive: NDArray[np.bool_]
-    added: NDArray[np.float32]
+    added: ItemIndex | None
     added_alive: NDArray[np.bool_]
     successors: Mapping[int, int]
 
@@ -63,15 +65,16 @@ class LiveIndex:
         if len(barred) != len(queries):
             raise ValueError(f"exclude has {len(barred)} entries for {len(queries)} queries")
         hits = self._search_main(queries, k, [rows[rows < count] for rows in barred])
-        if not self.added_alive.any():
+        if self.added is None:
             return hits
         dead = np.flatnonzero(~self.added_alive)
-        found = self._search_added(queries, k, [np.append(rows[rows >= count] - count, dead) for rows in barred])
-        return [merged(pair, k) for pair in zip(hits, found, strict=True)]
+        found = self.added.search(queries, k, [np.append(rows[rows >= count] - count, dead) for rows in barred])
+        moved = (Hits(answer.rows + count, answer.scores) for answer in found)
+        return [merged(pair, k) for pair in zip(hits, moved, strict=True)]
 
     def _with_successors(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         rows = np.asarray(rows, np.int64)
-        total = len(self.main) + len(self.added)
+        total = len(self.main) + len(self.added_alive)
         if len(rows) and rows.max() >= total:
             raise ValueError(f"exclude names row {rows.max()}; there are rows 0…{total - 1}")
         if not self.successors:
@@ -97,10 +100,15 @@ class LiveIndex:
                 return [hits[number] for number in range(len(queries))]
             spare = min(gone, 4 * spare)
 
-    def _search_added(self, queries: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int64]]) -> list[Hits]:
-        """Added items, all compared; an item scores by the best of a query's vectors."""
-        interests = queries.shape[1] if queries.ndim == 3 else 1
-        flat = np.ascontiguousarray(queries, np.float32).reshape(-1, self.dim)
-        found = exact_search(self.added, flat, k, [rows for rows in exclude for _ in range(interests)])
-        hits = [merged(found[start : start + interests], k) for start in range(0, len(found), interests)]
-        return [Hits(answer.rows + len(self.main), answer.scores) for answer in hits]
+
+def segment(vectors: NDArray[np.float32]) -> ItemIndex | None:
+    """An index of added items that compares a query with all of them; None for none.
+
+    Args:
+        vectors: [M, D].
+    """
+    if not len(vectors):
+        return None
+    flat: Any = faiss.IndexFlatIP(vectors.shape[1])
+    flat.add(vectors)
+    return ItemIndex(vectors, flat, SearchParameters(nprobe=1, rescore=1.0, k=1))

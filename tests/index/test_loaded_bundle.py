@@ -13,6 +13,7 @@ import pytest
 from data_prep.dataset import Dataset
 from index import Bundle, bundle
 from index.exact import exact_search
+from index.item_file import map_items, save_items
 from index.manifest import BundleError, Manifest, records
 from towers import History, Model
 
@@ -178,3 +179,26 @@ def test_a_file_that_is_no_index_is_refused(copy):
     sign(copy)
     with pytest.raises(BundleError, match=r"index\.faiss cannot be read: .*not recognized"):
         Bundle.load(copy)
+
+
+@pytest.mark.parametrize("content", [b"", b"no table", b"ARROW1\0\0 and nothing more"])
+def test_a_file_that_is_no_item_table_is_refused(copy, content):
+    (copy / "items.arrow").write_bytes(content)
+    sign(copy)
+    with pytest.raises(BundleError, match=r"items\.arrow cannot be read"):
+        Bundle.load(copy)
+
+
+def test_an_item_table_without_ids_is_refused(copy, loaded):
+    save_items(copy / "items.arrow", loaded.items.drop(columns="item_id"))
+    sign(copy)
+    with pytest.raises(BundleError, match=r"items\.arrow has no column 'item_id'"):
+        Bundle.load(copy)
+
+
+def test_vectors_in_columns_stay_in_the_file(tmp_path):
+    items = pd.DataFrame({"item_id": ["a", "b"], "picture": [np.ones(3), None], "price": [1.5, np.nan]})
+    save_items(tmp_path / "items.arrow", items)
+    mapped = map_items(tmp_path / "items.arrow")
+    assert mapped["picture"].tolist()[0] == [1, 1, 1] and mapped["picture"].isna().tolist() == [False, True]
+    pd.testing.assert_frame_equal(mapped[["item_id", "price"]], items[["item_id", "price"]])

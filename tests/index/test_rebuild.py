@@ -1,5 +1,6 @@
 """The build of a catalogue that was built before: what has changed is merged, told and encoded, nothing else is."""
 
+import errno
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from data_prep.command import UsageError, load_config
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed
-from index import Bundle, assembly, encoding
+from index import Bundle, assembly, current_bundle, encoding
 from index.build import build
 from index.calibrate import index_recall
 from index.catalogue import LoggedChanges, compare, same_items
@@ -244,6 +245,7 @@ def test_a_damaged_bundle_before_is_left_alone(rebuild, encoded, caplog):
 
 def test_an_interrupted_encoding_goes_on_where_it_was(rebuild, bundles, monkeypatch):
     monkeypatch.setattr(encoding, "ITEMS_AT_ONCE", 8)
+    monkeypatch.setattr(encoding, "SYNC_SECONDS", 0)
     expected = np.array(Bundle.load(rebuild().path).vectors)
     shutil.rmtree(bundles)
     whole, asked = Model.item_vectors, []
@@ -266,6 +268,7 @@ def test_an_interrupted_encoding_goes_on_where_it_was(rebuild, bundles, monkeypa
 
 def test_a_process_killed_while_encoding_leaves_a_file_that_is_gone_on_with(tmp_path, monkeypatch):
     monkeypatch.setattr(encoding, "ITEMS_AT_ONCE", 4)
+    monkeypatch.setattr(encoding, "SYNC_SECONDS", 0)
     items = pd.DataFrame({"item_id": [str(row) for row in range(30)]})
     vectors = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
 
@@ -289,6 +292,19 @@ def test_a_process_killed_while_encoding_leaves_a_file_that_is_gone_on_with(tmp_
     np.testing.assert_array_equal(done.vectors, vectors)
     other = encoding.encode_catalogue(encode, items, 5, tmp_path, "other items", None)
     assert other.resumed == 0 and [path.name for path in tmp_path.iterdir()] == [".encoding-other items"]
+
+
+def test_a_full_disk_while_encoding_leaves_the_bundle_before_and_nothing_else(rebuild, bundles, monkeypatch):
+    first = rebuild()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(encoding, "append_vectors", full)
+    with pytest.raises(GateFailed, match="the disk ran full while writing"):
+        rebuild("warm=false")
+    assert current_bundle(bundles) == first.path
+    assert sorted(path.name for path in bundles.iterdir()) == [".lock", first.version, "current"]
 
 
 def test_items_are_the_same_when_all_columns_are():
