@@ -46,6 +46,13 @@ class Observer:
         self._swaps = self._counter("swaps", "Swaps and rollbacks, by outcome.", "outcome")
         self._bundle = Info("retrieval_bundle", "The version being served.", registry=self.registry)
         self._items = self._gauge("items", "Items of the version being served.")
+        self._batches = Histogram(
+            "retrieval_batch_calls",
+            "Calls computed in one go.",
+            registry=self.registry,
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+        )
+        self._lookups = self._counter("cache_lookups", "Recalls looked up in the cache, by outcome.", "outcome")
         self._waiting = self._gauge("waiting_calls", "Calls that wait for a worker.")
         self._ready = self._gauge("ready", "1 when health says SERVING, else 0.")
 
@@ -70,6 +77,14 @@ class Observer:
         """Count events."""
         self._events.labels("new").inc(new)
         self._events.labels("repeated").inc(repeated)
+
+    def batch(self, size: int) -> None:
+        """Count a batch of calls."""
+        self._batches.observe(size)
+
+    def looked_up(self, outcome: str) -> None:
+        """Count a lookup in the cache: "hit", "miss" or "joined"."""
+        self._lookups.labels(outcome).inc()
 
     def stages(self, timings: Mapping[Any, float]) -> None:
         """Count what the stages of an answer took, in seconds."""

@@ -20,6 +20,7 @@ from retrieval_server.metrics_endpoint import MetricsEndpoint
 from retrieval_server.observation import Observer
 from retrieval_server.pipeline import Pipeline, Wanted
 from retrieval_server.profile import resolve as resolve_asker
+from retrieval_server.recalling import Recalling
 from retrieval_server.recording import Recorder
 from retrieval_server.reranking import Reranking
 from retrieval_server.retrieval.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
@@ -47,6 +48,7 @@ class RetrievalServer:
         streams: the streams of requests that are open.
         recorder: records events.
         workers: the threads that work on calls.
+        recalling: searches, in batches.
         observer: counts and logs.
         metrics: where Prometheus reads, None for nowhere.
         grpc_server: the transport.
@@ -65,10 +67,12 @@ class RetrievalServer:
         self.observer = Observer(config.log_calls)
         self.health = Health(SERVICE_NAME, ADMIN_NAME)
         self.streams = Streams(config.streams)
-        self._side = SideServices(SERVICE_NAME, config.streams)
+        self._side = SideServices(SERVICE_NAME, config.streams, config.threads)
         self.workers = Workers(config.workers, config.threads)
         self._admission = Admission(self.workers, config.admission.degrade_at, config.admission.refuse_at)
-        self._pipeline = Pipeline(Reranking(config.rerank.at_once, config.rerank.workers, config.threads))
+        self.recalling = Recalling(config.batch, config.cache, self.observer)
+        reranking = Reranking(config.rerank.at_once, config.rerank.workers, config.threads)
+        self._pipeline = Pipeline(self.recalling, reranking)
         self.recorder = _recorder(config)
         trusted = is_loopback(host) or config.tls.client_ca is not None
         gatekeeper = Gatekeeper(

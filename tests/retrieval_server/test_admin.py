@@ -135,7 +135,7 @@ def test_a_request_under_way_ends_with_the_version_it_began_with(gated: Gated, s
         call = pool.submit(client.recommend, history=[item(1)], k=3)
         gated.encoder.wait_until_busy()
         gated.server.slot.put(replace(shop, version="another"))
-        assert client.recall(history=[item(1)]).bundle_version == "another"
+        assert client.similar_items([item(1)]).bundle_version == "another"
         gated.encoder.open()
         assert call.result(30).bundle_version == shop.version
 

@@ -46,10 +46,11 @@ def test_with_more_to_do_less_is_done_and_the_rest_is_refused_at_once(crowded: G
         request = RecommendRequest(query="milk", k=3)
         ended: SimpleQueue[grpc.Future] = SimpleQueue()
         taken = []
-        for number in range(WORKERS):  # one at a time, so that none of them waits
-            taken.append(stub.Recommend.future(request, timeout=60))
-            while crowded.encoder.calls < number + 1:
-                crowded.encoder.wait_until_busy()
+        taken.append(stub.Recommend.future(request, timeout=60))
+        crowded.encoder.wait_until_busy()
+        taken.append(stub.Recommend.future(request, timeout=60))  # only now, so that it waits for no worker
+        while not crowded.batched():
+            assert not taken[0].done()
         taken += [stub.Recommend.future(request, timeout=60) for _ in range(6)]
         while crowded.server.workers.waiting < 6:
             assert not any(call.done() for call in taken)
@@ -77,7 +78,8 @@ def test_calls_that_are_cancelled_while_they_wait_leave_their_place(crowded: Gat
         stub = RetrievalServiceStub(channel)
         request = RecommendRequest(query="milk", k=3)
         held = [stub.Recommend.future(request, timeout=60) for _ in range(WORKERS)]
-        crowded.encoder.wait_until_busy()
+        while not crowded.batched():
+            assert not held[0].done()
         waiting = [stub.Recommend.future(request, timeout=60) for _ in range(4)]
         while crowded.server.workers.waiting < 4:
             assert not any(call.done() for call in waiting)
