@@ -63,7 +63,7 @@ class Tls:
 
 @dataclass
 class AdmissionBounds:
-    """What is taken on, in calls waiting for each worker.
+    """What is taken on, in calls waiting for each handler.
 
     Attributes:
         degrade_at: from here on answers are cut down.
@@ -142,8 +142,9 @@ class ServeConfig:
         tls: certificates.
         tokens: file of bearer tokens' hashes and roles; null for none.
         reflection: whether the server describes its API to tools that ask.
-        workers: calls worked on at once.
-        threads: threads that each of them may use inside the models.
+        workers: processes that share the port and the bundle's pages.
+        handlers: calls that each of them works on at once.
+        threads: threads that each of these may use inside the models.
         metrics: where Prometheus reads.
         json_log: whether the log's lines are JSON objects.
         log_calls: whether each call gets a line.
@@ -170,6 +171,7 @@ class ServeConfig:
     tokens: Path | None
     reflection: bool
     workers: int
+    handlers: int
     threads: int
     metrics: Metrics
     json_log: bool
@@ -231,6 +233,7 @@ def _require_counts(config: ServeConfig) -> None:
     limits = config.limits
     at_least_one = {
         "workers": config.workers,
+        "handlers": config.handlers,
         "threads": config.threads,
         "max_concurrent_calls": config.max_concurrent_calls,
         "max_message_bytes": config.max_message_bytes,

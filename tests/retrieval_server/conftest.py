@@ -56,7 +56,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> ServeConfig:
     overrides = [
         "port=0",
         "lame_duck_seconds=0",
-        "workers=4",
+        "handlers=4",
         f"events.folder={folder}",
         "admission.degrade_at=500",
         "admission.refuse_at=500",

@@ -124,7 +124,7 @@ def test_calls_that_come_together_share_a_pass_and_get_what_each_would_get_alone
     with RetrievalClient(gated.server.address) as crowd, ThreadPoolExecutor(4) as pool:
         calls = [pool.submit(crowd.recall, history=[item(row)], k=5, exclude=[item(30)]) for row in range(4)]
         gated.encoder.wait_until_busy()
-        while gated.server.workers.waiting or gated.batched() < 3:
+        while gated.server.handlers.waiting or gated.batched() < 3:
             assert not any(call.done() for call in calls)
         gated.encoder.open()
         answers = [call.result(30) for call in calls]
