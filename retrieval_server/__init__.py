@@ -6,6 +6,6 @@ contract between the two is `retrieval/v1/retrieval.proto`, told in `docs/api.md
 Importing this package loads neither models nor FAISS, so that a client stays light.
 """
 
-from retrieval_server.client import RetrievalClient, RetrievalError, Security
+from retrieval_server.client import AsyncRetrievalClient, RetrievalClient, RetrievalError, Security
 
-__all__ = ["RetrievalClient", "RetrievalError", "Security"]
+__all__ = ["AsyncRetrievalClient", "RetrievalClient", "RetrievalError", "Security"]

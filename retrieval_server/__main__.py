@@ -4,13 +4,14 @@ Exit codes: 0 stopped by SIGTERM with every accepted call answered; 1 the addres
 at the end of the grace; 2 a wrong configuration or an unsound bundle; 130 stopped by Ctrl-C, or by a second signal.
 """
 
-from data_prep.command import UsageError, command
+from data_prep.command import UsageError, command, instantiate
 from retrieval_server.address import require_free, resolve
 from retrieval_server.config import ServeConfig, require_sound
 from retrieval_server.escaping import log_one_line_each
 from retrieval_server.lifecycle import StopSignals, leave
 from retrieval_server.tls import server_credentials
 from retrieval_server.tokens import Tokens
+from retrieval_server.user_events import EventStore
 
 
 @command(ServeConfig, "serve")
@@ -22,6 +23,11 @@ def main(config: ServeConfig) -> None:
     require_free(resolve(config.host, encrypted or config.allow_insecure), config.port)
     if config.tokens is not None:
         Tokens.read(config.tokens)
+    store: EventStore = instantiate(config.event_store)
+    if config.workers > 1 and not store.shared:
+        raise UsageError(
+            f"workers={config.workers}: several processes need an event store that they share; set event_store=redis"
+        )
     if not config.bundle.is_dir():
         raise UsageError(
             f"bundle={config.bundle}: there is no such folder; build one with `python -m index.build`, or name another"
@@ -32,6 +38,10 @@ def main(config: ServeConfig) -> None:
     Manifest.read(config.bundle)
     stop = StopSignals()
     stop.install()
+    if config.workers > 1:
+        from retrieval_server.supervisor import supervise
+
+        leave(supervise(config, stop))
     from retrieval_server.serve import serve
 
     leave(serve(config, stop))

@@ -14,7 +14,7 @@ from retrieval_server.retrieval.v1.admin_pb2 import (
 )
 from retrieval_server.retrieval.v1.admin_pb2_grpc import AdminServiceServicer
 from retrieval_server.served_bundle import BundleSlot
-from retrieval_server.swapping import Swapped, Swapper
+from retrieval_server.swapping import Swapped, Swapping
 
 ADMIN_NAME: str = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 
@@ -28,7 +28,7 @@ class AdminService(AdminServiceServicer):
         skipped: damaged lines of the event log that the start skipped.
     """
 
-    def __init__(self, slot: BundleSlot, swapper: Swapper, skipped: int) -> None:
+    def __init__(self, slot: BundleSlot, swapper: Swapping, skipped: int) -> None:
         self._slot = slot
         self._skipped = skipped
         self._swapper = swapper

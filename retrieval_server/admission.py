@@ -19,7 +19,7 @@ class Pressure(IntEnum):
     """Nothing is reranked either."""
 
 
-class Workers(ThreadPoolExecutor):
+class Handlers(ThreadPoolExecutor):
     """The threads that work on calls, with a count of the calls that wait for one.
 
     Args:
@@ -32,7 +32,7 @@ class Workers(ThreadPoolExecutor):
     """
 
     def __init__(self, count: int, threads: int) -> None:
-        super().__init__(count, "worker", initializer=limit_threads, initargs=(threads,))
+        super().__init__(count, "handler", initializer=limit_threads, initargs=(threads,))
         self.count = count
         self.waiting = 0
         self._waiting_lock = Lock()
@@ -55,30 +55,30 @@ class Workers(ThreadPoolExecutor):
 class Admission:
     """Says from the length of the queue what there is time for.
 
-    Calls are worked on in the order they came, so one with w calls for each worker before it takes about w + 1 times as
-    long as alone. That is what the bounds are in.
+    Calls are worked on in the order they came, so one with w calls for each handler before it takes about w + 1 times
+    as long as alone. That is what the bounds are in.
 
     Args:
-        workers: what calls wait for.
-        degrade_at: calls waiting for each worker from which on answers are cut down.
-        refuse_at: calls waiting for each worker from which on calls are refused.
+        handlers: what calls wait for.
+        degrade_at: calls waiting for each handler from which on answers are cut down.
+        refuse_at: calls waiting for each handler from which on calls are refused.
     """
 
-    def __init__(self, workers: Workers, degrade_at: float, refuse_at: float) -> None:
-        self._workers = workers
+    def __init__(self, handlers: Handlers, degrade_at: float, refuse_at: float) -> None:
+        self._handlers = handlers
         self._degrade_at = degrade_at
         self._refuse_at = refuse_at
 
     def refusal(self) -> CallError | None:
         """Why one more call cannot be taken on, None when it can."""
-        waiting = self._workers.waiting
-        if waiting < self._refuse_at * self._workers.count:
+        waiting = self._handlers.waiting
+        if waiting < self._refuse_at * self._handlers.count:
             return None
-        return TooBusy(f"{waiting} calls are waiting for {self._workers.count} workers", "admission.refuse_at")
+        return TooBusy(f"{waiting} calls are waiting for {self._handlers.count} handlers", "admission.refuse_at")
 
     def pressure(self) -> Pressure:
         """What an answer that is begun now has to do without: reranking first, half way on half of the search too."""
-        waiting = self._workers.waiting / self._workers.count
+        waiting = self._handlers.waiting / self._handlers.count
         if waiting < self._degrade_at:
             return Pressure.NONE
         halfway = (self._degrade_at + self._refuse_at) / 2

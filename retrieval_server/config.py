@@ -1,6 +1,7 @@
 """The server's configuration, as `conf/serve.yaml` spells it."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Tls:
 
 @dataclass
 class AdmissionBounds:
-    """What is taken on, in calls waiting for each worker.
+    """What is taken on, in calls waiting for each handler.
 
     Attributes:
         degrade_at: from here on answers are cut down.
@@ -71,6 +72,32 @@ class AdmissionBounds:
 
     degrade_at: float
     refuse_at: float
+
+
+@dataclass
+class Batch:
+    """How calls that come at the same time are computed in one go.
+
+    Attributes:
+        largest: calls in one batch.
+        window_ms: milliseconds to wait for company when nothing else is being computed.
+    """
+
+    largest: int
+    window_ms: float
+
+
+@dataclass
+class Cache:
+    """What is kept of recalls.
+
+    Attributes:
+        entries: how many, 0 for none.
+        seconds: how long each.
+    """
+
+    entries: int
+    seconds: float
 
 
 @dataclass
@@ -115,8 +142,9 @@ class ServeConfig:
         tls: certificates.
         tokens: file of bearer tokens' hashes and roles; null for none.
         reflection: whether the server describes its API to tools that ask.
-        workers: calls worked on at once.
-        threads: threads that each of them may use inside the models.
+        workers: processes that share the port and the bundle's pages.
+        handlers: calls that each of them works on at once.
+        threads: threads that each of these may use inside the models.
         metrics: where Prometheus reads.
         json_log: whether the log's lines are JSON objects.
         log_calls: whether each call gets a line.
@@ -127,6 +155,8 @@ class ServeConfig:
         grace_seconds: time from SIGTERM until unfinished calls are cut off.
         budget_ms: milliseconds that an answer may take when the request does not say; what does not fit is left out.
         streams: streams of requests that may be open; each holds a thread.
+        batch: how calls that come at the same time are computed in one go.
+        cache: what is kept of recalls.
         rerank: how the reranker is run.
         events: how the log of events is kept.
         event_store: what remembers events; a file of `conf/event_store/`.
@@ -141,6 +171,7 @@ class ServeConfig:
     tokens: Path | None
     reflection: bool
     workers: int
+    handlers: int
     threads: int
     metrics: Metrics
     json_log: bool
@@ -152,6 +183,8 @@ class ServeConfig:
     grace_seconds: float
     budget_ms: int
     streams: int
+    batch: Batch
+    cache: Cache
     rerank: Rerank
     events: Events
     event_store: Any
@@ -164,47 +197,53 @@ def require_sound(config: ServeConfig) -> None:
     Raises:
         UsageError: naming the key, its value and what it may be.
     """
-    limits = config.limits
-    at_least_one = {
-        "workers": config.workers,
-        "threads": config.threads,
-        "max_concurrent_calls": config.max_concurrent_calls,
-        "max_message_bytes": config.max_message_bytes,
-        "limits.k": limits.k,
-        "limits.history": limits.history,
-        "limits.candidates": limits.candidates,
-        "streams": config.streams,
-        "rerank.at_once": config.rerank.at_once,
-        "rerank.workers": config.rerank.workers,
-        "limits.exclude": limits.exclude,
-        "limits.budget_ms": limits.budget_ms,
-        "limits.events": limits.events,
-        "events.segment_bytes": config.events.segment_bytes,
-        "limits.query_bytes": limits.query_bytes,
-        "limits.id_bytes": limits.id_bytes,
+    _require_counts(config)
+    limits, admission, most = config.limits, config.admission, math.inf
+    ranges: dict[str, tuple[float | None, float, float, str]] = {
+        "port": (config.port, 0, 65535, "0 (any free port) to 65535"),
+        "metrics.port": (config.metrics.port, 0, 65535, "null, 0 (any free port) or up to 65535"),
+        "rerank.candidates": (
+            config.rerank.candidates,
+            1,
+            limits.candidates,
+            f"1 to limits.candidates={limits.candidates}",
+        ),
+        "budget_ms": (config.budget_ms, 1, limits.budget_ms, f"1 to limits.budget_ms={limits.budget_ms}"),
+        "events.sync_seconds": (config.events.sync_seconds, 0, 60, "0 to 60"),
+        "batch.window_ms": (config.batch.window_ms, 0, 1000, "0 to 1000"),
+        "cache.entries": (config.cache.entries, 0, most, "at least 0"),
+        "cache.seconds": (config.cache.seconds, 0, most, "at least 0"),
     }
-    for key, value in at_least_one.items():
-        if value < 1:
-            raise UsageError(f"{key}={value}: must be at least 1")
-    if not 0 < config.admission.degrade_at <= config.admission.refuse_at:
-        raise UsageError(
-            f"admission.degrade_at={config.admission.degrade_at}: must be above 0 and at most "
-            f"admission.refuse_at={config.admission.refuse_at}"
-        )
-    if not 0 <= config.events.sync_seconds <= 60:
-        raise UsageError(f"events.sync_seconds={config.events.sync_seconds}: must be 0 to 60")
-    if config.metrics.port is not None and not 0 <= config.metrics.port <= 65535:
-        raise UsageError(f"metrics.port={config.metrics.port}: must be null, 0 (any free port) or up to 65535")
-    if not 0 <= config.port <= 65535:
-        raise UsageError(f"port={config.port}: must be 0 (any free port) to 65535")
+    for key, (value, least, greatest, allowed) in ranges.items():
+        if value is not None and not least <= value <= greatest:
+            raise UsageError(f"{key}={value}: must be {allowed}")
     if not 0 <= config.lame_duck_seconds < config.grace_seconds:
         raise UsageError(
             f"lame_duck_seconds={config.lame_duck_seconds}: must be at least 0 and below "
             f"grace_seconds={config.grace_seconds}"
         )
-    if not 1 <= config.rerank.candidates <= limits.candidates:
+    if not 0 < admission.degrade_at <= admission.refuse_at:
         raise UsageError(
-            f"rerank.candidates={config.rerank.candidates}: must be 1 to limits.candidates={limits.candidates}"
+            f"admission.degrade_at={admission.degrade_at}: must be above 0 and at most "
+            f"admission.refuse_at={admission.refuse_at}"
         )
-    if not 1 <= config.budget_ms <= limits.budget_ms:
-        raise UsageError(f"budget_ms={config.budget_ms}: must be 1 to limits.budget_ms={limits.budget_ms}")
+
+
+def _require_counts(config: ServeConfig) -> None:
+    limits = config.limits
+    at_least_one = {
+        "workers": config.workers,
+        "handlers": config.handlers,
+        "threads": config.threads,
+        "max_concurrent_calls": config.max_concurrent_calls,
+        "max_message_bytes": config.max_message_bytes,
+        "streams": config.streams,
+        "batch.largest": config.batch.largest,
+        "rerank.at_once": config.rerank.at_once,
+        "rerank.workers": config.rerank.workers,
+        "events.segment_bytes": config.events.segment_bytes,
+        **{f"limits.{field.name}": getattr(limits, field.name) for field in fields(limits)},
+    }
+    for key, value in at_least_one.items():
+        if value < 1:
+            raise UsageError(f"{key}={value}: must be at least 1")

@@ -43,6 +43,10 @@ class StopSignals:
         """Sleep until one of them comes, or has come since `defer`."""
         return self._received.get()
 
+    def end(self) -> None:
+        """Have `wait` return as if SIGTERM had come."""
+        self._received.put(signal.SIGTERM)
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self._asked:
             os._exit(ExitCode.INTERRUPTED)

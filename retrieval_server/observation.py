@@ -37,7 +37,7 @@ class Observer:
         self.registry = CollectorRegistry()
         self._log_calls = log_calls
         self._calls = self._counter("calls", "Calls that ended, by method and status.", "method", "code")
-        self._seconds = self._histogram("call_seconds", "Time from a worker's taking a call to its answer.", "method")
+        self._seconds = self._histogram("call_seconds", "Time from a handler's taking a call to its answer.", "method")
         self._stages = self._histogram("stage_seconds", "Time that the stages of answers took.", "stage")
         self._degraded = self._counter("degraded", "Stages skipped or cut short, by reason.", "stage", "reason")
         self._fallbacks = self._counter("fallbacks", "Answers not built on what the request named.", "reason")
@@ -46,12 +46,19 @@ class Observer:
         self._swaps = self._counter("swaps", "Swaps and rollbacks, by outcome.", "outcome")
         self._bundle = Info("retrieval_bundle", "The version being served.", registry=self.registry)
         self._items = self._gauge("items", "Items of the version being served.")
-        self._waiting = self._gauge("waiting_calls", "Calls that wait for a worker.")
+        self._batches = Histogram(
+            "retrieval_batch_calls",
+            "Calls computed in one go.",
+            registry=self.registry,
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+        )
+        self._lookups = self._counter("cache_lookups", "Recalls looked up in the cache, by outcome.", "outcome")
+        self._waiting = self._gauge("waiting_calls", "Calls that wait for a handler.")
         self._ready = self._gauge("ready", "1 when health says SERVING, else 0.")
 
-    def watch_waiting(self, workers: Any) -> None:
-        """Read the number of waiting calls from `workers.waiting` whenever it is asked for."""
-        self._waiting.set_function(lambda: float(workers.waiting))
+    def watch_waiting(self, handlers: Any) -> None:
+        """Read the number of waiting calls from `handlers.waiting` whenever it is asked for."""
+        self._waiting.set_function(lambda: float(handlers.waiting))
 
     def ready(self, ready: bool) -> None:
         """Note what health says."""
@@ -70,6 +77,14 @@ class Observer:
         """Count events."""
         self._events.labels("new").inc(new)
         self._events.labels("repeated").inc(repeated)
+
+    def batch(self, size: int) -> None:
+        """Count a batch of calls."""
+        self._batches.observe(size)
+
+    def looked_up(self, outcome: str) -> None:
+        """Count a lookup in the cache: "hit", "miss" or "joined"."""
+        self._lookups.labels(outcome).inc()
 
     def stages(self, timings: Mapping[Any, float]) -> None:
         """Count what the stages of an answer took, in seconds."""

@@ -11,8 +11,9 @@ from retrieval_server.admission import Pressure
 from retrieval_server.budget import Budget, Reason, Stage
 from retrieval_server.errors import NoReranker
 from retrieval_server.profile import Profile, rows_of
+from retrieval_server.recalling import Ranking, Recalling
 from retrieval_server.reranking import Reranking
-from retrieval_server.served_bundle import ItemSearch, ServedBundle
+from retrieval_server.served_bundle import ServedBundle
 from towers import render_context
 
 LOWEST_SCORE = float(np.finfo(np.float32).min)
@@ -35,19 +36,6 @@ class Wanted:
     k: int
     include_seen: bool = False
     exclude_ids: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Rows in the order to show them.
-
-    Attributes:
-        rows: rows of the items [n].
-        scores: what put them into this order [n], descending.
-    """
-
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -90,10 +78,12 @@ class Pipeline:
     """The stages of a request, on the means that all requests share.
 
     Args:
+        recalling: searches.
         reranking: runs rerankers.
     """
 
-    def __init__(self, reranking: Reranking) -> None:
+    def __init__(self, recalling: Recalling, reranking: Reranking) -> None:
+        self._recalling = recalling
         self._reranking = reranking
 
     def recall(self, bundle: ServedBundle, profile: Profile, wanted: Wanted, budget: Budget) -> Ranking:
@@ -105,11 +95,9 @@ class Pipeline:
             wanted: what may come back.
             budget: the request's means.
         """
-        with budget.stage(Stage.ENCODE):
-            vector = bundle.user_encoder.encode([profile.history], [profile.query])  # [1, d] or [1, interests, d]
-        with budget.stage(Stage.SEARCH):
-            (hits,) = _index(bundle, budget).search(vector, wanted.k, _barred(bundle, profile, wanted))
-        return Ranking(hits.rows, hits.scores)
+        seen = profile.seen if bundle.exclude_seen and not wanted.include_seen else np.empty(0, np.int64)
+        barred = np.concatenate([seen, rows_of(bundle, wanted.exclude_ids)])
+        return self._recalling.best(bundle, profile, wanted.k, barred, budget)
 
     def rerank(self, bundle: ServedBundle, profile: Profile, candidate_ids: Sequence[str], budget: Budget) -> Reranked:
         """Order candidates by reading them together with the history and the query, and by the towers' own scores.
@@ -217,21 +205,6 @@ class Pipeline:
         order = np.concatenate([recalled[:count][first], recalled[count:]])
         unscored = np.full(len(rows) - count, LOWEST_SCORE, np.float32)
         return count, order, np.concatenate([scored[first], unscored])
-
-
-def _index(bundle: ServedBundle, budget: Budget) -> ItemSearch:
-    """The search to use: under much pressure the one that looks at less, where there is one."""
-    if budget.pressure < Pressure.LESS_SEARCH or bundle.lighter_index is None:
-        return bundle.index
-    budget.degraded[Stage.SEARCH] = Reason.OVERLOAD
-    return bundle.lighter_index
-
-
-def _barred(bundle: ServedBundle, profile: Profile, wanted: Wanted) -> list[NDArray[np.int64]] | None:
-    """Rows that may not come back, for the one query that is asked."""
-    seen = profile.seen if bundle.exclude_seen and not wanted.include_seen else np.empty(0, np.int64)
-    barred = np.concatenate([seen, rows_of(bundle, wanted.exclude_ids)])
-    return [barred] if len(barred) else None
 
 
 def _directions(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

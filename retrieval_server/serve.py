@@ -2,6 +2,7 @@
 
 import logging
 import signal
+from dataclasses import dataclass
 
 from data_prep.command import ExitCode
 from retrieval_server.config import ServeConfig
@@ -11,6 +12,29 @@ from retrieval_server.server import RetrievalServer
 from retrieval_server.threads import limit_threads
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What is about to be served.
+
+    Attributes:
+        version: the bundle's version.
+        items: how many it has.
+        reranker: whether it has one.
+        metrics: where Prometheus reads, `host:port`; one for each worker that has a place.
+    """
+
+    version: str
+    items: int
+    reranker: bool
+    metrics: tuple[str, ...]
+
+    @classmethod
+    def of(cls, server: RetrievalServer, bundle: ServedBundle) -> "Loaded":
+        """What one server is about to serve."""
+        metrics = () if server.metrics is None else (server.metrics.address,)
+        return cls(bundle.version, len(bundle.item_ids), bundle.reranker is not None, metrics)
 
 
 def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
@@ -43,7 +67,7 @@ def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
         server.close()
         raise
     server.serve(bundle)
-    print(_banner(config, server, bundle), flush=True)
+    print(banner(config, server.address, Loaded.of(server, bundle)), flush=True)
     received = stop.wait()
     log.info("%s received", received.name)
     finished = drain(server, config.lame_duck_seconds, config.grace_seconds)
@@ -53,15 +77,20 @@ def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
     return ExitCode.INTERRUPTED if received is signal.SIGINT else ExitCode.OK
 
 
-def _banner(config: ServeConfig, server: RetrievalServer, bundle: ServedBundle) -> str:
-    reranker = "with" if bundle.reranker else "without"
-    return (
-        f"serving bundle {bundle.version} ({len(bundle.item_ids):,} items, {reranker} reranker) "
-        f"from {config.bundle.resolve()} on {server.address}, {config.workers} workers, {_security(config)}"
-        + (f", metrics on http://{server.metrics.address}/metrics" if server.metrics else "")
-    )
+def banner(config: ServeConfig, address: str, loaded: Loaded) -> str:
+    """The line that says what is served and where.
 
-
-def _security(config: ServeConfig) -> str:
+    Args:
+        config: how.
+        address: where.
+        loaded: what; of several workers, of each.
+    """
+    reranker = "with" if loaded.reranker else "without"
+    several = f"{config.workers} workers of " if config.workers > 1 else ""
     encrypted = "plain text" if config.tls.certificate is None else "mutual TLS" if config.tls.client_ca else "TLS"
-    return f"{encrypted}, {'no tokens' if config.tokens is None else f'tokens of {config.tokens}'}"
+    tokens = "no tokens" if config.tokens is None else f"tokens of {config.tokens}"
+    return (
+        f"serving bundle {loaded.version} ({loaded.items:,} items, {reranker} reranker) "
+        f"from {config.bundle.resolve()} on {address}, {several}{config.handlers} handlers, {encrypted}, {tokens}"
+        + "".join(f", metrics on http://{where}/metrics" for where in loaded.metrics)
+    )

@@ -5,11 +5,11 @@ from threading import Event
 
 import grpc
 
-from data_prep.command import UsageError, instantiate
+from data_prep.command import CommandError, UsageError, instantiate
 from index import Bundle
 from retrieval_server.address import is_loopback, listen, resolve
 from retrieval_server.admin_service import ADMIN_NAME, AdminService
-from retrieval_server.admission import Admission, Workers
+from retrieval_server.admission import Admission, Handlers
 from retrieval_server.asker import Asker
 from retrieval_server.budget import Budget
 from retrieval_server.config import ServeConfig
@@ -20,6 +20,7 @@ from retrieval_server.metrics_endpoint import MetricsEndpoint
 from retrieval_server.observation import Observer
 from retrieval_server.pipeline import Pipeline, Wanted
 from retrieval_server.profile import resolve as resolve_asker
+from retrieval_server.recalling import Recalling
 from retrieval_server.recording import Recorder
 from retrieval_server.reranking import Reranking
 from retrieval_server.retrieval.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
@@ -28,7 +29,7 @@ from retrieval_server.served_bundle import BundleSlot, ServedBundle
 from retrieval_server.service import SERVICE_NAME, RetrievalService
 from retrieval_server.side_services import Health, SideServices, add_reflection
 from retrieval_server.streams import Streams
-from retrieval_server.swapping import Swapper
+from retrieval_server.swapping import Swapper, Swapping
 from retrieval_server.tls import server_credentials
 from retrieval_server.tokens import Role, Tokens
 from retrieval_server.user_events import EventStore
@@ -39,6 +40,8 @@ class RetrievalServer:
 
     Args:
         config: where to listen, and the limits.
+        swapping: what operators' calls are passed on to in one process of several, which share the port; None for the
+            only process.
 
     Attributes:
         address: where it listens, `host:port`.
@@ -46,7 +49,8 @@ class RetrievalServer:
         health: what it says about itself; NOT_SERVING until told otherwise.
         streams: the streams of requests that are open.
         recorder: records events.
-        workers: the threads that work on calls.
+        handlers: the threads that work on calls.
+        recalling: searches, in batches.
         observer: counts and logs.
         metrics: where Prometheus reads, None for nowhere.
         grpc_server: the transport.
@@ -57,7 +61,7 @@ class RetrievalServer:
         GateFailed: the address cannot be had, because it is in use or not this machine's.
     """
 
-    def __init__(self, config: ServeConfig) -> None:
+    def __init__(self, config: ServeConfig, swapping: Swapping | None = None) -> None:
         credentials = server_credentials(config.tls)
         host = resolve(config.host, credentials is not None or config.allow_insecure)
         self._config = config
@@ -65,10 +69,12 @@ class RetrievalServer:
         self.observer = Observer(config.log_calls)
         self.health = Health(SERVICE_NAME, ADMIN_NAME)
         self.streams = Streams(config.streams)
-        self._side = SideServices(SERVICE_NAME, config.streams)
-        self.workers = Workers(config.workers, config.threads)
-        self._admission = Admission(self.workers, config.admission.degrade_at, config.admission.refuse_at)
-        self._pipeline = Pipeline(Reranking(config.rerank.at_once, config.rerank.workers, config.threads))
+        self._side = SideServices(SERVICE_NAME, config.streams, config.threads)
+        self.handlers = Handlers(config.handlers, config.threads)
+        self._admission = Admission(self.handlers, config.admission.degrade_at, config.admission.refuse_at)
+        self.recalling = Recalling(config.batch, config.cache, self.observer)
+        reranking = Reranking(config.rerank.at_once, config.rerank.workers, config.threads)
+        self._pipeline = Pipeline(self.recalling, reranking)
         self.recorder = _recorder(config)
         trusted = is_loopback(host) or config.tls.client_ca is not None
         gatekeeper = Gatekeeper(
@@ -79,17 +85,18 @@ class RetrievalServer:
             observer=self.observer,
         )
         self.grpc_server = grpc.server(
-            self.workers,
+            self.handlers,
             interceptors=[gatekeeper, self._side, Guard(self.observer, SERVICE_NAME, ADMIN_NAME)],
             maximum_concurrent_rpcs=config.max_concurrent_calls,
             options=[
-                ("grpc.so_reuseport", 0),  # else a second server binds the same port and takes half the calls
+                # Of itself gRPC would let a second server bind the same port and take half the calls.
+                ("grpc.so_reuseport", int(swapping is not None)),
                 ("grpc.max_receive_message_length", config.max_message_bytes),
             ],
         )
-        self._add_services()
+        self._add_services(swapping or Swapper(config.bundle, lambda: self.slot.take().version, self.put))
         self.address = listen(self.grpc_server, host, config.port, credentials)
-        self.observer.watch_waiting(self.workers)
+        self.observer.watch_waiting(self.handlers)
         self.metrics = None
         if config.metrics.port is not None:
             self.metrics = MetricsEndpoint(self.observer.registry, config.metrics.host, config.metrics.port)
@@ -108,10 +115,28 @@ class RetrievalServer:
         )
         return bundle
 
+    def put(self, folder: Path) -> str:
+        """Serve the bundle in a folder in place of the one before; gives its version.
+
+        Raises:
+            BundleError: the folder holds no sound bundle. Nothing has changed.
+        """
+        try:
+            bundle = self.load(folder)
+        except CommandError:
+            self.observer.swapped("refused")
+            raise
+        self.swap(bundle)
+        return bundle.version
+
+    def swap(self, bundle: ServedBundle) -> None:
+        """Answer from a bundle from now on, in place of another."""
+        self._take_up(bundle)
+        self.observer.swapped("swapped")
+
     def serve(self, bundle: ServedBundle) -> None:
         """Answer from a bundle from now on, and say so."""
-        self.slot.put(bundle)
-        self.observer.serving(bundle.version, len(bundle.item_ids))
+        self._take_up(bundle)
         self.health.serving()
         self.observer.ready(True)
 
@@ -141,15 +166,17 @@ class RetrievalServer:
         if self.metrics is not None:
             self.metrics.close()
 
-    def _add_services(self) -> None:
+    def _take_up(self, bundle: ServedBundle) -> None:
+        self.slot.put(bundle)
+        self.observer.serving(bundle.version, len(bundle.item_ids))
+
+    def _add_services(self, swapping: Swapping) -> None:
         server, config = self.grpc_server, self._config
         service = RetrievalService(
             self.slot, self._pipeline, self.recorder, self.streams, self._admission, self.observer, config
         )
         add_RetrievalServiceServicer_to_server(service, server)
-        admin = AdminService(
-            self.slot, Swapper(self.slot, config.bundle, self.load, self.observer), self.recorder.skipped
-        )
+        admin = AdminService(self.slot, swapping, self.recorder.skipped)
         add_AdminServiceServicer_to_server(admin, server)
         self.health.add_to(server)
         if config.reflection:

@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from retrieval_server.errors import CallError
 from retrieval_server.interception import Find, Handler
+from retrieval_server.threads import limit_threads
 
 THREADS = 4
 """A health check takes microseconds; a reflection stream holds a thread while its tool is connected."""
@@ -26,12 +27,13 @@ class SideServices(grpc.ServerInterceptor):
     Args:
         service: full name of the service whose plain calls keep the server's own pool.
         streams: how many of its streams may be open; one more thread is there to refuse the others.
+        threads: threads that each of these may use inside the models.
     """
 
-    def __init__(self, service: str, streams: int) -> None:
+    def __init__(self, service: str, streams: int, threads: int) -> None:
         self._prefix = f"/{service}/"
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="side")
-        self._streams = ThreadPoolExecutor(streams + 1, thread_name_prefix="stream")
+        self._streams = ThreadPoolExecutor(streams + 1, "stream", initializer=limit_threads, initargs=(threads,))
         self._open: set[grpc.ServicerContext] = set()
 
     def intercept_service(self, continuation: Find, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:

@@ -8,19 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 from data_prep.errors import CommandError
 from retrieval_server.errors import InvalidRequest, SwapRefused, SwapUnderWay, Violation
-from retrieval_server.observation import Observer
-from retrieval_server.served_bundle import BundleSlot, ServedBundle
 
 log = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 """What a version may be called over the wire: the name of a folder beside the one being served, never a path."""
-
-Load = Callable[[Path], ServedBundle]
-"""Checks, loads and warms up the bundle in a folder."""
 
 
 @dataclass(frozen=True)
@@ -38,26 +34,47 @@ class Swapped:
     seconds: float
 
 
+class Swapping(Protocol):
+    """What an operator's call is passed on to; `Swapper` is one."""
+
+    @property
+    def previous(self) -> str:
+        """The version that a rollback would serve, "" for none."""
+        ...
+
+    @property
+    def swaps(self) -> int:
+        """How many swaps there were."""
+        ...
+
+    def swap(self, version: str) -> Swapped:
+        """Serve another version."""
+        ...
+
+    def rollback(self) -> Swapped:
+        """Serve the version before the last swap."""
+        ...
+
+
 class Swapper:
-    """Swaps versions, one swap at a time. Until the very last step nothing that is served is touched.
+    """Swaps versions, one swap at a time.
 
     Args:
-        slot: where requests take their bundle from.
         source: what the server was started with: a version's folder, or a link to one. Versions are looked for beside
             it.
-        load: makes a bundle ready.
-        observer: is told of swaps.
+        current: the version being served.
+        put: checks, loads and warms up the bundle in a folder and serves it; until its very last step nothing that is
+            served is touched. Gives its version.
 
     Attributes:
         previous: the version that a rollback would serve, "" for none.
         swaps: how many there were, rollbacks counted.
     """
 
-    def __init__(self, slot: BundleSlot, source: Path, load: Load, observer: Observer) -> None:
-        self._slot = slot
+    def __init__(self, source: Path, current: Callable[[], str], put: Callable[[Path], str]) -> None:
         self._source = source.absolute()
-        self._load = load
-        self._observer = observer
+        self._current = current
+        self._put = put
         self._lock = Lock()
         self.previous = ""
         self.swaps = 0
@@ -74,12 +91,10 @@ class Swapper:
             SwapRefused: it cannot be served.
             SwapUnderWay: another swap is at work.
         """
-        if version and not NAME.fullmatch(version):
-            cure = "is not the name of a version's folder; send a name such as 20261122T141500-3f2a91bc, not a path"
-            raise InvalidRequest([Violation("version", cure)])
+        require_name(version)
         folder = self._source.parent / version if version else self._source
         with self._alone():
-            return self._put(folder.resolve())
+            return self._swapped(folder.resolve())
 
     def rollback(self) -> Swapped:
         """Serve the version before the last swap.
@@ -92,7 +107,7 @@ class Swapper:
         with self._alone():
             if not self.previous:
                 raise SwapRefused("", "there was no swap to take back; name a version and call Swap")
-            return self._put((self._source.parent / self.previous).resolve())
+            return self._swapped((self._source.parent / self.previous).resolve())
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -103,22 +118,29 @@ class Swapper:
         finally:
             self._lock.release()
 
-    def _put(self, folder: Path) -> Swapped:
+    def _swapped(self, folder: Path) -> Swapped:
         started = time.monotonic()
-        before = self._slot.take().version
+        before = self._current()
         if folder.name == before:
             return Swapped(before, before, time.monotonic() - started)
         try:
-            bundle = self._load(folder)
+            version = self._put(folder)
         except CommandError as error:
-            self._observer.swapped("refused")
             log.warning("refused to swap: %s", error)
             raise SwapRefused(folder.name, f"{error}; {before} is still being served") from error
-        self._slot.put(bundle)
-        self._observer.serving(bundle.version, len(bundle.item_ids))
-        self._observer.swapped("swapped")
         self.previous = before
         self.swaps += 1
         seconds = time.monotonic() - started
-        log.info("swapped bundle %s for %s in %.1f s", before, bundle.version, seconds)
-        return Swapped(bundle.version, before, seconds)
+        log.info("swapped bundle %s for %s in %.1f s", before, version, seconds)
+        return Swapped(version, before, seconds)
+
+
+def require_name(version: str) -> None:
+    """Go on only with what may be the name of a version's folder, or "".
+
+    Raises:
+        InvalidRequest: it is a path, or no name at all.
+    """
+    if version and not NAME.fullmatch(version):
+        cure = "is not the name of a version's folder; send a name such as 20261122T141500-3f2a91bc, not a path"
+        raise InvalidRequest([Violation("version", cure)])

@@ -1,7 +1,8 @@
-"""The client: a small class, and a command line on top of it (`python -m retrieval_server.client`)."""
+"""The client: two small classes, one of them for asyncio, and the command `python -m retrieval_server.client`."""
 
+from retrieval_server.client.async_client import AsyncRetrievalClient
 from retrieval_server.client.channel import Security
 from retrieval_server.client.errors import RetrievalError
 from retrieval_server.client.retrieval_client import RetrievalClient
 
-__all__ = ["RetrievalClient", "RetrievalError", "Security"]
+__all__ = ["AsyncRetrievalClient", "RetrievalClient", "RetrievalError", "Security"]

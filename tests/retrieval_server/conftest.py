@@ -56,11 +56,12 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> ServeConfig:
     overrides = [
         "port=0",
         "lame_duck_seconds=0",
-        "workers=4",
+        "handlers=4",
         f"events.folder={folder}",
         "admission.degrade_at=500",
         "admission.refuse_at=500",
     ]
+    overrides += ["cache.entries=0"]  # tests look at what is computed; one is about what is kept
     loaded = load_config(ServeConfig, "serve", overrides)
     return replace(
         loaded, limits=replace(loaded.limits, k=100, candidates=30), rerank=replace(loaded.rerank, candidates=10)

@@ -89,9 +89,11 @@ class GatedEncoder:
         self._gate = threading.Event()
         self._busy = threading.Event()
         self.calls = 0
+        self.batches: list[int] = []
 
     def encode(self, histories: Sequence[History], queries: Sequence[str]) -> NDArray[np.float32]:
         self.calls += len(histories)
+        self.batches.append(len(histories))
         self._busy.set()
         assert self._gate.wait(60)
         return self._whole.encode(histories, queries)
@@ -109,6 +111,10 @@ class Gated:
 
     server: RetrievalServer
     encoder: GatedEncoder
+
+    def batched(self) -> int:
+        """Calls that wait to be computed together."""
+        return len(self.server.recalling.batcher.queue)
 
     def drain(self, lame_duck_seconds: float = 0.5, grace_seconds: float = 30.0) -> bool:
         return drain(self.server, lame_duck_seconds, grace_seconds)

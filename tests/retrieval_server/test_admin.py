@@ -13,8 +13,7 @@ import pytest
 
 from retrieval_server import RetrievalClient, RetrievalError
 from retrieval_server.config import ServeConfig
-from retrieval_server.observation import Observer
-from retrieval_server.served_bundle import BundleSlot, ServedBundle
+from retrieval_server.served_bundle import ServedBundle
 from retrieval_server.server import RetrievalServer
 from retrieval_server.swapping import Swapper
 from tests.retrieval_server.shop import Gated, item
@@ -110,17 +109,15 @@ def test_there_is_nothing_to_roll_back_to_before_a_swap(admin: RetrievalClient) 
     assert error.value.code is grpc.StatusCode.FAILED_PRECONDITION
 
 
-def test_a_second_swap_at_the_same_time_is_refused(shop: ServedBundle, tmp_path: Path) -> None:
+def test_a_second_swap_at_the_same_time_is_refused(tmp_path: Path) -> None:
     loading, go_on = Event(), Event()
 
-    def load(folder: Path) -> ServedBundle:
+    def put(folder: Path) -> str:
         loading.set()
         assert go_on.wait(30)
-        return replace(shop, version=folder.name)
+        return folder.name
 
-    slot = BundleSlot()
-    slot.put(shop)
-    swapper = Swapper(slot, tmp_path / "current", load, Observer(log_calls=False))
+    swapper = Swapper(tmp_path / "current", lambda: "before", put)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(swapper.swap, "one")
         assert loading.wait(30)
@@ -135,7 +132,7 @@ def test_a_request_under_way_ends_with_the_version_it_began_with(gated: Gated, s
         call = pool.submit(client.recommend, history=[item(1)], k=3)
         gated.encoder.wait_until_busy()
         gated.server.slot.put(replace(shop, version="another"))
-        assert client.recall(history=[item(1)]).bundle_version == "another"
+        assert client.similar_items([item(1)]).bundle_version == "another"
         gated.encoder.open()
         assert call.result(30).bundle_version == shop.version
 

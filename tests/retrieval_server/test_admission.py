@@ -16,17 +16,17 @@ from retrieval_server.served_bundle import ServedBundle
 from retrieval_server.server import RetrievalServer
 from tests.retrieval_server.shop import Gated, GatedEncoder
 
-WORKERS = 2
+HANDLERS = 2
 
 
 @pytest.fixture
 def crowded(config: ServeConfig, shop: ServedBundle, tmp_path: Path) -> Iterator[Gated]:
-    """A server with two workers that cuts answers down with 2 calls waiting, more with 4, and refuses with 6."""
+    """A server with two handlers that cuts answers down with 2 calls waiting, more with 4, and refuses with 6."""
     encoder = GatedEncoder(shop)
     server = RetrievalServer(
         replace(
             config,
-            workers=WORKERS,
+            handlers=HANDLERS,
             admission=AdmissionBounds(degrade_at=1.0, refuse_at=3.0),
             events=replace(config.events, folder=tmp_path),
         )
@@ -46,29 +46,30 @@ def test_with_more_to_do_less_is_done_and_the_rest_is_refused_at_once(crowded: G
         request = RecommendRequest(query="milk", k=3)
         ended: SimpleQueue[grpc.Future] = SimpleQueue()
         taken = []
-        for number in range(WORKERS):  # one at a time, so that none of them waits
-            taken.append(stub.Recommend.future(request, timeout=60))
-            while crowded.encoder.calls < number + 1:
-                crowded.encoder.wait_until_busy()
+        taken.append(stub.Recommend.future(request, timeout=60))
+        crowded.encoder.wait_until_busy()
+        taken.append(stub.Recommend.future(request, timeout=60))  # only now, so that it waits for no worker
+        while not crowded.batched():
+            assert not taken[0].done()
         taken += [stub.Recommend.future(request, timeout=60) for _ in range(6)]
-        while crowded.server.workers.waiting < 6:
+        while crowded.server.handlers.waiting < 6:
             assert not any(call.done() for call in taken)
         for _ in range(20):
             stub.Recommend.future(request, timeout=60).add_done_callback(ended.put)
         refused = [ended.get(timeout=30) for _ in range(20)]
         assert {call.code() for call in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
         assert "admission.refuse_at" not in refused[0].details()
-        assert "6 calls are waiting for 2 workers" in refused[0].details()
+        assert "6 calls are waiting for 2 handlers" in refused[0].details()
         with RetrievalClient(crowded.server.address, attempts=1) as client:
             assert client.is_serving(), "health is not refused"
             assert client.status().bundle_version, "nor are operators"
         crowded.encoder.open()
         answers = [call.result() for call in taken]
         reasons = [dict(zip(answer.degraded, answer.degraded_reasons, strict=True)) for answer in answers]
-        assert reasons[:WORKERS] == [{}, {}], "begun when nobody waited"
+        assert reasons[:HANDLERS] == [{}, {}], "begun when nobody waited"
         assert {"rerank": "overload", "search": "overload"} in reasons, "begun with four or five waiting"
         assert {"rerank": "overload"} in reasons, "begun with two or three waiting"
-        assert {} in reasons[WORKERS:], "the last ones"
+        assert {} in reasons[HANDLERS:], "the last ones"
         assert not stub.Recommend(request, timeout=60).degraded, "all is as before"
 
 
@@ -76,14 +77,15 @@ def test_calls_that_are_cancelled_while_they_wait_leave_their_place(crowded: Gat
     with grpc.insecure_channel(crowded.server.address) as channel:
         stub = RetrievalServiceStub(channel)
         request = RecommendRequest(query="milk", k=3)
-        held = [stub.Recommend.future(request, timeout=60) for _ in range(WORKERS)]
-        crowded.encoder.wait_until_busy()
+        held = [stub.Recommend.future(request, timeout=60) for _ in range(HANDLERS)]
+        while not crowded.batched():
+            assert not held[0].done()
         waiting = [stub.Recommend.future(request, timeout=60) for _ in range(4)]
-        while crowded.server.workers.waiting < 4:
+        while crowded.server.handlers.waiting < 4:
             assert not any(call.done() for call in waiting)
         for call in waiting:
             call.cancel()
         crowded.encoder.open()
         assert all(call.result().item_ids for call in held)
         assert not stub.Recommend(request, timeout=60).degraded
-        assert crowded.server.workers.waiting == 0
+        assert crowded.server.handlers.waiting == 0

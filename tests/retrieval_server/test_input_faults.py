@@ -185,7 +185,7 @@ def test_junk_connections_disturb_nobody(server: RetrievalServer, client: Retrie
 
 def test_calls_over_the_number_accepted_at_once_are_refused_at_once(config: ServeConfig, shop: ServedBundle) -> None:
     encoder = GatedEncoder(shop)
-    server = RetrievalServer(replace(config, max_concurrent_calls=4, workers=2))
+    server = RetrievalServer(replace(config, max_concurrent_calls=4, handlers=2))
     server.grpc_server.start()
     server.slot.put(replace(shop, user_encoder=encoder))
     with grpc.insecure_channel(server.address) as channel:

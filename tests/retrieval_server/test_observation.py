@@ -13,7 +13,7 @@ import pytest
 
 from data_prep.command import GateFailed
 from retrieval_server import RetrievalClient, RetrievalError
-from retrieval_server.config import Metrics, ServeConfig
+from retrieval_server.config import Cache, Metrics, ServeConfig
 from retrieval_server.escaping import JsonLine
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallRequest
 from retrieval_server.served_bundle import ServedBundle
@@ -31,6 +31,7 @@ def observed(config: ServeConfig, shop: ServedBundle, tmp_path: Path) -> Iterato
             config,
             metrics=Metrics("127.0.0.1", 0),
             log_calls=True,
+            cache=Cache(100, 60.0),
             events=replace(config.events, folder=tmp_path),
         )
     )
@@ -86,6 +87,9 @@ def test_calls_are_counted_by_what_became_of_them(
         'retrieval_events_total{outcome="repeated"}': 1,
         'retrieval_swaps_total{outcome="refused"}': 1,
         f'retrieval_bundle_info{{version="{shop.version}"}}': 1,
+        'retrieval_cache_lookups_total{outcome="miss"}': 3,
+        'retrieval_cache_lookups_total{outcome="hit"}': 1,
+        "retrieval_batch_calls_count": 3,
         "retrieval_items": len(shop.item_ids),
         "retrieval_waiting_calls": 0,
         "retrieval_ready": 1,

@@ -10,8 +10,11 @@ import pytest
 from retrieval_server import RetrievalClient, RetrievalError
 from retrieval_server.asker import Asker
 from retrieval_server.budget import Budget
+from retrieval_server.config import Batch, Cache
+from retrieval_server.observation import Observer
 from retrieval_server.pipeline import LOWEST_SCORE, Pipeline
 from retrieval_server.profile import resolve
+from retrieval_server.recalling import Recalling
 from retrieval_server.reranking import Reranking
 from retrieval_server.served_bundle import ServedBundle
 from tests.retrieval_server.shop import ServerFor, item
@@ -54,7 +57,8 @@ def test_a_candidates_recall_score_is_that_of_its_best_interest(shop: ServedBund
 
     bundle = replace(shop, user_encoder=TwoInterests(), reranker=Recorded())
     profile = resolve(bundle, Asker(query="milk"))
-    pipeline = Pipeline(Reranking(at_once=4, workers=1, threads=1))
+    recalling = Recalling(Batch(1, 0.0), Cache(0, 0.0), Observer(log_calls=False))
+    pipeline = Pipeline(recalling, Reranking(at_once=4, workers=1, threads=1))
     answer = pipeline.rerank(bundle, profile, [item(row) for row in range(10)], Budget())
     expected = np.maximum(shop.vectors[:10] @ shop.vectors[1], shop.vectors[:10] @ shop.vectors[2])
     assert answer.item_ids == [item(row) for row in np.argsort(-expected)]

@@ -22,6 +22,7 @@ def test_the_configuration_that_is_shipped_is_sound() -> None:
         "port=70000",
         "port=-1",
         "workers=0",
+        "handlers=0",
         "threads=0",
         "max_concurrent_calls=0",
         "max_message_bytes=0",

@@ -173,6 +173,7 @@ def test_sigterm_while_loading_ends_the_process_in_order(tiny_bundle: Path, tmp_
         ("limits.kk=5", "kk"),
         ("port=many", "port"),
         ("workers=0", "workers=0"),
+        ("workers=2", "event_store=redis"),
         ("bundle=no/such/folder", "bundle=no/such/folder"),
         ("host=0.0.0.0", "allow_insecure=true"),
     ],

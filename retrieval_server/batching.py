@@ -1,0 +1,149 @@
+"""Calls that come at the same time computed in one go: a batch of eight costs far less than eight of one."""
+
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from threading import TIMEOUT_MAX, Condition
+from typing import Generic, TypeVar
+
+from retrieval_server.budget import Budget
+from retrieval_server.errors import CallError, Expired
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+@dataclass(eq=False)
+class _Place(Generic[Job, Result]):
+    """A job in the queue, and later what became of it."""
+
+    kind: Hashable
+    job: Job
+    budget: Budget
+    done: bool = False
+    result: Result | None = None
+    error: Exception | None = None
+
+
+class MicroBatcher(Generic[Job, Result]):
+    """Gathers jobs while a batch is being computed, and computes what has gathered as the next one.
+
+    There is no thread of its own: whoever finds nothing being computed does it, for itself and for those who wait, and
+    wakes the others when it is done. So a lone job is not handed about, and the more there is to do the larger batches
+    become. Nobody queues who does not hold a worker, which bounds the queue.
+
+    Args:
+        compute: results of some jobs of one kind, in their order.
+        largest: jobs of one batch at most.
+        window_seconds: how long to wait for company before computing; less where a job of the batch would be late.
+        sized: hears of every batch's size.
+
+    Attributes:
+        queue: jobs that wait.
+    """
+
+    def __init__(
+        self,
+        compute: Callable[[Sequence[Job]], Sequence[Result]],
+        largest: int,
+        window_seconds: float,
+        sized: Callable[[int], None],
+    ) -> None:
+        self._compute = compute
+        self._largest = largest
+        self._window = window_seconds
+        self._sized = sized
+        self._state = Condition()
+        self._busy = False
+        self.queue: list[_Place[Job, Result]] = []
+        self._pace = 0.0  # seconds that the last batch took
+
+    def run(self, kind: Hashable, job: Job, budget: Budget) -> Result:
+        """The result of a job, computed with others of its kind if there are any.
+
+        Args:
+            kind: what jobs must agree in to share a batch.
+            job: the job.
+            budget: its request's means.
+
+        Raises:
+            Expired: the caller's deadline passed before it was its turn.
+            CallerGone: the caller hung up before it was.
+            Exception: whatever computing this very job raises.
+        """
+        own: _Place[Job, Result] = _Place(kind, job, budget)
+        with self._state:
+            self.queue.append(own)
+            batch = [] if self._settled_by_another(own) else self._gathered(own)
+        if batch:
+            try:
+                self._settle(batch)
+            finally:
+                with self._state:
+                    self._busy = False
+                    self._state.notify_all()
+        if own.error is not None:
+            raise own.error
+        return own.result  # type: ignore[return-value]  # there is one wherever there is no error
+
+    def _settled_by_another(self, own: _Place[Job, Result]) -> bool:
+        """Wait, the state held, for a result or for one's turn to compute; whether it was a result."""
+        self._state.notify_all()  # somebody may be waiting for company
+        timeout = min(max(own.budget.patience(), 0.0), TIMEOUT_MAX)
+        if not self._state.wait_for(lambda: own.done or not self._busy, timeout):
+            if own in self.queue:
+                self.queue.remove(own)
+            raise Expired
+        return own.done
+
+    def _gathered(self, own: _Place[Job, Result]) -> list[_Place[Job, Result]]:
+        """Take the turn, the state held: the own job and those of its kind that wait, or come within the window."""
+        self._busy = True
+        if self._window:
+            started = time.monotonic()
+            while (left := self._patience(own) - (time.monotonic() - started)) > 0:
+                if len(self._company(own)) == self._largest or not self._state.wait(left):
+                    break
+        batch = self._company(own)
+        self.queue = [place for place in self.queue if place not in batch]
+        return batch
+
+    def _company(self, own: _Place[Job, Result]) -> list[_Place[Job, Result]]:
+        others = [place for place in self.queue if place.kind == own.kind and place is not own]
+        return [own, *others[: self._largest - 1]]
+
+    def _patience(self, own: _Place[Job, Result]) -> float:
+        """Seconds to wait for company: the window, or less where somebody would be late after a batch like the last."""
+        return min(self._window, *(place.budget.remaining() - self._pace for place in self._company(own)))
+
+    def _settle(self, batch: Sequence[_Place[Job, Result]]) -> None:
+        """Compute for those who are still there. One job's fault is its own: after an error each is computed alone."""
+        wanted = [place for place in batch if self._wanted(place)]
+        started = time.monotonic()
+        try:
+            if wanted:
+                self._sized(len(wanted))
+                for place, result in zip(wanted, self._compute([place.job for place in wanted]), strict=True):
+                    place.result = result
+        except Exception as error:
+            if len(wanted) == 1:
+                wanted[0].error = error
+            else:
+                for place in wanted:
+                    self._settle_alone(place)
+        self._pace = time.monotonic() - started
+        for place in batch:
+            place.done = True
+
+    def _settle_alone(self, place: _Place[Job, Result]) -> None:
+        try:
+            (place.result,) = self._compute([place.job])
+        except Exception as error:
+            place.error = error
+
+    def _wanted(self, place: _Place[Job, Result]) -> bool:
+        try:
+            place.budget.require()
+        except CallError as error:
+            place.error = error
+        return place.error is None

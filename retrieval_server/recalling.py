@@ -1,0 +1,125 @@
+"""Recall as all requests share it: in batches, and not twice what was just computed."""
+
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_server.admission import Pressure
+from retrieval_server.batching import MicroBatcher
+from retrieval_server.budget import Budget, Reason, Stage
+from retrieval_server.config import Batch, Cache
+from retrieval_server.hot_cache import HotCache
+from retrieval_server.observation import Observer
+from retrieval_server.profile import Profile
+from retrieval_server.served_bundle import ItemSearch, ServedBundle
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Rows in the order to show them.
+
+    Attributes:
+        rows: rows of the items [n].
+        scores: what put them into this order [n], descending.
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One user to search for."""
+
+    bundle: ServedBundle
+    index: ItemSearch
+    profile: Profile
+    k: int
+    barred: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Found:
+    ranking: Ranking
+    timings: Mapping[Stage, float]
+
+
+class Recalling:
+    """Finds the best items of the whole catalogue for whoever asks.
+
+    Args:
+        batch: how calls are gathered.
+        cache: what is kept of them.
+        observer: is told of batches and lookups.
+
+    Attributes:
+        batcher: gathers calls.
+    """
+
+    def __init__(self, batch: Batch, cache: Cache, observer: Observer) -> None:
+        self.batcher = MicroBatcher(_compute, batch.largest, batch.window_ms / 1000, observer.batch)
+        self._cache: HotCache[Ranking] = HotCache(cache.entries, cache.seconds, observer.looked_up)
+
+    def best(
+        self, bundle: ServedBundle, profile: Profile, k: int, barred: NDArray[np.int64], budget: Budget
+    ) -> Ranking:
+        """The k best items but the barred ones.
+
+        Args:
+            bundle: where to look.
+            profile: who is asking.
+            k: how many items at most.
+            barred: rows that may not come back, in any order, with repetitions.
+            budget: the request's means.
+        """
+        index = _index(bundle, budget)
+        job = _Job(bundle, index, profile, k, np.unique(barred))
+
+        def compute() -> Ranking:
+            budget.require()
+            found = self.batcher.run((id(bundle), id(index), k), job, budget)
+            budget.timings.update(found.timings)
+            return found.ranking
+
+        return self._cache.get(_key(job), compute, budget)
+
+
+def _index(bundle: ServedBundle, budget: Budget) -> ItemSearch:
+    """The search to use: under much pressure the one that looks at less, where there is one."""
+    if budget.pressure < Pressure.LESS_SEARCH or bundle.lighter_index is None:
+        return bundle.index
+    budget.degraded[Stage.SEARCH] = Reason.OVERLOAD
+    return bundle.lighter_index
+
+
+def _key(job: _Job) -> Hashable:
+    """All that an answer depends on."""
+    history = job.profile.history
+    return (
+        job.bundle.version,
+        job.index is job.bundle.index,
+        job.k,
+        job.profile.query,
+        history.rows.tobytes(),
+        tuple(history.events),
+        history.timestamps.tobytes(),
+        tuple(sorted(history.attributes.items())),
+        job.barred.tobytes(),
+    )
+
+
+def _compute(jobs: Sequence[_Job]) -> Sequence[_Found]:
+    """Search for several users of one bundle who want as many items."""
+    first = jobs[0]
+    started = time.monotonic()
+    # [B, d] or [B, interests, d]
+    vectors = first.bundle.user_encoder.encode(
+        [job.profile.history for job in jobs], [job.profile.query for job in jobs]
+    )
+    encoded = time.monotonic()
+    hits = first.index.search(vectors, first.k, [job.barred for job in jobs])
+    timings = {Stage.ENCODE: encoded - started, Stage.SEARCH: time.monotonic() - encoded}
+    return [_Found(Ranking(found.rows, found.scores), timings) for found in hits]
