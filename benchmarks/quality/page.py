@@ -9,7 +9,7 @@ from benchmarks.quality.plan import Plan
 from benchmarks.quality.plot import draw
 from benchmarks.quality.results import Result
 from benchmarks.quality.speed import Speeds, speed_section
-from benchmarks.quality.tables import HEADER, Row, rows_of, study_of, study_table, table
+from benchmarks.quality.tables import HEADER, Row, comparison, rows_of, study_of, study_table, table
 from data_prep.errors import UsageError
 
 PAGE, PICTURE = "benchmarks.md", Path("images") / "quality.png"
@@ -62,13 +62,17 @@ def _quality(results: list[Result], plan: Plan, docs: Path) -> Iterable[str]:
         "over seeds. Seconds are the wall-clock time of the whole training command, from start to exit, choosing the "
         "epochs included, on a machine that others used at the same time; CPU s its processor time, which they hardly "
         "change; peak memory is its largest resident set, MiB. Vectors of the texts are made once "
-        "for a dataset and kept; that time stands below. Rows with – are not trained."
+        "for a dataset and kept; that time stands below. Rows with – are not trained. Below a table stands how far our "
+        "rows lie above the strongest baseline, each user compared with themself: all answer the same users, so that "
+        "difference is surer than the intervals of the means."
     )
     if rows:
         draw({plan.datasets[name].title: [row.mark for row in own] for name, own in rows.items()}, docs / PICTURE)
         yield f"![NDCG@10 against seconds of training]({PICTURE.as_posix()})"
     for dataset, own in rows.items():
         yield f"### {plan.datasets[dataset].title}\n\n{table(HEADER, [row.cells() for row in own])}"
+        if said := comparison(own, plan):
+            yield said
 
 
 def _studies(results: list[Result], plan: Plan) -> Iterable[str]:

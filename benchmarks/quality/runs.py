@@ -151,6 +151,9 @@ def row_of(report: dict[str, Any], scorer: str) -> dict[str, Any]:
     cold = report["cold"]
     if cold["users"]:
         row["cold"] = cold["scorers"][scorer] | {"users": cold["users"], "wanted": cold["wanted"]}
+    against = report["against"]
+    if against and scorer in against["scorers"]:
+        row["above"] = against["scorers"][scorer] | {"baseline": against["baseline"]}
     return row
 
 

@@ -84,6 +84,20 @@ def rows_of(dataset: str, results: list[Result], plan: Plan) -> list[Row]:
     return sorted(rows, key=lambda row: -row.quality)
 
 
+def comparison(rows: list[Row], plan: Plan) -> str:
+    """How far our rows lie above the strongest baseline, user by user; empty where it was not measured."""
+    said = []
+    names = {scorer: label for recipe in plan.recipes.values() for scorer, label in recipe.untrained.items()}
+    for row in rows:
+        for result in row.results:
+            above = result.rows[row.label].get("above")
+            if row.trained and above is not None:
+                found, baseline = above[METRIC], names.get(above["baseline"], above["baseline"])
+                interval = f"{found['low']:+.4f} to {found['high']:+.4f}"
+                said.append(f"{row.label} {found['mean']:+.4f} ({interval}) from {baseline}")
+    return f"NDCG@10 user by user, first seed: {'; '.join(said)}." if said else ""
+
+
 def study_of(result: Result, plan: Plan) -> str | None:
     """The study that a result is of, None for the main table."""
     return plan.recipes[result.name].study if result.name in plan.recipes else None

@@ -105,6 +105,12 @@ def test_the_page_says_what_the_results_say_and_keeps_what_is_around(plan: Plan,
     assert page_of(results, plan, tmp_path) == text
 
 
+def test_the_page_says_how_far_ours_lies_above_the_strongest_baseline(plan: Plan, tmp_path: Path) -> None:
+    above = {"ndcg@10": {"mean": 0.05, "low": 0.01, "high": 0.0925}, "baseline": "ease"}
+    text = page_of([result("ours", 0, 0.2, ["EASE"], ["towers", "EASE"], above=above)], plan, tmp_path)
+    assert "NDCG@10 user by user, first seed: towers +0.0500 (+0.0100 to +0.0925) from EASE." in text
+
+
 def test_a_study_has_a_table_of_its_own(plan: Plan, tmp_path: Path) -> None:
     cold = {"recall@50": interval(0.30), "users": 1234, "wanted": 2345}
     results = [
