@@ -2,6 +2,7 @@
 
     python -m benchmarks.ann --shared ../shared/data                     # everything in plan.yaml
     python -m benchmarks.ann --shared ../shared/data --only ours,scann   # a look: nothing is kept or written
+    python -m benchmarks.ann --synthetic 105542 --only ours              # a look without the shared data, at any size
     python -m benchmarks.ann --report                                    # only write docs/benchmarks.md again
 
 Vectors of texts and users are made once and kept under `artifacts`. What was measured is kept in
@@ -22,6 +23,7 @@ from benchmarks.ann.contest import Material, python_for, run
 from benchmarks.ann.page import write_page
 from benchmarks.ann.plan import ContenderPlan, Plan, read_plan
 from benchmarks.ann.results import RESULTS, Results, keep, recorded
+from benchmarks.ann.synthetic import synthetic
 from benchmarks.ann.users import user_vectors
 from benchmarks.quality.environments import MARK, python_of
 from benchmarks.quality.machine import commit, machine
@@ -37,6 +39,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "data", help="folder of shared data")
     parser.add_argument("--only", metavar="NAME,NAME", help="contenders to look at; nothing is kept")
+    parser.add_argument("--synthetic", type=int, metavar="N", help="made-up vectors instead; nothing is kept")
     parser.add_argument("--jobs", type=int, default=1, help="contenders that build side by side")
     parser.add_argument("--cache", type=Path, default=ROOT / "artifacts" / "cache" / "text", help="of text vectors")
     parser.add_argument(
@@ -48,13 +51,18 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare(plan: Plan, shared: Path, cache: Path, artifacts: Path) -> Material:
+def prepare(asked: argparse.Namespace, plan: Plan) -> Material:
     """Vectors of items and users, as files that every contender reads."""
-    torch.set_num_threads(1)
-    catalogue = read_catalogue(plan.catalogue, shared)
-    vectors = encode(catalogue.texts, plan.catalogue, cache)
-    users = user_vectors(catalogue, vectors, plan.users, artifacts / "users")
-    material = Material(artifacts / "vectors.npy", artifacts / "queries.npy", artifacts / "calibration.npy")
+    folder = asked.artifacts.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    material = Material(folder / "vectors.npy", folder / "queries.npy", folder / "calibration.npy")
+    if asked.synthetic is not None:
+        vectors, users = synthetic(asked.synthetic, plan.users.users, plan.catalogue.dim, plan.users.seed)
+    else:
+        torch.set_num_threads(1)
+        catalogue = read_catalogue(plan.catalogue, asked.shared)
+        vectors = encode(catalogue.texts, plan.catalogue, asked.cache)
+        users = user_vectors(catalogue, vectors, plan.users, folder / "users")
     np.save(material.vectors, vectors)
     np.save(material.users, users[: plan.users.calibration])
     np.save(material.queries, users[plan.users.calibration :])
@@ -63,9 +71,13 @@ def prepare(plan: Plan, shared: Path, cache: Path, artifacts: Path) -> Material:
 
 def measure(asked: argparse.Namespace, plan: Plan, contenders: dict[str, ContenderPlan]) -> Results:
     """Measure contenders on this machine, now."""
-    artifacts = asked.artifacts.absolute()
-    material = prepare(plan, asked.shared, asked.cache, artifacts)
-    environments = {name: python_of(name, wanted, artifacts / "envs") for name, wanted in plan.environments.items()}
+    artifacts, material = asked.artifacts.absolute(), prepare(asked, plan)
+    wanted = {contender.environment for contender in contenders.values()}
+    environments = {
+        name: python_of(name, environment, artifacts / "envs")
+        for name, environment in plan.environments.items()
+        if name in wanted
+    }
     pythons = {name: python_for(contender, environments) for name, contender in contenders.items()}
     found = run(contenders, pythons, material, plan.measure, artifacts / "logs", asked.jobs)
     count, dim = np.load(material.vectors, mmap_mode="r").shape
@@ -90,18 +102,32 @@ def main() -> None:
         UsageError: a contender is not in the plan.
     """
     asked, plan = arguments(), read_plan()
-    if asked.only is not None:
-        names = asked.only.split(",")
-        if unknown := [name for name in names if name not in plan.contenders]:
-            raise UsageError(f"--only {','.join(unknown)}: not one of {', '.join(plan.contenders)}")
-        measure(asked, plan, {name: plan.contenders[name] for name in names})
-        return
+    names = list(plan.contenders) if asked.only is None else asked.only.split(",")
+    if unknown := [name for name in names if name not in plan.contenders]:
+        raise UsageError(f"--only {','.join(unknown)}: not one of {', '.join(plan.contenders)}")
     if not asked.report:
-        keep(measure(asked, plan, plan.contenders), asked.results)
-    results = recorded(asked.results)
-    if results is None:
+        results = measure(asked, plan, {name: plan.contenders[name] for name in names})
+        if asked.only is not None or asked.synthetic is not None:
+            show(results)
+            return
+        keep(results, asked.results)
+    kept = recorded(asked.results)
+    if kept is None:
         raise GateFailed(f"{asked.results} holds no result: nothing was measured")
-    write_page(results, plan, asked.docs)
+    write_page(kept, plan, asked.docs)
+
+
+def show(results: Results) -> None:
+    """Print what a look found, one line a setting."""
+    for name, contender in results.contenders.items():
+        print(
+            f"{name}: {contender.bytes_per_vector:,.0f} bytes, {contender.build_cpu_seconds:.1f} CPU-seconds to build"
+        )
+        for rate in contender.rates:
+            print(
+                f"  {contender.settings[rate.setting]} batch {rate.batch} threads {rate.threads}: "
+                f"recall {contender.recalls[rate.setting]:.4f}, {rate.per_cpu_second:,.0f} queries per CPU-second"
+            )
 
 
 def _versions(environment: Path) -> dict[str, str]:
