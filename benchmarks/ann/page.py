@@ -26,7 +26,7 @@ def write_page(results: Results, plan: Plan, docs: Path) -> None:
     """
     named = {name: results.contenders[name] for name in plan.contenders if name in results.contenders}
     curves = [_curve(contender, name, plan) for name, contender in named.items()]
-    draw(curves, plan.measure.recall_floor, docs / PICTURE)
+    draw(curves, plan.measure, docs / PICTURE)
     replace_section(docs / PAGE, BEGIN, END, "\n\n".join(_paragraphs(results, named, plan)))
     print(f"written to {docs / PAGE} and {docs / PICTURE}")
 

@@ -11,6 +11,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from benchmarks.ann.plan import MeasurePlan
+
 COLOURS = {"ours": "#c2410c", "faiss": "#1d4ed8", "other": "#4b5563"}
 MARKERS = "osD^vP*X"
 LOWEST = 0.85  # recall below which nobody wants to look
@@ -35,12 +37,12 @@ class Curve:
     bytes_per_vector: float
 
 
-def draw(curves: list[Curve], floor: float, path: Path) -> None:
+def draw(curves: list[Curve], measure: MeasurePlan, path: Path) -> None:
     """A line for each contender, up and to the right is better.
 
     Args:
         curves: the contenders.
-        floor: recall that is wanted, drawn as a line.
+        measure: what was measured; the recall that is wanted is drawn as a line.
         path: of the PNG.
     """
     figure, axes = plt.subplots(figsize=(11, 6))
@@ -59,20 +61,22 @@ def draw(curves: list[Curve], floor: float, path: Path) -> None:
             zorder=3 if curve.kind == "ours" else 2,
             label=f"{curve.label} ({curve.bytes_per_vector:,.0f} bytes)",
         )
-    _dress(axes, floor)
+    _dress(axes, measure)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
 
 
-def _dress(axes: Axes, floor: float) -> None:
+def _dress(axes: Axes, measure: MeasurePlan) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.axvline(floor, color="#9ca3af", lw=0.8, ls=(0, (4, 3)), zorder=0)
-    axes.set_xlabel("index recall@100 on user vectors (dashed: the least that is published)")
-    axes.set_ylabel("queries per CPU-second, batches of 64, one thread")
+    axes.axvline(measure.recall_floor, color="#9ca3af", lw=0.8, ls=(0, (4, 3)), zorder=0)
+    axes.set_xlabel(
+        f"index recall@{measure.k} on user vectors (dashed: the least that is wanted); up and to the right is better"
+    )
+    axes.set_ylabel(f"queries per CPU-second, batches of {max(measure.batches)}, one thread")
     axes.grid(True, which="major", color="#e5e7eb", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)

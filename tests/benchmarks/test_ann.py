@@ -92,7 +92,9 @@ def test_results_come_back_and_the_page_keeps_what_is_outside_its_markers(tmp_pa
     keep(results, tmp_path / "results")
     assert recorded(tmp_path / "results") == results
     assert recorded(tmp_path) is None
-    (tmp_path / "benchmarks.md").write_text(f"before\n{page.BEGIN}\nwas here before\n{page.END}\nafter\n", encoding="utf-8")
+    (tmp_path / "benchmarks.md").write_text(
+        f"before\n{page.BEGIN}\nwas here before\n{page.END}\nafter\n", encoding="utf-8"
+    )
     page.write_page(results, plan, tmp_path)
     text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
     assert text.startswith("before\n") and text.endswith("after\n") and "was here before" not in text
