@@ -32,18 +32,26 @@ def write_page(results: list[Result], speeds: Speeds | None, plan: Plan, docs: P
     Raises:
         UsageError: the page has no such section any more, or a study has a column that no result holds.
     """
-    page = docs / PAGE
-    text = page.read_text(encoding="utf-8") if page.is_file() else f"{HEAD}\n{BEGIN}\n{END}\n"
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UsageError(f"{page}: no section between {BEGIN} and {END}; put the two lines where it shall stand")
     parts = (
         [*_quality(results, plan, docs), *_studies(results, plan), *_circumstances(results, plan)] if results else []
     )
     section = "\n\n".join([*parts, *(speed_section(speeds) if speeds is not None else [])])
-    page.write_text(f"{before}{BEGIN}\n{section}\n{END}{after}", encoding="utf-8")
-    print(f"written to {page} and {docs / PICTURE}")
+    replace_section(docs / PAGE, BEGIN, END, section)
+    print(f"written to {docs / PAGE} and {docs / PICTURE}")
+
+
+def replace_section(page: Path, begin: str, end: str, section: str) -> None:
+    """Put a section between two lines of a page; a page that is not there is begun.
+
+    Raises:
+        UsageError: the page lacks one of the lines.
+    """
+    text = page.read_text(encoding="utf-8") if page.is_file() else f"{HEAD}\n{begin}\n{end}\n"
+    before, found_begin, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise UsageError(f"{page}: no section between {begin} and {end}; put the two lines where it shall stand")
+    page.write_text(f"{before}{begin}\n{section}\n{end}{after}", encoding="utf-8")
 
 
 def _quality(results: list[Result], plan: Plan, docs: Path) -> Iterable[str]:

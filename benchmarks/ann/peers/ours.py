@@ -1,0 +1,58 @@
+"""Ours, as `index.build` chooses, trains and calibrates it: its own functions, with the values of `conf/build.yaml`."""
+
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from worker import Rows, Search, Vectors
+
+from data_prep.command import instantiate, load_config
+from index.calibrate import calibrate
+from index.config import BuildConfig
+from index.factory import make_index
+from index.search import ItemIndex
+
+
+class Ours:
+    """An index that finds its setting for a recall on users whom the measurement does not see."""
+
+    def __init__(self, vectors: Vectors, index: Any, users: Vectors, k: int) -> None:
+        self.vectors = vectors
+        self.index = index
+        self.users = users
+        self.k = k
+        self.found: dict[float, ItemIndex] = {}
+
+    def bytes(self) -> int:
+        return len(faiss.serialize_index(self.index)) + self.vectors.nbytes
+
+    def search(self, setting: dict[str, Any], k: int) -> Search:
+        items = self._calibrated(setting["recall_target"])
+
+        def search(queries: Vectors) -> Rows:
+            faiss.omp_set_num_threads(1)  # FAISS counts threads for each of the caller's
+            return np.stack([hits.rows for hits in items.search(queries, k)])
+
+        return search
+
+    def _calibrated(self, target: float) -> ItemIndex:
+        if target not in self.found:
+            found = calibrate(self.index, self.vectors, self.users, self.k, target)
+            self.found[target] = ItemIndex(self.vectors, self.index, found.parameters)
+        return self.found[target]
+
+
+def build(vectors: Vectors, users: str, overrides: list[str]) -> Ours:
+    """Choose, train and fill.
+
+    Args:
+        vectors: [N, D].
+        users: path of the user vectors that calibration sees.
+        overrides: of `conf/build.yaml`.
+    """
+    faiss.omp_set_num_threads(1)
+    config = load_config(BuildConfig, "build", ["run=none", "data=none", *overrides])
+    plan = instantiate(config.index).plan(*vectors.shape)
+    index = make_index(plan, vectors, config.points_per_list, config.seed, config.require_gpu)
+    return Ours(vectors, index, np.load(Path(users))[: config.calibration_users], config.recall_k)
