@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from index.bundle import Bundle
     from index.exact import Hits, exact_scores
     from index.live import LiveBundle, LiveView
+    from index.live_index import LiveIndex
     from index.manifest import BundleError, Manifest
     from index.publish import current_bundle
     from index.search import ItemIndex, SearchParameters
@@ -21,6 +22,7 @@ __all__ = [
     "Hits",
     "ItemIndex",
     "LiveBundle",
+    "LiveIndex",
     "LiveView",
     "Manifest",
     "SearchParameters",
@@ -34,6 +36,7 @@ _HOMES = {
     "Hits": "index.exact",
     "ItemIndex": "index.search",
     "LiveBundle": "index.live",
+    "LiveIndex": "index.live_index",
     "LiveView": "index.live",
     "Manifest": "index.manifest",
     "SearchParameters": "index.search",

@@ -106,6 +106,11 @@ class Bundle:
             histories=_parsed(Histories.load, folder / HISTORIES),
         )
 
+    @property
+    def exclude_seen(self) -> bool:
+        """Whether items of a history are left out of its answers unless asked for."""
+        return self.manifest.exclude_seen
+
     def history(self, user_id: str) -> History | None:
         """A user's newest events, oldest first; None for somebody the bundle does not know."""
         return self.histories.of(user_id)

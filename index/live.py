@@ -96,7 +96,7 @@ class LiveView:
         everything = np.ones(len(bundle.vectors), bool)
         return cls(
             version=bundle.version,
-            exclude_seen=bundle.manifest.exclude_seen,
+            exclude_seen=bundle.exclude_seen,
             item_ids=GrownTable(bundle.item_ids, nothing),
             titles=GrownTable(bundle.titles, nothing),
             texts=GrownTable(bundle.texts, nothing),

@@ -90,15 +90,15 @@ class LiveIndex:
         hits: dict[int, Hits] = {}
         missing = list(range(len(queries)))
         spare = min(gone, SPARE + 2 * k * gone // len(self.alive))
-        while True:
+        while missing:
             found = self.main.search(queries[missing], k + spare, [exclude[number] for number in missing])
             for number, answer in zip(missing, found, strict=True):
                 there = self.alive[answer.rows]
                 hits[number] = Hits(answer.rows[there][:k], answer.scores[there][:k])
-            missing = [number for number in missing if len(hits[number].rows) < k]
-            if not missing or spare == gone:
-                return [hits[number] for number in range(len(queries))]
+            cut = [number for number, answer in zip(missing, found, strict=True) if len(answer.rows) == k + spare]
+            missing = [number for number in cut if len(hits[number].rows) < k]
             spare = min(gone, 4 * spare)
+        return [hits[number] for number in range(len(queries))]
 
 
 def segment(vectors: NDArray[np.float32]) -> ItemIndex | None:

@@ -8,9 +8,10 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from index import Bundle, Hits, ItemIndex
+from index import Bundle, Hits, ItemIndex, LiveIndex, LiveView
 from retrieval_server.errors import NotReady
 from towers import History
+from towers.grown_table import Table
 
 
 class ItemSearch(Protocol):
@@ -82,10 +83,10 @@ class ServedBundle:
     version: str
     exclude_seen: bool
     row_of: Mapping[str, int]
-    item_ids: NDArray[np.object_]
-    titles: NDArray[np.object_]
-    texts: NDArray[np.object_]
-    vectors: NDArray[np.float32]
+    item_ids: Table[np.object_]
+    titles: Table[np.object_]
+    texts: Table[np.object_]
+    vectors: Table[np.float32]
     index: ItemSearch
     lighter_index: ItemSearch | None
     user_encoder: UserEncoding
@@ -93,15 +94,15 @@ class ServedBundle:
     history: Histories
 
     @classmethod
-    def of(cls, bundle: Bundle) -> Self:
-        """The serving view of a loaded bundle."""
+    def of(cls, bundle: Bundle | LiveView) -> Self:
+        """The serving view of a loaded bundle, or of one and the changes since, at one moment."""
         return cls(
             version=bundle.version,
-            exclude_seen=bundle.manifest.exclude_seen,
+            exclude_seen=bundle.exclude_seen,
             row_of=bundle.row_of,
             item_ids=bundle.item_ids,
-            titles=bundle.items["title"].to_numpy(dtype=object),
-            texts=bundle.items["text"].to_numpy(dtype=object),
+            titles=bundle.titles,
+            texts=bundle.texts,
             vectors=bundle.vectors,
             index=bundle.index,
             lighter_index=_lighter(bundle.index),
@@ -111,8 +112,11 @@ class ServedBundle:
         )
 
 
-def _lighter(index: ItemIndex) -> ItemIndex | None:
+def _lighter(index: ItemIndex | LiveIndex) -> ItemIndex | LiveIndex | None:
     """The same index, visiting half as many lists and re-scoring half as many candidates."""
+    if isinstance(index, LiveIndex):
+        main = _lighter(index.main)
+        return replace(index, main=main) if isinstance(main, ItemIndex) else None
     parameters = index.parameters
     if parameters.nprobe < 2:
         return None

@@ -1,5 +1,6 @@
 """A gRPC server put together: services, interceptors, limits, and the one address it listens on."""
 
+from itertools import islice
 from pathlib import Path
 from threading import Event
 
@@ -108,7 +109,7 @@ class RetrievalServer:
             BundleError: the folder holds no sound bundle.
         """
         bundle = ServedBundle.of(Bundle.load(folder))
-        first = [str(item_id) for item_id in bundle.item_ids[:1]]
+        first = list(islice(bundle.row_of, 1))
         profile = resolve_asker(bundle, Asker(item_ids=first, query="warm up"))
         self._pipeline.recommend(
             bundle, profile, Wanted(k=1, include_seen=True), self._config.rerank.candidates, Budget()

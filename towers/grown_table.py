@@ -40,6 +40,11 @@ class GrownTable(Generic[Scalar]):
         return len(self.base) + len(self.added)
 
     @property
+    def dtype(self) -> Any:
+        """As of an array."""
+        return self.base.dtype
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """As of an array."""
         return (len(self), *self.base.shape[1:])
