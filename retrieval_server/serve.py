@@ -9,7 +9,7 @@ from retrieval_server.config import ServeConfig
 from retrieval_server.lifecycle import StopSignals, drain
 from retrieval_server.served_bundle import ServedBundle
 from retrieval_server.server import RetrievalServer
-from retrieval_server.threads import limit_threads
+from retrieval_server.threads import limit_process
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
         UsageError: the configuration or the bundle cannot be served.
         GateFailed: the address cannot be had.
     """
-    limit_threads(config.threads)
+    limit_process(config.threads)
     server = RetrievalServer(config)
     server.grpc_server.start()
     try:

@@ -1,7 +1,22 @@
-"""The one place that says how many threads the libraries under a worker may use."""
+"""The one place that says how many threads the libraries under a server may use."""
+
+import os
 
 import faiss
 import torch
+
+
+def limit_process(threads: int) -> None:
+    """Hold what is set for the whole process: to be called once, before anything is loaded.
+
+    Tokenizers would split every batch over all cores. The threads that compute are the server's own (handlers, streams,
+    reranking); each calls `limit_threads` when it starts.
+
+    Args:
+        threads: threads that a model computation may use.
+    """
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    limit_threads(threads)
 
 
 def limit_threads(threads: int) -> None:

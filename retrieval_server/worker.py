@@ -18,7 +18,7 @@ from retrieval_server.serve import Loaded
 from retrieval_server.served_bundle import ServedBundle
 from retrieval_server.server import RetrievalServer
 from retrieval_server.swapping import Swapped, require_name
-from retrieval_server.threads import limit_threads
+from retrieval_server.threads import limit_process
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def work(config: ServeConfig, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the supervisor says what to do
     logging.basicConfig(level=logging.INFO)
     log_one_line_each(config.json_log)
-    limit_threads(config.threads)
+    limit_process(config.threads)
     swapping = RemoteSwapping(pipe)
     try:
         server = RetrievalServer(config, swapping)

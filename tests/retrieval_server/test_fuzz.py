@@ -14,6 +14,8 @@ from retrieval_server.retrieval.v1.retrieval_pb2 import (
     RecommendResponse,
     RerankRequest,
     RerankResponse,
+    SimilarItemsRequest,
+    SimilarItemsResponse,
 )
 from tests.retrieval_server.shop import ITEMS, item
 
@@ -27,6 +29,7 @@ RESPONSES: dict[str, Any] = {
     "Recall": RecallResponse,
     "Rerank": RerankResponse,
     "Recommend": RecommendResponse,
+    "SimilarItems": SimilarItemsResponse,
 }
 
 text = st.text(max_size=40) | st.sampled_from(["", " ", "\x00", "milk", "x" * 5000])
@@ -40,8 +43,9 @@ histories = st.builds(
 numbers = st.integers(1, 30) | st.integers(-(2**31), 2**31 - 1)
 who = {"user_id": text | st.just("ann"), "history": histories, "query": text, "with_titles": st.booleans()}
 requests = st.one_of(
-    st.builds(RecallRequest, **who, k=numbers, include_seen=st.booleans()),
-    st.builds(RerankRequest, **who, candidate_ids=item_ids),
+    st.builds(RecallRequest, **who, k=numbers, include_seen=st.booleans(), exclude_ids=item_ids),
+    st.builds(RerankRequest, **who, candidate_ids=item_ids, budget_ms=numbers),
+    st.builds(SimilarItemsRequest, item_ids=item_ids, exclude_ids=item_ids, k=numbers, with_titles=st.booleans()),
     st.builds(RecommendRequest, **who, k=numbers, candidates=numbers, include_seen=st.booleans()),
 )
 fuzz = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
