@@ -51,6 +51,7 @@ class Calibration:
 
     Attributes:
         parameters: the cheapest setting that reached the target, or the best where none did.
+        target: the recall aimed for.
         recall: index recall@k of that setting on the other half of the users, who had no say in it.
         reached: whether the target was reached.
         users: number of user vectors, both halves together.
@@ -58,6 +59,7 @@ class Calibration:
     """
 
     parameters: SearchParameters
+    target: float
     recall: float
     reached: bool
     users: int
@@ -96,6 +98,7 @@ def calibrate(
     parameters = SearchParameters(choice.nprobe, choice.rescore, k)
     return Calibration(
         parameters=parameters,
+        target=target,
         recall=index_recall(ItemIndex(stored, index, parameters), judged_on, k, vectors),
         reached=bool(good),
         users=len(users),

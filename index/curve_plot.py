@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 CURVE = "curve.png"
 
 
-def draw_curve(path: Path, calibration: Calibration, trials: Sequence[Trial], target: float) -> None:
+def draw_curve(path: Path, calibration: Calibration, trials: Sequence[Trial]) -> None:
     """Draw index recall against time, the setting taken, and what other indexes reached.
 
     Without matplotlib, which is an extra, a line in the log says what is missing and nothing is drawn.
@@ -21,7 +21,6 @@ def draw_curve(path: Path, calibration: Calibration, trials: Sequence[Trial], ta
         path: PNG file to write.
         calibration: of the index that was taken.
         trials: every index that was tried.
-        target: index recall aimed for.
     """
     try:
         from matplotlib.figure import Figure
@@ -39,7 +38,7 @@ def draw_curve(path: Path, calibration: Calibration, trials: Sequence[Trial], ta
     for trial in trials[1:]:
         if trial.milliseconds is not None and trial.recall is not None:
             axes.plot(trial.milliseconds, trial.recall, "x", label=trial.factory)
-    axes.axhline(target, color="grey", linestyle="--", linewidth=1, label="target")
+    axes.axhline(calibration.target, color="grey", linestyle="--", linewidth=1, label="target")
     axes.set(xscale="log", xlabel="milliseconds a query, one thread, batches of 64")
     axes.set(ylabel=f"index recall@{parameters.k}")
     axes.set_title(f"index recall against time, {calibration.users:,} users", loc="left")

@@ -72,7 +72,6 @@ class BuildResult:
 
 def as_json(
     chosen: Chosen,
-    target: float,
     floor: float,
     model: "ModelRecall | None",
     origin: Origin,
@@ -86,7 +85,7 @@ def as_json(
         "index_recall": {
             "k": calibration.parameters.k,
             "measured": calibration.recall,
-            "target": target,
+            "target": calibration.target,
             "floor": floor,
             "target_reached": calibration.reached,
             "user_vectors": calibration.users,

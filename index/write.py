@@ -84,8 +84,7 @@ def write_contents(folder: Path, version: str, contents: Contents) -> None:
         save_vectors(folder / SCALE, contents.chosen.stored.scale)
     faiss.write_index(contents.chosen.index, os.fspath(folder / INDEX))
     write_json(folder / REPORT, contents.report)
-    target = float(contents.report["index_recall"]["target"])
-    draw_curve(folder / CURVE, contents.chosen.calibration, contents.chosen.trials, target)
+    draw_curve(folder / CURVE, contents.chosen.calibration, contents.chosen.trials)
     replace(_manifest(version, contents), files=records(folder)).write(folder)
     for path in folder.rglob("*"):  # some libraries write files that only their owner can read
         path.chmod(0o755 if path.is_dir() else 0o644)
