@@ -52,12 +52,11 @@ def around(vectors: NDArray[np.float32], count: int, seed: int) -> NDArray[np.fl
 def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) -> Path:
     """Build and publish the large bundle; its folder."""
     from data_prep.command import instantiate, load_config
-    from index.calibrate import calibrate
     from index.config import BuildConfig
-    from index.factory import make_index
     from index.histories import Histories
     from index.inputs import check_inputs
     from index.publish import building, new_bundle, switch_current
+    from index.trial import choose_index
     from index.write import Contents, name_version, write_contents
     from towers import Model
 
@@ -76,16 +75,13 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
         event_names=("view",),
         timestamps=np.tile(np.arange(HISTORY, dtype=float), users),
     )
-    plan = instantiate(config.index).plan(count, model.dim)
-    index = make_index(plan, vectors, config.points_per_list, config.seed, config.require_gpu)
     encoder = model.user_encoder(items, vectors)
     asking = [histories.at(place) for place in range(config.calibration_users)]
     queries = encoder.encode(asking, [""] * len(asking))
-    calibration = calibrate(index, vectors, queries, config.recall_k, config.recall_target)
-    print(
-        f"{plan.factory}, index recall@{config.recall_k} {calibration.recall:.4f}, {calibration.parameters}", flush=True
-    )
-    contents = Contents(inputs, model, items, vectors, plan, index, None, histories, calibration, {})
+    chosen = choose_index(instantiate(config.index).plans(count, model.dim), vectors, queries, config)
+    recall, parameters = chosen.calibration.recall, chosen.calibration.parameters
+    print(f"{chosen.plan.factory}, index recall@{config.recall_k} {recall:.4f}, {parameters}", flush=True)
+    contents = Contents(inputs, model, items, vectors, None, chosen, histories, {})
     version = name_version(contents)
     with building(bundles, "benchmarks/load_bundle.py"):
         with new_bundle(bundles, version) as folder:

@@ -28,11 +28,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_prep.command import instantiate, load_config
-from index.calibrate import calibrate, index_recall
+from index.calibrate import index_recall
 from index.config import BuildConfig
 from index.encoding import encode_catalogue
-from index.factory import make_index
 from index.search import ItemIndex, SearchParameters
+from index.stored import StoredVectors
+from index.trial import choose_index
 from towers.vector_file import map_vectors
 
 CENTRES = 20_000
@@ -133,9 +134,12 @@ def serve(folder: Path) -> None:
     vectors, users = map_vectors(folder / "vectors.npy"), np.load(folder / "users.npy")
     index = faiss.read_index(os.fspath(folder / "index.faiss"), faiss.IO_FLAG_MMAP_IFC)
     parameters = SearchParameters(**json.loads((folder / "parameters.json").read_text()))
-    searched = ItemIndex(vectors, index, parameters)
+    stored = StoredVectors(
+        np.load(folder / "stored.npy", mmap_mode="r").view(np.ndarray), np.load(folder / "scale.npy")
+    )
+    searched = ItemIndex(stored, index, parameters)
     loaded = time.perf_counter() - start
-    recall = index_recall(searched, users, parameters.k)
+    recall = index_recall(searched, users, parameters.k, vectors)
     told = {"seconds to load": round(loaded, 2), "users": len(users), f"index recall@{parameters.k}": round(recall, 4)}
     for size in (1, BATCH):
         start = time.process_time()
@@ -156,16 +160,17 @@ def build(config: BuildConfig, folder: Path, count: int, dim: int) -> None:
     with watch("encode"):
         encoded = encode_catalogue(catalogue.vectors, items, dim, folder, f"{count}-{dim}-{config.seed}", None)
         vectors = encoded.vectors
-    plan = instantiate(config.index).plan(count, dim)
-    print(f"{plan.factory}: {plan.reason}; {encoded.resumed:,} vectors found", flush=True)
+    print(f"{encoded.resumed:,} vectors found", flush=True)
     with watch("index"):
-        index = make_index(plan, vectors, config.points_per_list, config.seed, config.require_gpu)
-    with watch("calibrate"):
         users = catalogue.users(vectors, 2 * config.calibration_users)
         asked, fresh = users[: config.calibration_users], users[config.calibration_users :]
-        calibration = calibrate(index, vectors, asked, config.recall_k, config.recall_target)
+        chosen = choose_index(instantiate(config.index).plans(count, dim), vectors, asked, config)
+        calibration = chosen.calibration
+    print(f"{chosen.plan.factory}: {chosen.plan.reason}", flush=True)
     with watch("write"):
-        faiss.write_index(index, os.fspath(folder / "index.faiss"))
+        faiss.write_index(chosen.index, os.fspath(folder / "index.faiss"))
+        np.save(folder / "stored.npy", chosen.stored.numbers)
+        np.save(folder / "scale.npy", chosen.stored.scale)
         np.save(folder / "users.npy", fresh)
         (folder / "parameters.json").write_text(json.dumps(asdict(calibration.parameters)))
         link = folder / "vectors.npy"

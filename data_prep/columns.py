@@ -21,6 +21,7 @@ class Columns:
     CATEGORY = "category"
     BRAND = "brand"
     PRICE = "price"
+    IN_STOCK = "in_stock"
 
     USER_ID = "user_id"
     TIMESTAMP = "timestamp"

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from index.bundle import Bundle
+    from index.effort import Selection
     from index.exact import Hits, exact_scores
+    from index.filters import Filter
     from index.live import LiveBundle, LiveView
     from index.live_index import LiveIndex
     from index.manifest import BundleError, Manifest
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bundle",
     "BundleError",
+    "Filter",
     "Hits",
     "ItemIndex",
     "LiveBundle",
@@ -26,6 +29,7 @@ __all__ = [
     "LiveView",
     "Manifest",
     "SearchParameters",
+    "Selection",
     "current_bundle",
     "exact_scores",
 ]
@@ -33,6 +37,7 @@ __all__ = [
 _HOMES = {
     "Bundle": "index.bundle",
     "BundleError": "index.manifest",
+    "Filter": "index.filters",
     "Hits": "index.exact",
     "ItemIndex": "index.search",
     "LiveBundle": "index.live",
@@ -40,6 +45,7 @@ _HOMES = {
     "LiveView": "index.live",
     "Manifest": "index.manifest",
     "SearchParameters": "index.search",
+    "Selection": "index.effort",
     "current_bundle": "index.publish",
     "exact_scores": "index.exact",
 }

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import faiss
 import numpy as np
@@ -20,19 +19,22 @@ from data_prep.command import GateFailed
 from data_prep.dataset import Dataset
 from data_prep.files import fingerprint, require_space
 from data_prep.progress import track
-from index.calibrate import Calibration, calibrate
+from index.calibrate import Calibration
 from index.catalogue import Comparison, LoggedChanges, compare, same_items
 from index.changes import CHANGES, ChangeLog
+from index.choice import IndexChoice
 from index.config import BuildConfig, parse_time
 from index.encoding import EncodedItems, Reuse, clear_working, encode_catalogue
-from index.factory import IndexChoice, Plan, make_index
+from index.factory import Plan
 from index.gates import check_items
 from index.histories import Histories
 from index.inputs import Inputs
 from index.item_table import POPULARITY
+from index.model_recall import model_recall
 from index.previous import Previous
 from index.publish import disk_full_said, new_bundle, switch_current
 from index.report import BuildResult, Origin, as_json
+from index.trial import Chosen, choose_index, take_over
 from index.write import Contents, check_answers, name_version, write_contents
 from towers import History, Model, ModelEncoder
 from towers.history import Sequences
@@ -83,6 +85,7 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         model = model if config.dim is None else model.cut(config.dim)
         changes = _logged_changes(config, inputs.dataset)
         items, sequences = _read(inputs.dataset, model.towers.users.attributes.columns, changes)
+        plans = choice.plans(len(items), model.dim)
         previous = Previous.open(config.bundles)
         same_model = config.warm and previous is not None and previous.is_of(model.fingerprint, model.dim)
         # Item vectors, once in the working folder, the index, and at most as much again for what items say of users.
@@ -90,23 +93,17 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
     with stages("encode items"):
         encoded, comparison = _encode(config, inputs, model, items, changes, previous, same_model)
         vectors = encoded.vectors
-    with stages("index"):
-        plan = choice.plan(len(items), model.dim)
-        log.info("index %s: %s", plan.factory, plan.reason)
-        index, warm = _make_index(config, plan, vectors, previous if same_model else None)
     with stages("encode users"):
         histories = Histories.collect(sequences, config.kept_history)
         users = _sample_users(model.user_encoder(items, vectors), histories, config.calibration_users, config.seed)
-    with stages("calibrate"):
-        calibration = calibrate(index, vectors, users, config.recall_k, config.recall_target)
-        if warm and not calibration.reached:
-            log.info("centroids and codes of the bundle before miss recall_target; trained anew")
-            index, warm = _make_index(config, plan, vectors, None)
-            calibration = calibrate(index, vectors, users, config.recall_k, config.recall_target)
-        _check_recall(calibration, config.recall_floor)
+    with stages("index"):
+        chosen, warm = _index(config, plans, vectors, users, previous if same_model else None)
+        log.info("index %s: %s", chosen.plan.factory, chosen.plan.reason)
+        _check_recall(chosen.calibration, config.recall_floor)
     origin = Origin(comparison, encoded.computed, encoded.reused, encoded.resumed, warm)
-    report = as_json(plan, calibration, config.recall_floor, stages.seconds, origin)
-    contents = Contents(inputs, model, items, vectors, plan, index, changes.merged, histories, calibration, report)
+    worth = model_recall(inputs.run, inputs.fingerprints["run"], config.dim)
+    report = as_json(chosen, config.recall_floor, worth, origin, stages.seconds)
+    contents = Contents(inputs, model, items, vectors, changes.merged, chosen, histories, report)
     version = name_version(contents)
     with stages("write"):
         with new_bundle(config.bundles, version) as folder:
@@ -121,9 +118,11 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         items=len(items),
         users=len(histories),
         dim=model.dim,
-        plan=plan,
-        calibration=calibration,
+        plan=chosen.plan,
+        calibration=chosen.calibration,
+        trials=chosen.trials,
         floor=config.recall_floor,
+        model_recall=worth,
         sizes=_sizes(path),
         seconds=stages.seconds,
         origin=origin,
@@ -166,14 +165,21 @@ def _encode(
             raise
 
 
-def _make_index(
-    config: BuildConfig, plan: Plan, vectors: NDArray[np.float32], trained: Previous | None
-) -> tuple[Any, bool]:
-    """The index of a plan, and whether it has the training of an earlier bundle's."""
-    warm = None if trained is None else trained.refilled(plan, vectors)
-    if warm is not None:
-        return warm, True
-    return make_index(plan, vectors, config.points_per_list, config.seed, config.require_gpu), False
+def _index(
+    config: BuildConfig,
+    plans: list[Plan],
+    vectors: NDArray[np.float32],
+    users: NDArray[np.float32],
+    previous: Previous | None,
+) -> tuple[Chosen, bool]:
+    """The index of the catalogue, and whether it has the training of the previous bundle's."""
+    trained = None if previous is None else previous.trained(plans)
+    if trained is not None:
+        taken = take_over(*trained, vectors, users, config)
+        if taken is not None:
+            return taken, True
+        log.info("centroids and codes of the bundle before miss recall_target; chosen and trained anew")
+    return choose_index(plans, vectors, users, config), False
 
 
 def _read(dataset: Dataset, attributes: list[str], changes: LoggedChanges) -> tuple[pd.DataFrame, Sequences]:
@@ -200,7 +206,8 @@ def _check_recall(calibration: Calibration, floor: float) -> None:
         best = max(point.recall for point in calibration.curve)
         raise GateFailed(
             f"index recall@{k} is {calibration.recall:.4f}, below recall_floor={floor:g} (the best setting "
-            f"tried reached {best:.4f}); nothing was published: fewer dims_per_code in conf/index, or index=exact"
+            f"tried reached {best:.4f}); nothing was published: index.vectors=float32, other index.factories, "
+            "or index=exact"
         )
     if not calibration.reached:
         log.warning("no setting reached the target; index recall@%d is %.4f", k, calibration.recall)

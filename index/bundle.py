@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -12,20 +13,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_prep.columns import Columns
+from index.effort import Selection
+from index.filters import Attributes, Filter
 from index.histories import Histories
 from index.item_file import TextColumn, map_items
 from index.manifest import BundleError, Manifest
 from index.search import ItemIndex
+from index.stored import FORMATS, StoredVectors
 from towers import CrossEncoder, History, ModelEncoder
 from towers.item_encoder import ItemEncoder
 from towers.vector_file import map_vectors
 
 T = TypeVar("T")
 
+SELECTIONS = 8
+"""Filters whose rows are remembered: eight bytes for each row that they leave."""
+
 ITEMS = "items.parquet"
 MAPPED_ITEMS = "items.arrow"
 VECTORS = "vectors.npy"
 INDEX = "index.faiss"
+STORED = "stored.npy"
+SCALE = "stored_scale.npy"
 HISTORIES = "histories.parquet"
 MODEL = "model"
 RERANKER = "reranker"
@@ -42,7 +51,7 @@ class Bundle:
         item_ids: [N] the callers' strings, by row.
         row_of: row of each item id.
         titles, texts: by row, memory-mapped.
-        vectors: [N, D] item vectors, memory-mapped.
+        vectors: [N, D] item vectors, memory-mapped; what the user encoder reads. The index may score with coarser ones.
         index: search over them.
         user_encoder: makes a query vector from a history and a query text.
         item_encoder: makes vectors of items that come or change while the bundle serves.
@@ -87,7 +96,9 @@ class Bundle:
         lacking = {Columns.ITEM_ID, Columns.TITLE, Columns.TEXT} - set(items.columns)
         if lacking:
             raise BundleError(f"{folder / MAPPED_ITEMS} has no column {sorted(lacking)[0]!r}")
-        index = _parsed(lambda path: ItemIndex(vectors, _index(path), manifest.index.parameters), folder / INDEX)
+        coarser = manifest.index.vectors != "float32"
+        stored = _stored(folder) if coarser else StoredVectors.keep(vectors, "float32")
+        index = _parsed(lambda path: ItemIndex(stored, _index(path), manifest.index.parameters), folder / INDEX)
         item_ids = items[Columns.ITEM_ID].to_numpy(dtype=object)
         users = ModelEncoder.load(folder / MODEL, vectors)
         return cls(
@@ -111,6 +122,24 @@ class Bundle:
         """Whether items of a history are left out of its answers unless asked for."""
         return self.manifest.exclude_seen
 
+    @cached_property
+    def attributes(self) -> Attributes:
+        """What filters compare, made when it is first asked for."""
+        return Attributes(self.items, self.row_of)
+
+    def allowed(self, wanted: Filter) -> Selection:
+        """The rows that a filter leaves, ready for `index.search`; the last few filters are remembered.
+
+        Raises:
+            ValueError: the items lack a column that the filter asks of.
+        """
+        return self._selections(wanted)
+
+    @cached_property
+    def _selections(self) -> Callable[[Filter], Selection]:
+        index, attributes = self.index, self.attributes  # not `self`: a bundle that is dropped must go at once
+        return lru_cache(SELECTIONS)(lambda wanted: index.allow(attributes.rows(wanted)))
+
     def history(self, user_id: str) -> History | None:
         """A user's newest events, oldest first; None for somebody the bundle does not know."""
         return self.histories.of(user_id)
@@ -119,6 +148,16 @@ class Bundle:
 def _index(path: Path) -> Any:
     # Where the index's kind allows it, its lists stay in the file, and are shared between processes.
     return faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
+
+
+def _stored(folder: Path) -> StoredVectors:
+    numbers = _parsed(lambda path: map_vectors(path, tuple(FORMATS)), folder / STORED)
+    scale: NDArray[np.float32] = _parsed(lambda path: np.load(path, allow_pickle=False), folder / SCALE)
+    if scale.dtype != np.float32 or scale.shape != numbers.shape[1:]:
+        raise BundleError(
+            f"{folder / SCALE}: expected float32 of {numbers.shape[1:]}, got {scale.dtype}, {scale.shape}"
+        )
+    return StoredVectors(numbers, scale)
 
 
 def _parsed(read: Callable[[Path], T], path: Path) -> T:

@@ -1,7 +1,8 @@
 """How hard to search: found against exact search, on the vectors of real users."""
 
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import faiss
@@ -9,28 +10,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.progress import track
-from index.exact import Hits, exact_scores, exact_search
+from index.effort import Effort
+from index.exact import Hits, exact_scores, exact_search, first_keys, ranking_keys
 from index.search import ItemIndex, SearchParameters
+from index.stored import StoredVectors
 
-RESCORE_STEPS = (1.0, 2.0, 4.0, 8.0, 16.0)
+RESCORE_STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 """Candidates re-scored for each answer wanted."""
 
-CODES_PER_RESCORED_ROW = 30
-"""A re-scored row costs what scanning so many 4-bit codes does (measured: 0.25 µs against 8 ns)."""
+LEAST_GAIN = 0.001
+"""Once the target is reached, an effort that adds less recall than this is the last that is tried."""
 
 TIMED_QUERIES = 64
-"""Queries in the batch that is timed for a point of the curve."""
+"""Queries in the batch that is timed."""
+
+TIMED_ROUNDS = 3
+"""A time is the least of so many: whatever else the machine does only adds to it."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One setting that was tried.
+    """One setting of the curve.
 
     Attributes:
-        nprobe: lists visited.
+        nprobe: lists visited; of a graph the length of its queue.
         rescore: candidates re-scored for each answer wanted.
         recall: index recall@k on the users it was tried on.
-        milliseconds: for one query in a batch of 64, on one thread.
+        milliseconds: of processor time for one query in a batch of 64, on one thread.
     """
 
     nprobe: int
@@ -45,13 +51,15 @@ class Calibration:
 
     Attributes:
         parameters: the cheapest setting that reached the target, or the best where none did.
+        target: the recall aimed for.
         recall: index recall@k of that setting on the other half of the users, who had no say in it.
         reached: whether the target was reached.
         users: number of user vectors, both halves together.
-        curve: every setting tried, cheapest first.
+        curve: the settings that recall more than every cheaper one, cheapest first.
     """
 
     parameters: SearchParameters
+    target: float
     recall: float
     reached: bool
     users: int
@@ -59,7 +67,12 @@ class Calibration:
 
 
 def calibrate(
-    index: Any, vectors: NDArray[np.float32], users: NDArray[np.float32], k: int, target: float
+    index: Any,
+    vectors: NDArray[np.float32],
+    users: NDArray[np.float32],
+    k: int,
+    target: float,
+    stored: StoredVectors | None = None,
 ) -> Calibration:
     """Find the least work that reaches a recall against exact search.
 
@@ -73,65 +86,134 @@ def calibrate(
             searched for one vector at a time, so each interest counts as a query of its own.
         k: depth of the recall; a smaller catalogue lowers it to its size.
         target: index recall@k to reach.
+        stored: the vectors as search keeps them; None for as they are.
     """
     k = min(k, len(vectors))
+    stored = StoredVectors.keep(vectors, "float32") if stored is None else stored
     halves = (users[::2], users[1::2]) if len(users) > 1 else (users, users)  # a user's interests stay together
     chosen_on, judged_on = (half.reshape(-1, vectors.shape[1]) for half in halves)
-    curve = _curve(index, vectors, chosen_on, k)
-    curve.sort(key=lambda point: _work(point, index, k))
+    curve = _curve(index, stored, vectors, chosen_on, k, target)
     good = [point for point in curve if point.recall >= target]
-    choice = good[0] if good else max(curve, key=lambda point: point.recall)
+    choice = good[0] if good else curve[-1]
     parameters = SearchParameters(choice.nprobe, choice.rescore, k)
     return Calibration(
         parameters=parameters,
-        recall=index_recall(ItemIndex(vectors, index, parameters), judged_on, k),
+        target=target,
+        recall=index_recall(ItemIndex(stored, index, parameters), judged_on, k, vectors),
         reached=bool(good),
         users=len(users),
         curve=curve,
     )
 
 
-def index_recall(index: ItemIndex, queries: NDArray[np.float32], k: int) -> float:
+def index_recall(
+    index: ItemIndex,
+    queries: NDArray[np.float32],
+    k: int,
+    vectors: NDArray[np.float32] | None = None,
+    allowed: NDArray[np.int64] | None = None,
+) -> float:
     """Mean share of exact search's k best that the index finds, equal scores being equally good.
 
     Args:
         index: what is measured, whole: candidates, re-scoring, fallbacks.
         queries: [B, D].
         k: depth; at most the number of items.
+        vectors: [N, D] what exact search compares; None for the vectors that the index stores, as they are stored.
+        allowed: ascending rows that both are narrowed to; None for all.
     """
-    found = index.search(queries, k)
-    return float(np.mean(_shares([hits.scores for hits in found], exact_search(index.vectors, queries, k))))
+    if vectors is None:
+        compared, asked = index.stored.numbers, index.stored.weighed(queries)
+    else:
+        compared, asked = vectors, queries
+    truth = exact_search(compared, asked, k, allowed=allowed)
+    return shared(index.search(queries, k, allowed=allowed), truth, compared, asked)
 
 
-def _curve(index: Any, vectors: NDArray[np.float32], users: NDArray[np.float32], k: int) -> list[Point]:
+def shared(found: list[Hits], truth: list[Hits], vectors: NDArray[Any], queries: NDArray[np.float32]) -> float:
+    """Mean share of the places of exact answers that are filled as well, equal scores being equally good.
+
+    Args:
+        found: answers to the queries, however they were found.
+        truth: exact ones.
+        vectors, queries: [N, D] and [B, D] what the exact ones were found in, and with.
+    """
+    scores = [exact_scores(vectors[hits.rows], query) for hits, query in zip(found, queries, strict=True)]
+    return float(np.mean(_shares(scores, truth)))
+
+
+def milliseconds(index: ItemIndex, queries: NDArray[np.float32], k: int) -> float:
+    """Processor time for one query of a batch, on one thread: the least of several rounds."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        rounds = []
+        for _ in range(TIMED_ROUNDS):
+            start = time.process_time()
+            index.search(queries, k)
+            rounds.append(time.process_time() - start)
+        return min(rounds) / len(queries) * 1000
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
+def _curve(
+    index: Any,
+    stored: StoredVectors,
+    vectors: NDArray[np.float32],
+    users: NDArray[np.float32],
+    k: int,
+    target: float,
+) -> list[Point]:
     truth = exact_search(vectors, users, k)
-    lists = index.nlist if hasattr(index, "nlist") else 1
-    rescores = RESCORE_STEPS if lists > 1 else RESCORE_STEPS[:1]
-    points = []
-    for nprobe in track(_probe_steps(lists), "Calibrating"):
-        recalls = _recalls(index, vectors, users, truth, nprobe, rescores)
-        for rescore, recall in zip(rescores, recalls, strict=True):
-            searched = ItemIndex(vectors, index, SearchParameters(nprobe, rescore, k))
-            points.append(Point(nprobe, rescore, recall, _milliseconds(searched, users[:TIMED_QUERIES], k)))
-    return points
+    effort = Effort(index)
+    rescores = (1.0,) if isinstance(index, faiss.IndexFlat) else RESCORE_STEPS
+    points: list[Point] = []
+    reached = 0.0
+    for step in track(effort.steps(), "Calibrating"):
+        recalls = _recalls(ItemIndex(stored, index, SearchParameters(step, rescores[-1], k)), vectors, users, truth)
+        points += [Point(step, rescore, recall, 0.0) for rescore, recall in zip(rescores, recalls, strict=False)]
+        gain, reached = recalls[-1] - reached, recalls[-1]
+        if reached >= target and gain < LEAST_GAIN:
+            break
+    points.sort(key=lambda point: effort.nanoseconds(point.nprobe, math.ceil(point.rescore * k)))
+    return [
+        replace(point, milliseconds=milliseconds(_searched(stored, index, point, k), users[:TIMED_QUERIES], k))
+        for point in _front(points)
+    ]
+
+
+def _searched(stored: StoredVectors, index: Any, point: Point, k: int) -> ItemIndex:
+    return ItemIndex(stored, index, SearchParameters(point.nprobe, point.rescore, k))
+
+
+def _front(points: list[Point]) -> list[Point]:
+    """Of points by rising work, those that recall more than all before them."""
+    front: list[Point] = []
+    for point in points:
+        if not front or point.recall > front[-1].recall:
+            front.append(point)
+    return front
 
 
 def _recalls(
-    index: Any,
-    vectors: NDArray[np.float32],
-    users: NDArray[np.float32],
-    truth: list[Hits],
-    nprobe: int,
-    rescores: tuple[float, ...],
+    index: ItemIndex, vectors: NDArray[np.float32], users: NDArray[np.float32], truth: list[Hits]
 ) -> list[float]:
     """Recall for every re-scoring depth from one search: shallower ones are the deepest one's beginnings."""
     k = len(truth[0].rows)
-    searched = ItemIndex(vectors, index, SearchParameters(nprobe, rescores[-1], k))
-    _, candidates = searched.candidates(users, min(len(vectors), int(rescores[-1] * k)), nprobe)
-    scores = [exact_scores(vectors[rows], user) for rows, user in zip(candidates, users, strict=True)]
-    for rows, found in zip(candidates, scores, strict=True):
-        found[rows < 0] = -np.inf
-    return [float(np.mean(_shares([found[: int(r * k)] for found in scores], truth))) for r in rescores]
+    deepest = min(len(index), math.ceil(index.parameters.rescore * k))
+    _, rows = index.candidates(users, deepest, index.parameters.nprobe)
+    keys = ranking_keys(
+        index.stored.scores(index.stored.weighed(users), rows), np.broadcast_to(np.arange(deepest), rows.shape)
+    )
+    worth = StoredVectors.keep(vectors, "float32").scores(users, rows)  # [U, deepest], exact
+    keys[rows < 0], worth[rows < 0] = np.iinfo(np.int64).max, -np.inf
+    recalls = []
+    for rescore in (step for step in RESCORE_STEPS if step <= index.parameters.rescore):
+        first = first_keys(keys[:, : math.ceil(rescore * k)], k) & 0xFFFFFFFF  # [U, k] places among the candidates
+        found = np.take_along_axis(worth, np.minimum(first, deepest - 1), axis=1)
+        recalls.append(float(np.mean(_shares(list(found), truth))))
+    return recalls
 
 
 def _shares(scores: list[NDArray[np.float32]], truth: list[Hits]) -> list[float]:
@@ -140,30 +222,3 @@ def _shares(scores: list[NDArray[np.float32]], truth: list[Hits]) -> list[float]
         min(1.0, np.count_nonzero(found >= exact.scores[-1]) / len(exact.scores))
         for found, exact in zip(scores, truth, strict=True)
     ]
-
-
-def _milliseconds(index: ItemIndex, queries: NDArray[np.float32], k: int) -> float:
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        start = time.perf_counter()
-        index.search(queries, k)
-        return (time.perf_counter() - start) / len(queries) * 1000
-    finally:
-        faiss.omp_set_num_threads(threads)
-
-
-def _probe_steps(lists: int) -> list[int]:
-    """Doubling from a 256th of the lists, up to and with all of them."""
-    steps = []
-    step = max(1, lists // 256)
-    while step < lists:
-        steps.append(step)
-        step *= 2
-    return [*steps, lists]
-
-
-def _work(point: Point, index: Any, k: int) -> float:
-    lists = index.nlist if hasattr(index, "nlist") else 1
-    scanned = index.ntotal * point.nprobe / lists
-    return float(scanned + CODES_PER_RESCORED_ROW * point.rescore * k)

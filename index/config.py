@@ -24,6 +24,8 @@ class BuildConfig:
         recall_target: index recall that calibration aims for.
         recall_floor: index recall below which nothing is published.
         calibration_users: users whose vectors calibration searches with.
+        bytes_per_item: the most bytes of memory that index and stored vectors may take for each item; null for any.
+        trial_rows: items that several indexes are tried on; of a larger catalogue so many are drawn.
         kept_history: newest events remembered of each user, so that a caller need only name one; the towers read
             fewer, the others still count as seen.
         warm: take vectors of unchanged items, and the index's training, from the current bundle if its model is the
@@ -46,6 +48,8 @@ class BuildConfig:
     recall_target: float
     recall_floor: float
     calibration_users: int
+    bytes_per_item: float | None
+    trial_rows: int
     kept_history: int
     warm: bool
     changes_since: str | None
@@ -58,11 +62,13 @@ class BuildConfig:
         for name in ("recall_target", "recall_floor"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} must lie within 0…1, not {getattr(self, name)}")
-        for name in ("recall_k", "calibration_users", "kept_history", "points_per_list"):
+        for name in ("recall_k", "calibration_users", "trial_rows", "kept_history", "points_per_list"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.changes_since is not None:
             parse_time("changes_since", self.changes_since)
+        if self.bytes_per_item is not None and self.bytes_per_item <= 0:
+            raise UsageError(f"bytes_per_item must be above 0, or null for any, not {self.bytes_per_item}")
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"threads must be at least 1, or null for one on each core, not {self.threads}")
 

@@ -14,7 +14,7 @@ from data_prep.files import sha256, write_json
 from index.changes import Merged
 from index.search import SearchParameters
 
-FORMAT = 2
+FORMAT = 3
 """Version of the bundle's layout; a loader refuses every other."""
 
 MANIFEST = "manifest.json"
@@ -42,11 +42,13 @@ class IndexRecord:
     """The index of a bundle: FAISS's factory string, why that one, how it is searched, what it reached.
 
     Attributes:
+        vectors: format of the stored vectors, which scores are exact for.
         recall: index recall at `parameters.k` on users' vectors, against exact search.
     """
 
     factory: str
     reason: str
+    vectors: str
     parameters: SearchParameters
     recall: float
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from index.bundle import INDEX, MAPPED_ITEMS, VECTORS
-from index.factory import ROWS_PER_ADD, Plan
+from index.factory import Plan
 from index.item_file import map_items
 from index.manifest import BundleError, Manifest
 from index.publish import current_bundle
+from index.stored import AUTO
 from towers.vector_file import map_vectors
 
 log = logging.getLogger(__name__)
@@ -59,19 +61,19 @@ class Previous:
         """Its item vectors, [N, D], memory-mapped."""
         return map_vectors(self.folder / VECTORS)
 
-    def refilled(self, plan: Plan, vectors: NDArray[np.float32]) -> Any | None:
-        """Its index, trained as it is, with other vectors in it; None where another one is planned or nothing trained.
+    def trained(self, plans: Sequence[Plan]) -> tuple[Plan, Any] | None:
+        """Its index, trained and empty, and the plan that it fits; None where others are wanted or nothing is trained.
 
         Args:
-            plan: the index that is wanted.
-            vectors: [N, D], may be memory-mapped.
+            plans: the indexes that are wanted, any of them.
         """
-        if plan.factory != self.manifest.index.factory:
-            return None
         index: Any = faiss.read_index(os.fspath(self.folder / INDEX))
         if isinstance(index, faiss.IndexFlat):
             return None
-        index.reset()
-        for start in range(0, len(vectors), ROWS_PER_ADD):
-            index.add(np.ascontiguousarray(vectors[start : start + ROWS_PER_ADD]))
-        return index
+        stands = self.manifest.index
+        for plan in plans:
+            if plan.factory == stands.factory and plan.vectors in (AUTO, stands.vectors):
+                index.reset()
+                reason = f"{plan.reason}; chosen and trained for the bundle before"
+                return Plan(plan.factory, reason, stands.vectors), index
+        return None

@@ -1,16 +1,21 @@
-"""What a build tells: a table on the terminal, `report.json` in the bundle."""
+"""What a build tells: tables on the terminal, `report.json` in the bundle."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from index.calibrate import Calibration, Point
+from index.calibrate import Calibration
 from index.catalogue import Comparison
 from index.factory import Plan
+from index.trial import Chosen, Trial
+
+if TYPE_CHECKING:
+    from index.model_recall import ModelRecall  # it imports torch, which a wrong input is refused before
 
 REPORT = "report.json"
 
@@ -42,7 +47,9 @@ class BuildResult:
         items, users, dim: its sizes.
         plan: the index and the reason for it.
         calibration: how it is searched and what that reaches.
+        trials: the indexes that were tried, the one taken first; none where there was nothing to choose.
         floor: the index recall below which nothing would have been published.
+        model_recall: what the run's evaluation says of the vectors, where there is one.
         sizes: bytes of each file or folder.
         seconds: wall time of each stage.
         origin: what is new in it, and what was taken over.
@@ -55,35 +62,47 @@ class BuildResult:
     dim: int
     plan: Plan
     calibration: Calibration
+    trials: list[Trial]
     floor: float
+    model_recall: "ModelRecall | None"
     sizes: dict[str, int]
     seconds: dict[str, float]
     origin: Origin
 
 
 def as_json(
-    plan: Plan, calibration: Calibration, floor: float, seconds: dict[str, float], origin: Origin
+    chosen: Chosen,
+    floor: float,
+    model: "ModelRecall | None",
+    origin: Origin,
+    seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """The contents of `report.json`: what is known once everything but the writing is done."""
+    calibration = chosen.calibration
     return {
-        "index": asdict(plan),
+        "index": asdict(chosen.plan),
+        "tried": {"items": chosen.tried_on, "indexes": [asdict(trial) for trial in chosen.trials]},
         "index_recall": {
             "k": calibration.parameters.k,
             "measured": calibration.recall,
+            "target": calibration.target,
             "floor": floor,
             "target_reached": calibration.reached,
             "user_vectors": calibration.users,
         },
+        "model_recall": None if model is None else asdict(model),
         "parameters": asdict(calibration.parameters),
         "curve": [asdict(point) for point in calibration.curve],
         "catalogue": asdict(origin),
-        "seconds": seconds,
+        "seconds": dict(seconds),
     }
 
 
 def show(result: BuildResult) -> None:
     """Print the result to stdout."""
     console = Console()
+    if result.trials:
+        console.print(_trials(result.trials, result.calibration.parameters.k))
     if len(result.calibration.curve) > 1:
         console.print(_curve(result.calibration))
     console.print(_summary(result))
@@ -94,7 +113,10 @@ def _summary(result: BuildResult) -> Table:
     calibration, parameters = result.calibration, result.calibration.parameters
     searched = "every vector compared"
     if len(calibration.curve) > 1:
-        searched = f"{parameters.nprobe} lists visited, {parameters.rescore:g} candidates re-scored an answer"
+        searched = (
+            f"effort {parameters.nprobe}, {parameters.rescore:g} candidates an answer scored again "
+            f"with {result.plan.vectors} vectors"
+        )
     table = Table(title="what was built", title_justify="left", box=SIMPLE, show_header=False)
     table.add_column(style="bold")
     table.add_column()
@@ -109,6 +131,7 @@ def _summary(result: BuildResult) -> Table:
         f"index recall@{parameters.k}",
         f"{calibration.recall:.4f} against exact search on {calibration.users:,} users (floor {result.floor:g})",
     )
+    table.add_row("model recall", _model_recall(result.model_recall))
     largest = [f"{name} {size / 1e6:,.1f}" for name, size in result.sizes.items() if size >= 100_000]
     table.add_row("size", f"{sum(result.sizes.values()) / 1e6:,.1f} MB ({', '.join(largest)})")
     table.add_row("time", ", ".join(f"{stage} {taken:.1f} s" for stage, taken in result.seconds.items()))
@@ -121,21 +144,39 @@ def _vectors(origin: Origin) -> str:
     return ", ".join(parts) + ("; centroids and codes of the bundle before" if origin.warm else "")
 
 
-def _curve(calibration: Calibration) -> Table:
-    """Index recall and time by lists visited (down) and candidates re-scored (across)."""
-    chosen = (calibration.parameters.nprobe, calibration.parameters.rescore)
-    points = {(point.nprobe, point.rescore): point for point in calibration.curve}
-    across = sorted({rescore for _, rescore in points})
-    title = f"index recall@{calibration.parameters.k}, ms a query (* the choice)"
-    table = Table(title=title, title_justify="left", box=SIMPLE)
-    table.add_column("lists visited", justify="right")
-    for rescore in across:
-        table.add_column(f"re-score {rescore:g}k", justify="right")
-    for nprobe in sorted({nprobe for nprobe, _ in points}):
-        cells = [_cell(points[nprobe, rescore], (nprobe, rescore) == chosen) for rescore in across]
-        table.add_row(str(nprobe), *cells)
+def _model_recall(found: "ModelRecall | None") -> str:
+    if found is None:
+        return "unknown: python -m towers.evaluate measures it"
+    means = ", ".join(f"@{name.partition('@')[2]} {mean:.4f}" for name, mean in found.recall.items())
+    return f"{means} on {found.users:,} users' {found.split} events ({found.scorer}, ranked exactly)"
+
+
+def _trials(trials: list[Trial], k: int) -> Table:
+    """Every index that was tried: the one taken first."""
+    table = Table(title="indexes tried, the one taken first", title_justify="left", box=SIMPLE)
+    for name in ("index", "vectors"):
+        table.add_column(name)
+    for name in ("bytes an item", "effort", "re-scored", f"index recall@{k}", "ms a query"):
+        table.add_column(name, justify="right")
+    for trial in trials:
+        row = [trial.factory, trial.vectors, f"{trial.bytes_per_item:,.0f}"]
+        if trial.recall is None:
+            table.add_row(*row, "", "", "over the budget", "")
+            continue
+        recall = f"{trial.recall:.3f}{'' if trial.reached else ', under the target'}"
+        table.add_row(*row, str(trial.nprobe), f"{trial.rescore:g}k", recall, f"{trial.milliseconds:.2f}")
     return table
 
 
-def _cell(point: Point, chosen: bool) -> str:
-    return f"{'* ' if chosen else ''}{point.recall:.3f} {point.milliseconds:5.2f}"
+def _curve(calibration: Calibration) -> Table:
+    """Index recall and time of the settings that recall more than every cheaper one."""
+    parameters = calibration.parameters
+    table = Table(title="how hard to search (* the choice)", title_justify="left", box=SIMPLE)
+    for name in ("effort", "re-scored", f"index recall@{parameters.k}", "ms a query"):
+        table.add_column(name, justify="right")
+    for point in calibration.curve:
+        mark = "* " if (point.nprobe, point.rescore) == (parameters.nprobe, parameters.rescore) else ""
+        table.add_row(
+            f"{mark}{point.nprobe}", f"{point.rescore:g}k", f"{point.recall:.3f}", f"{point.milliseconds:.2f}"
+        )
+    return table

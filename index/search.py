@@ -1,15 +1,30 @@
 """Search that keeps its word: exact scores, no -1, and k answers whenever k exist."""
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from index.exact import Hits, best, exact_scores, exact_search, longest, merged, rounding_slack
+from index.device import OnGpus, to_gpus
+from index.effort import Effort, Selection
+from index.exact import (
+    Hits,
+    among,
+    exact_search,
+    first_keys,
+    hits_of,
+    longest,
+    merged,
+    ranking_keys,
+    rounding_slack,
+)
+from index.stored import StoredVectors
 
 EXACT_SHARE = 0.25
 """When more than this share of the catalogue would be re-scored, scoring all of it is no dearer."""
@@ -17,13 +32,22 @@ EXACT_SHARE = 0.25
 FLAT_MARGIN = 32
 """Candidates taken beyond k from a flat index, so that near-ties at the k-th place are seen."""
 
+SCANNED_ROWS = 10_000
+"""Of a filter that leaves at most so many rows, all are compared: no index is quicker, and none as good."""
+
+NOTHING = np.iinfo(np.int64).max
+"""The ranking key of a candidate that is none."""
+
+# A child forked after a search on several threads waits in its first one for threads that only its parent has.
+os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))
+
 
 @dataclass(frozen=True)
 class SearchParameters:
     """How hard to look, as calibrated.
 
     Attributes:
-        nprobe: inverted lists visited; 1 for an index that has none.
+        nprobe: inverted lists visited; of a graph the length of its queue; 1 for an index that has neither.
         rescore: candidates scored again from their vectors, for each answer wanted.
         k: the number of answers the two were calibrated for. More answers visit more lists in proportion;
             fewer re-score as many candidates, as the approximate order misleads near the top too.
@@ -40,7 +64,7 @@ class ItemIndex:
     Thread-safe: a search changes nothing.
 
     Args:
-        vectors: [N, D] float32, may be memory-mapped.
+        vectors: the stored vectors, or [N, D] float32, which may be memory-mapped.
         index: a `faiss.Index` over those rows, inner product.
         parameters: how hard to look.
 
@@ -48,8 +72,9 @@ class ItemIndex:
         ValueError: the index and the vectors do not belong together.
     """
 
-    def __init__(self, vectors: NDArray[np.float32], index: Any, parameters: SearchParameters) -> None:
-        count, dim = vectors.shape
+    def __init__(self, vectors: StoredVectors | NDArray[np.float32], index: Any, parameters: SearchParameters) -> None:
+        self.stored = vectors if isinstance(vectors, StoredVectors) else StoredVectors.keep(vectors, "float32")
+        count, dim = self.stored.numbers.shape
         if index.ntotal != count or index.d != dim:
             raise ValueError(
                 f"the index holds {index.ntotal:,} vectors of dimension {index.d}, "
@@ -57,26 +82,31 @@ class ItemIndex:
             )
         if index.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise ValueError(f"the index's metric is {index.metric_type}, not the inner product")
-        self.vectors = vectors
         self.parameters = parameters
         self._index = index
-        self._lists = index.nlist if hasattr(index, "nlist") else 1
-        self._longest = longest(vectors) if isinstance(index, faiss.IndexFlat) else None
+        self._effort = Effort(index)
+        self._gpus: OnGpus | None = None
+        self._longest = None
+        if isinstance(index, faiss.IndexFlat):
+            if self.stored.form != "float32":
+                raise ValueError(f"a flat index compares float32 vectors, but they are stored as {self.stored.form}")
+            self._longest = longest(self.stored.numbers)
 
     def __len__(self) -> int:
         """Number of items."""
-        return len(self.vectors)
+        return len(self.stored)
 
     @property
     def dim(self) -> int:
         """Length of a vector."""
-        return int(self.vectors.shape[1])
+        return int(self.stored.numbers.shape[1])
 
     def search(
         self,
         queries: NDArray[np.float32],
         k: int,
         exclude: Sequence[NDArray[np.int64]] | None = None,
+        allowed: Selection | NDArray[np.int64] | None = None,
     ) -> list[Hits]:
         """The k best items for each query, with their exact inner products.
 
@@ -86,33 +116,83 @@ class ItemIndex:
             queries: [B, D], or [B, K, D] for queries of K vectors.
             k: answers wanted; fewer come back only where fewer exist.
             exclude: for each query, rows that may not be returned.
+            allowed: the only rows that may be, whatever the query; `allow` makes rows ready that are used again.
+                None for all.
 
         Raises:
             ValueError: k below 1, a wrong dimension, a query that is not finite, an `exclude` of another
-                length or with a row that does not exist.
+                length, or a row that does not exist.
         """
         if queries.ndim == 3:
-            return self._search_interests(queries, k, exclude)
+            return self._search_interests(queries, k, exclude, allowed)
         queries = self._checked(queries, k)
         barred = self._barred(exclude, len(queries))
+        if allowed is not None and not isinstance(allowed, Selection):
+            allowed = self.allow(allowed)
+        weighed = self.stored.weighed(queries)
         hits: dict[int, Hits] = {}
         missing = list(range(len(queries)))
-        for nprobe in self._efforts(k):
-            depth = self._depth(k, max((len(barred[number]) for number in missing), default=0))
-            if not missing or depth > EXACT_SHARE * len(self):
+        for effort in self._efforts(k, allowed):
+            left = [barred[number] for number in missing]
+            depth = self._depth(k, max(map(len, left), default=0))
+            if not missing or depth > EXACT_SHARE * (len(self) if allowed is None else len(allowed.rows)):
                 break
-            rough, candidates = self.candidates(queries[missing], depth, nprobe)
-            for place, number in enumerate(missing):
-                found = self._rescored(queries[number], k, barred[number], rough[place], candidates[place])
-                if found is not None:
-                    hits[number] = found
+            rough, rows = self.candidates(queries[missing], depth, effort, allowed)
+            keys, wanted = self._ranked(weighed[missing], rows, k, left, allowed)
+            found = hits_of(keys)
+            enough = np.count_nonzero(keys != NOTHING, axis=1) >= wanted
+            if self._longest is not None:  # a flat index promises exactness: no near-tie may be left unseen
+                clear = rough[:, -1] + rounding_slack(queries[missing], self._longest)
+                enough &= (wanted < k) | (found.scores[:, -1] > clear)
+            for place in np.flatnonzero(enough):
+                hits[missing[place]] = Hits(found.rows[place, : wanted[place]], found.scores[place, : wanted[place]])
             missing = [number for number in missing if number not in hits]
-        scanned = exact_search(self.vectors, queries[missing], k, [barred[number] for number in missing])
-        hits.update(zip(missing, scanned, strict=True))
+        if missing:
+            left = [barred[number] for number in missing]
+            rows_allowed = None if allowed is None else allowed.rows
+            scanned = exact_search(self.stored.numbers, weighed[missing], k, left, rows_allowed)
+            hits.update(zip(missing, scanned, strict=True))
         return [hits[number] for number in range(len(queries))]
 
+    def allow(self, rows: NDArray[np.int64]) -> Selection:
+        """Make the rows of a filter ready for `search`, for as many searches as want them.
+
+        Raises:
+            ValueError: a row does not exist.
+        """
+        rows = np.unique(np.asarray(rows, np.int64))
+        self._check_rows("allowed", rows)
+        return self._effort.select(rows)
+
+    def on_gpus(self, shard: bool = False, require_gpu: bool = False) -> Self:
+        """The same search with its candidates found by GPUs where they can: without a filter, within their limits.
+
+        Args:
+            shard: a part of the index on each GPU; else all of it on each.
+            require_gpu: refuse to go on where there is no GPU or it has no such index; else one warning, and the CPU.
+
+        Raises:
+            UsageError: `require_gpu`, and it cannot be.
+        """
+        moved = copy(self)
+        moved._gpus = to_gpus(self._index, shard, require_gpu)
+        return moved
+
+    def candidates(
+        self, queries: NDArray[np.float32], depth: int, effort: int, allowed: Selection | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """What FAISS offers before re-scoring: its scores and rows, [B, depth] both, padded with row -1."""
+        if self._gpus is not None and allowed is None and self._gpus.takes(depth, effort):
+            return self._gpus.search(queries, depth, effort)
+        rough, rows = self._index.search(queries, depth, params=self._effort.parameters(effort, allowed))
+        return rough, rows
+
     def _search_interests(
-        self, queries: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int64]] | None
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        exclude: Sequence[NDArray[np.int64]] | None,
+        allowed: Selection | NDArray[np.int64] | None,
     ) -> list[Hits]:
         """Search for queries of K vectors, [B, K, D].
 
@@ -123,45 +203,53 @@ class ItemIndex:
         repeated = None if exclude is None else [rows for rows in exclude for _ in range(interests)]
         if exclude is not None and len(exclude) != batch:
             raise ValueError(f"exclude has {len(exclude)} entries for {batch} queries")
-        hits = self.search(queries.reshape(batch * interests, dim), k, repeated)
+        hits = self.search(queries.reshape(batch * interests, dim), k, repeated, allowed)
         return [merged(hits[start : start + interests], k) for start in range(0, len(hits), interests)]
 
-    def _rescored(
+    def _ranked(
         self,
-        query: NDArray[np.float32],
+        weighed: NDArray[np.float32],
+        rows: NDArray[np.int64],
         k: int,
-        barred: NDArray[np.int64],
-        rough: NDArray[np.float32],
-        candidates: NDArray[np.int64],
-    ) -> Hits | None:
-        """The best of what FAISS offers for a query, or None where that is not enough."""
-        rows = np.sort(candidates[candidates >= 0])  # -1 is FAISS's "nothing"; order is kind to mapped files
-        if len(barred):
-            rows = rows[np.isin(rows, barred, assume_unique=True, invert=True)]
-        if len(rows) < min(k, len(self) - len(barred)):
-            return None
-        found = best(rows, exact_scores(self.vectors[rows], query), k)
-        if self._longest is not None:  # a flat index promises exactness: no near-tie may be left unseen
-            slack = rounding_slack(query[None], self._longest)[0]
-            if len(found.rows) == k and found.scores[-1] <= rough[-1] + slack:
-                return None
-        return found
+        barred: Sequence[NDArray[np.int64]],
+        allowed: Selection | None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Ranking keys of the k best of what FAISS offers, [B, k], and how many answers are wanted, [B]."""
+        keys = ranking_keys(self.stored.scores(weighed, rows), rows)
+        keys[rows < 0] = NOTHING  # -1 is FAISS's "nothing"
+        wanted = np.full(len(rows), min(k, len(self) if allowed is None else len(allowed.rows)))
+        for place, some in enumerate(barred):
+            if len(some):
+                keys[place, among(rows[place], some)] = NOTHING
+                wanted[place] = min(k, self._left(some, allowed))
+        return first_keys(keys, k), wanted
 
-    def candidates(
-        self, queries: NDArray[np.float32], depth: int, nprobe: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """What FAISS offers before re-scoring: its scores and rows, [B, depth] both, padded with row -1."""
-        parameters = None
-        if self._lists > 1:
-            parameters = faiss.SearchParametersIVF()
-            parameters.nprobe = nprobe
-        rough, rows = self._index.search(queries, depth, params=parameters)
-        return rough, rows
+    def _left(self, barred: NDArray[np.int64], allowed: Selection | None) -> int:
+        if allowed is None:
+            return len(self) - len(barred)
+        return len(allowed.rows) - int(np.count_nonzero(among(barred, allowed.rows)))
 
-    def _efforts(self, k: int) -> tuple[int, ...]:
-        """Lists to visit: as calibrated, in proportion for a larger k, then all of them."""
+    def _efforts(self, k: int, allowed: Selection | None) -> Iterator[int]:
+        """How hard to look, one effort after another; none where a scan of all that may be found is better."""
         scaled = math.ceil(self.parameters.nprobe * max(1.0, k / self.parameters.k))
-        return (scaled, self._lists) if scaled < self._lists else (self._lists,)
+        most = self._effort.most
+        if allowed is not None:
+            if len(allowed.rows) <= SCANNED_ROWS or not self._effort.selects:
+                return
+            scaled, most = self._widened(scaled, allowed)
+            if scaled >= most:
+                return
+        yield min(scaled, most)
+        if scaled < most and self._effort.lists:
+            yield most
+
+    def _widened(self, effort: int, allowed: Selection) -> tuple[int, int]:
+        """The effort that meets as many rows that are allowed as this one meets of all, and the most there is."""
+        if not self._effort.lists:
+            return math.ceil(effort * len(self) / len(allowed.rows)), self._effort.most // 4
+        holding = int(np.count_nonzero(allowed.per_list))
+        met = effort * len(self) / self._effort.lists
+        return math.ceil(met * holding / len(allowed.rows)), holding
 
     def _depth(self, k: int, excluded: int) -> int:
         if self._longest is not None:
@@ -187,6 +275,9 @@ class ItemIndex:
             raise ValueError(f"exclude has {len(exclude)} entries for {batch} queries")
         barred = [np.unique(np.asarray(rows, np.int64)) for rows in exclude]
         for rows in barred:
-            if len(rows) and (rows[0] < 0 or rows[-1] >= len(self)):
-                raise ValueError(f"exclude names rows {rows[0]}…{rows[-1]}; there are rows 0…{len(self) - 1}")
+            self._check_rows("exclude", rows)
         return barred
+
+    def _check_rows(self, name: str, rows: NDArray[np.int64]) -> None:
+        if len(rows) and (rows[0] < 0 or rows[-1] >= len(self)):
+            raise ValueError(f"{name} names rows {rows[0]}…{rows[-1]}; there are rows 0…{len(self) - 1}")

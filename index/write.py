@@ -19,16 +19,15 @@ from numpy.typing import NDArray
 from data_prep.columns import Columns
 from data_prep.errors import GateFailed
 from data_prep.files import fingerprint, write_json
-from index.bundle import HISTORIES, INDEX, ITEMS, MAPPED_ITEMS, MODEL, RERANKER, VECTORS, Bundle
-from index.calibrate import Calibration
+from index.bundle import HISTORIES, INDEX, ITEMS, MAPPED_ITEMS, MODEL, RERANKER, SCALE, STORED, VECTORS, Bundle
 from index.changes import Merged
-from index.factory import Plan
+from index.curve_plot import CURVE, draw_curve
 from index.histories import Histories
 from index.inputs import Inputs
 from index.item_file import save_items
 from index.manifest import FORMAT, IndexRecord, Manifest, records
 from index.report import REPORT
-from index.search import ItemIndex
+from index.trial import Chosen
 from towers import Model
 from towers.vector_file import save_vectors
 
@@ -44,10 +43,9 @@ class Contents:
         model: towers and blocks.
         items: item table with popularity; row order is index order.
         vectors: [N, D] of those items.
-        plan, index: the index and why it.
         changes: what of the log of changes the items hold.
+        chosen: the index, why it, and how it is searched.
         histories: what is known of users.
-        calibration: how the index is searched.
         report: contents of `report.json`.
     """
 
@@ -55,11 +53,9 @@ class Contents:
     model: Model
     items: pd.DataFrame
     vectors: NDArray[np.float32]
-    plan: Plan
-    index: Any
     changes: Merged | None
+    chosen: Chosen
     histories: Histories
-    calibration: Calibration
     report: Mapping[str, Any]
 
 
@@ -67,7 +63,8 @@ def name_version(contents: Contents) -> str:
     """`20261122T141500-3f2a91bc`: UTC now, and eight digits that stand for what the bundle holds."""
     marks = [f"{name}={mark}" for name, mark in sorted(contents.inputs.fingerprints.items())]
     digest = sha256(contents.vectors.data).hexdigest()
-    held = fingerprint(*marks, contents.plan.factory, str(contents.calibration.parameters), digest)
+    chosen = contents.chosen
+    held = fingerprint(*marks, chosen.plan.factory, chosen.stored.form, str(chosen.calibration.parameters), digest)
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{held[:8]}"
 
 
@@ -82,8 +79,12 @@ def write_contents(folder: Path, version: str, contents: Contents) -> None:
     save_items(folder / MAPPED_ITEMS, contents.items)
     contents.histories.save(folder / HISTORIES)
     save_vectors(folder / VECTORS, contents.vectors)
-    faiss.write_index(contents.index, os.fspath(folder / INDEX))
+    if contents.chosen.stored.form != "float32":
+        save_vectors(folder / STORED, contents.chosen.stored.numbers)
+        save_vectors(folder / SCALE, contents.chosen.stored.scale)
+    faiss.write_index(contents.chosen.index, os.fspath(folder / INDEX))
     write_json(folder / REPORT, contents.report)
+    draw_curve(folder / CURVE, contents.chosen.calibration, contents.chosen.trials)
     replace(_manifest(version, contents), files=records(folder)).write(folder)
     for path in folder.rglob("*"):  # some libraries write files that only their owner can read
         path.chmod(0o755 if path.is_dir() else 0o644)
@@ -96,10 +97,10 @@ def check_answers(folder: Path, contents: Contents, users: NDArray[np.float32]) 
         GateFailed: some user gets other items or another vector.
         BundleError: it does not load.
     """
-    parameters = contents.calibration.parameters
-    built = ItemIndex(contents.vectors, contents.index, parameters).search(users, parameters.k)
+    k = contents.chosen.calibration.parameters.k
+    built = contents.chosen.searched.search(users, k)
     bundle = Bundle.load(folder)
-    loaded = bundle.index.search(users, parameters.k)
+    loaded = bundle.index.search(users, k)
     if any(not np.array_equal(a.rows, b.rows) for a, b in zip(built, loaded, strict=True)):
         raise GateFailed(f"{folder} does not answer as the index it was written from; nothing was published")
     histories = [contents.histories.at(place) for place in range(min(len(users), len(contents.histories)))]
@@ -111,7 +112,7 @@ def check_answers(folder: Path, contents: Contents, users: NDArray[np.float32]) 
 
 
 def _manifest(version: str, contents: Contents) -> Manifest:
-    calibration, plan = contents.calibration, contents.plan
+    calibration, plan = contents.chosen.calibration, contents.chosen.plan
     return Manifest(
         format=FORMAT,
         version=version,
@@ -121,7 +122,7 @@ def _manifest(version: str, contents: Contents) -> Manifest:
         items=len(contents.items),
         users=len(contents.histories),
         exclude_seen=contents.model.exclude_seen,
-        index=IndexRecord(plan.factory, plan.reason, calibration.parameters, calibration.recall),
+        index=IndexRecord(plan.factory, plan.reason, plan.vectors, calibration.parameters, calibration.recall),
         fingerprints=contents.inputs.fingerprints,
         changes=contents.changes,
         libraries=_libraries(),

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def save_vectors(path: Path, vectors: NDArray[np.float32]) -> None:
+def save_vectors(path: Path, vectors: NDArray[Any]) -> None:
     """Write an `.npy` file; on a full disk `np.save` does not say why it failed, and a memory map dies.
 
     Args:
         path: the file.
-        vectors: [N, D], contiguous.
+        vectors: [N, D], or any other shape, contiguous.
     """
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(vectors))
@@ -43,13 +43,17 @@ def append_vectors(path: Path, vectors: NDArray[np.float32], row: int) -> None:
         file.write(vectors.data)
 
 
-def map_vectors(path: Path) -> NDArray[np.float32]:
+def map_vectors(path: Path, types: tuple[str, ...] = ("float32",)) -> NDArray[Any]:
     """The vectors of a file, [N, D], read when they are touched and shared between processes.
+
+    Args:
+        path: the file.
+        types: types of number it may hold.
 
     Raises:
         ValueError: the file holds something else.
     """
     vectors: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    if vectors.dtype != np.float32 or vectors.ndim != 2:
-        raise ValueError(f"expected float32 in two dimensions, got {vectors.dtype} in {vectors.ndim}")
+    if str(vectors.dtype) not in types or vectors.ndim != 2:
+        raise ValueError(f"expected {' or '.join(types)} in two dimensions, got {vectors.dtype} in {vectors.ndim}")
     return vectors.view(np.ndarray)

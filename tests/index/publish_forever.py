@@ -29,7 +29,7 @@ def manifest(version: str, folder: Path) -> Manifest:
         items=3,
         users=2,
         exclude_seen=True,
-        index=IndexRecord("Flat", "3 vectors: exact", SearchParameters(1, 1.0, 3), 1.0),
+        index=IndexRecord("Flat", "3 vectors: exact", "float32", SearchParameters(1, 1.0, 3), 1.0),
         fingerprints={"dataset": "a" * 16, "run": "b" * 16},
         changes=Merged("0123456789abcdef", 7),
         libraries={"numpy": "2.4.6"},

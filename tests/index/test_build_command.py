@@ -75,7 +75,7 @@ def test_a_build_publishes_a_bundle_and_says_what_and_why(command, tmp_path):
     report = json.loads((folder / "report.json").read_text())
     assert report["index_recall"]["measured"] == 1.0
     assert report["index_recall"]["k"] == 30
-    assert {"read", "encode items", "index", "encode users", "calibrate"} <= report["seconds"].keys()
+    assert {"read", "encode items", "encode users", "index"} <= report["seconds"].keys()
 
 
 def test_the_manifest_tells_where_everything_came_from(tiny_bundle, tiny_run, tiny_data):
@@ -101,12 +101,21 @@ def test_the_same_inputs_give_the_same_contents(config, tmp_path):
 
 
 def test_a_forced_product_quantiser_gives_way_where_vectors_are_too_few(config):
-    result = build(config("index=ivf_pq"))
+    result = build(config("index=factory"))
     assert result.plan.factory == "Flat"
-    assert "too few vectors for product quantisation: 30" in result.plan.reason
+    assert "too few vectors for IVF1,PQ" in result.plan.reason
 
 
-def test_a_larger_catalogue_gets_inverted_lists_that_recall_enough(config, tmp_path, monkeypatch):
+def test_a_factory_string_that_cannot_be_served_is_refused_before_anything_is_encoded(command):
+    result = command("index=factory", "index.factory='IVF1,PQ2'")
+    assert result.returncode == 2
+    assert "write 'IVF1,PQ2np'" in result.stderr
+    assert "encode items" not in result.stdout
+
+
+@pytest.fixture
+def two_thousand_more(monkeypatch):
+    """The tiny catalogue with many more titles."""
     items = Dataset.items.func
 
     def many(self):
@@ -117,10 +126,21 @@ def test_a_larger_catalogue_gets_inverted_lists_that_recall_enough(config, tmp_p
         return pd.concat([table, new], ignore_index=True)
 
     monkeypatch.setattr(Dataset, "items", property(many))
+
+
+def test_a_larger_catalogue_gets_inverted_lists_that_recall_enough(two_thousand_more, config, tmp_path):
     result = build(config("index.exact_below=1000", "recall_k=20"))
-    assert result.plan.factory == f"IVF32,PQ{result.dim}x4fs"
-    bundle = Bundle.load(current_bundle(tmp_path / "bundles"))
+    assert result.plan.factory == result.trials[0].factory
+    assert {trial.factory.partition(",")[0] for trial in result.trials} == {"IVF32"}
+    assert len(result.trials) == 3
+    folder = current_bundle(tmp_path / "bundles")
+    bundle = Bundle.load(folder)
     assert bundle.manifest.index.parameters == result.calibration.parameters
+    assert bundle.index.stored.form == bundle.manifest.index.vectors == result.plan.vectors
+    report = json.loads((folder / "report.json").read_text())
+    assert [point["recall"] for point in report["curve"]] == [point.recall for point in result.calibration.curve]
+    assert len(report["tried"]["indexes"]) == 3
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
     histories = [bundle.histories.at(place) for place in range(len(bundle.histories))]
     users = bundle.user_encoder.encode(histories, [""] * len(histories))
     assert index_recall(bundle.index, users, 20) >= 0.95

@@ -15,7 +15,7 @@ import pytest
 from data_prep.command import UsageError, load_config
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed
-from index import Bundle, assembly, current_bundle, encoding
+from index import Bundle, current_bundle, encoding, trial
 from index.build import build
 from index.calibrate import index_recall
 from index.catalogue import LoggedChanges, compare, same_items
@@ -197,19 +197,20 @@ def test_an_empty_catalogue_is_refused(rebuild):
 
 
 def test_a_warm_index_has_the_old_training_and_recalls_as_a_cold_one(rebuild, catalogue, encoded, monkeypatch):
-    settings = ("index.exact_below=1000", "recall_k=20")
+    settings = ("index=factory", "recall_k=20")
     catalogue(with_many_more)
     first = rebuild(*settings)
     LiveBundle.load(first.path).upsert([{"item_id": f"new-{n}", "text": f"oolong tea {n}"} for n in range(40)])
     del encoded[:]
     trained = []
-    whole = assembly.make_index
-    monkeypatch.setattr(assembly, "make_index", lambda *a, **kw: trained.append(1) or whole(*a, **kw))
+    whole = trial.train_index
+    monkeypatch.setattr(trial, "train_index", lambda *a, **kw: trained.append(1) or whole(*a, **kw))
     warm = rebuild(*settings)
     assert warm.origin.warm and not trained and len(encoded) == 40
     cold = rebuild(*settings, "warm=false")
     assert not cold.origin.warm and trained == [1] and len(encoded) == 40 + 2_070
     assert warm.plan.factory == cold.plan.factory
+    assert warm.plan.reason.endswith("chosen and trained for the bundle before")
     one, other = Bundle.load(warm.path), Bundle.load(cold.path)
     assert one.item_ids.tolist() == other.item_ids.tolist()
     np.testing.assert_allclose(one.vectors, other.vectors, atol=1e-5)
@@ -218,16 +219,16 @@ def test_a_warm_index_has_the_old_training_and_recalls_as_a_cold_one(rebuild, ca
 
 
 def test_a_warm_index_that_misses_the_target_is_trained_anew(rebuild, catalogue, monkeypatch):
-    settings = ("index.exact_below=1000", "recall_k=20")
+    settings = ("index=factory", "recall_k=20")
     catalogue(with_many_more)
     rebuild(*settings)
-    calibrate, missed = assembly.calibrate, iter([True])
+    calibrate, missed = trial.calibrate, iter([True])
 
     def missing(*arguments):
         found = calibrate(*arguments)
         return replace(found, reached=not next(missed, False))
 
-    monkeypatch.setattr(assembly, "calibrate", missing)
+    monkeypatch.setattr(trial, "calibrate", missing)
     result = rebuild(*settings)
     assert not result.origin.warm and result.calibration.reached and result.origin.reused == 2_030
 

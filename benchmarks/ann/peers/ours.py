@@ -10,22 +10,22 @@ from worker import Rows, Search, Vectors
 from data_prep.command import instantiate, load_config
 from index.calibrate import calibrate
 from index.config import BuildConfig
-from index.factory import make_index
 from index.search import ItemIndex
+from index.trial import Chosen, choose_index
 
 
 class Ours:
     """An index that finds its setting for a recall on users whom the measurement does not see."""
 
-    def __init__(self, vectors: Vectors, index: Any, users: Vectors, k: int) -> None:
+    def __init__(self, vectors: Vectors, chosen: Chosen, users: Vectors, k: int) -> None:
         self.vectors = vectors
-        self.index = index
+        self.chosen = chosen
         self.users = users
         self.k = k
         self.found: dict[float, ItemIndex] = {}
 
     def bytes(self) -> int:
-        return len(faiss.serialize_index(self.index)) + self.vectors.nbytes
+        return len(faiss.serialize_index(self.chosen.index)) + self.chosen.stored.numbers.nbytes
 
     def search(self, setting: dict[str, Any], k: int) -> Search:
         items = self._calibrated(setting["recall_target"])
@@ -38,8 +38,9 @@ class Ours:
 
     def _calibrated(self, target: float) -> ItemIndex:
         if target not in self.found:
-            found = calibrate(self.index, self.vectors, self.users, self.k, target)
-            self.found[target] = ItemIndex(self.vectors, self.index, found.parameters)
+            index, stored = self.chosen.index, self.chosen.stored
+            found = calibrate(index, self.vectors, self.users, self.k, target, stored)
+            self.found[target] = ItemIndex(stored, index, found.parameters)
         return self.found[target]
 
 
@@ -53,6 +54,6 @@ def build(vectors: Vectors, users: str, overrides: list[str]) -> Ours:
     """
     faiss.omp_set_num_threads(1)
     config = load_config(BuildConfig, "build", ["run=none", "data=none", *overrides])
-    plan = instantiate(config.index).plan(*vectors.shape)
-    index = make_index(plan, vectors, config.points_per_list, config.seed, config.require_gpu)
-    return Ours(vectors, index, np.load(Path(users))[: config.calibration_users], config.recall_k)
+    asked = np.load(Path(users))[: config.calibration_users]
+    chosen = choose_index(instantiate(config.index).plans(*vectors.shape), vectors, asked, config)
+    return Ours(vectors, chosen, asked, config.recall_k)
