@@ -113,8 +113,8 @@ class MicroBatcher(Generic[Job, Result]):
         return [own, *others[: self._largest - 1]]
 
     def _patience(self, own: _Place[Job, Result]) -> float:
-        """Seconds to wait for company: the window, or less where somebody would be late after a batch like the last."""
-        return min(self._window, *(place.budget.remaining() - self._pace for place in self._company(own)))
+        """Seconds to wait for company: the window, or half of what the most pressed can spare beside the last pace."""
+        return min(self._window, *((place.budget.remaining() - self._pace) / 2 for place in self._company(own)))
 
     def _settle(self, batch: Sequence[_Place[Job, Result]]) -> None:
         """Compute for those who are still there. One job's fault is its own: after an error each is computed alone."""

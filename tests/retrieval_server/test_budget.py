@@ -84,7 +84,7 @@ def test_the_best_candidates_are_scored_first_and_the_rest_keep_recalls_order(
     reranker = Counted(fast=16)
     with server_for(replace(shop, reranker=reranker)) as server, RetrievalClient(server.address) as client:
         recalled = client.recall(history=[item(1)], k=30)
-        answer = client.recommend(history=[item(1)], k=30, candidates=30, budget_ms=300)
+        answer = client.recommend(history=[item(1)], k=30, candidates=30, budget_ms=1500)
         reranker.gate.set()
     assert answer.reranked_count == 16
     first = sorted(recalled.item_ids[:16], key=lambda item_id: -int(item_id.split("-")[1]))
@@ -99,7 +99,7 @@ def test_rerank_keeps_recalls_order_for_what_it_did_not_get_to(server_for: Serve
     reranker = Counted(fast=16)
     with server_for(replace(shop, reranker=reranker)) as server, RetrievalClient(server.address) as client:
         recalled = client.recall(history=[item(1)], k=20)
-        answer = client.rerank(["gone", *reversed(recalled.item_ids)], history=[item(1)], budget_ms=300)
+        answer = client.rerank(["gone", *reversed(recalled.item_ids)], history=[item(1)], budget_ms=1500)
         reranker.gate.set()
     assert answer.item_ids[16:] == [*recalled.item_ids[16:], "gone"]
     assert answer.scores[16:] == [LOWEST_SCORE] * 5

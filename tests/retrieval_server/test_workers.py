@@ -14,9 +14,12 @@ from retrieval_server import RetrievalClient, RetrievalError
 from tests.retrieval_server.test_serve_process import ROOT, SERVING, command, refused
 
 pytest.importorskip("redis", reason="the package redis comes with the extra `redis`")
-pytestmark = pytest.mark.skipif(
-    shutil.which("redis-server") is None, reason="no redis-server here: apt-get install redis-server"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        shutil.which("redis-server") is None, reason="no redis-server here: apt-get install redis-server"
+    ),
+]
 
 SECOND = "20990101T000000-0badcafe"
 ASKED = 12  # connections: that all of them meet the same one of two workers has a chance of 1 in 2,048
