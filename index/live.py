@@ -16,8 +16,9 @@ from data_prep.errors import UsageError
 from data_prep.files import fingerprint
 from index.bundle import Bundle
 from index.changes import CHANGES, Change, ChangeLog
+from index.filters import Attributes, Filter
 from index.item_table import as_table, checked_item
-from index.live_index import LiveIndex, segment
+from index.live_index import LiveIndex, LiveSelection, segment
 from towers import CrossEncoder, History, ModelEncoder
 from towers.grown_table import GrownTable
 from towers.item_encoder import NEW
@@ -112,6 +113,19 @@ class LiveView:
     def history(self, user_id: str) -> History | None:
         """A user's newest events, as of the bundle."""
         return self._bundle.history(user_id)
+
+    def allowed(self, wanted: Filter) -> LiveSelection:
+        """The items that a filter leaves, ready for `index.search`; see `Bundle.allowed`.
+
+        Raises:
+            ValueError: the items lack a column that the filter asks of.
+        """
+        added = self.index.added
+        if added is None:
+            return LiveSelection(self._bundle.allowed(wanted), None)
+        places = {item_id: place for place, item_id in enumerate(self.added[Columns.ITEM_ID])}
+        rows = Attributes(self.added, places).rows(wanted)
+        return LiveSelection(self._bundle.allowed(wanted), added.allow(rows))
 
     def changed(self, items: pd.DataFrame, encoded: AddedItems, gone: Sequence[str]) -> "LiveView":
         """The view after some changes; this one stays as it is.

@@ -8,11 +8,25 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from index.effort import Selection
 from index.exact import Hits, merged
 from index.search import ItemIndex, SearchParameters
 
 SPARE = 8
 """Answers asked for beyond what items taken out are expected to cost; if it is not enough, four times as many."""
+
+
+@dataclass(frozen=True)
+class LiveSelection:
+    """The rows that a filter leaves, made ready for a search.
+
+    Attributes:
+        main: of the bundle's own items.
+        added: of added items, counted from 0; None where there are none.
+    """
+
+    main: Selection
+    added: Selection | None
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,11 @@ class LiveIndex:
         return self.main.dim
 
     def search(
-        self, queries: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int64]] | None = None
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        exclude: Sequence[NDArray[np.int64]] | None = None,
+        allowed: LiveSelection | None = None,
     ) -> list[Hits]:
         """The k best items for each query; see `ItemIndex.search`.
 
@@ -64,11 +82,14 @@ class LiveIndex:
         )
         if len(barred) != len(queries):
             raise ValueError(f"exclude has {len(barred)} entries for {len(queries)} queries")
-        hits = self._search_main(queries, k, [rows[rows < count] for rows in barred])
-        if self.added is None:
+        main = None if allowed is None else allowed.main
+        hits = self._search_main(queries, k, [rows[rows < count] for rows in barred], main)
+        added = None if allowed is None else allowed.added
+        if self.added is None or (allowed is not None and added is None):
             return hits
         dead = np.flatnonzero(~self.added_alive)
-        found = self.added.search(queries, k, [np.append(rows[rows >= count] - count, dead) for rows in barred])
+        own = [np.append(rows[rows >= count] - count, dead) for rows in barred]
+        found = self.added.search(queries, k, own, added)
         moved = (Hits(answer.rows + count, answer.scores) for answer in found)
         return [merged(pair, k) for pair in zip(hits, moved, strict=True)]
 
@@ -82,16 +103,18 @@ class LiveIndex:
         later = [self.successors[row] for row in rows.tolist() if row in self.successors]
         return np.append(rows, np.array(later, np.int64))
 
-    def _search_main(self, queries: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int64]]) -> list[Hits]:
+    def _search_main(
+        self, queries: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int64]], allowed: Selection | None
+    ) -> list[Hits]:
         """What is best among the bundle's own items: more are asked for than wanted, as some are gone."""
         gone = len(self.alive) - int(self.alive.sum())
         if gone == 0:
-            return self.main.search(queries, k, exclude)
+            return self.main.search(queries, k, exclude, allowed)
         hits: dict[int, Hits] = {}
         missing = list(range(len(queries)))
         spare = min(gone, SPARE + 2 * k * gone // len(self.alive))
         while missing:
-            found = self.main.search(queries[missing], k + spare, [exclude[number] for number in missing])
+            found = self.main.search(queries[missing], k + spare, [exclude[number] for number in missing], allowed)
             for number, answer in zip(missing, found, strict=True):
                 there = self.alive[answer.rows]
                 hits[number] = Hits(answer.rows[there][:k], answer.scores[there][:k])

@@ -10,7 +10,8 @@ import pytest
 from data_prep.dataset import Dataset
 from index.changes import Change, ChangeLog, Merged
 from index.exact import exact_search
-from index.live import LiveBundle
+from index.filters import Filter
+from index.live import LiveBundle, LiveView
 from towers import History, Model
 
 
@@ -224,6 +225,36 @@ def test_a_wrong_search_is_refused_as_by_the_index(live):
     ):
         with pytest.raises(ValueError, match=said):
             live.view.index.search(queries, k, exclude)
+
+
+def test_a_filter_holds_for_items_of_both_kinds(live, items):
+    live.upsert(
+        [
+            {"item_id": "cheap", "text": "tea", "price": 0.5, "category": "tea"},
+            {"item_id": "dear", "text": "tea", "price": 500.0, "category": "tea"},
+            {"item_id": "te-1", "text": "tea", "price": 1.0, "category": "bread"},
+        ]
+    )
+    view = live.delete(["te-2"])
+    table = pd.concat([items, view.added[items.columns]], ignore_index=True).drop_duplicates("item_id", keep="last")
+    table = table[table["item_id"] != "te-2"]
+    user = view.user_encoder.encode([History.empty()], ["tea"])
+    (whole,) = view.index.search(user, 50)
+    order = view.item_ids[whole.rows].tolist()
+    for wanted, holds in (
+        (Filter(categories=frozenset(["tea"])), table["category"] == "tea"),
+        (Filter(max_price=2.0), table["price"] <= 2.0),
+        (Filter(allow=frozenset(["cheap", "te-1", "te-2", "br-0"])), table["item_id"].isin(["cheap", "te-1", "br-0"])),
+        (Filter(deny=frozenset(["cheap", "te-0"])), ~table["item_id"].isin(["cheap", "te-0"])),
+    ):
+        (hits,) = view.index.search(user, 50, allowed=view.allowed(wanted))
+        left = set(table["item_id"][holds])
+        assert view.item_ids[hits.rows].tolist() == [item_id for item_id in order if item_id in left]
+    (unchanged,) = live.bundle.index.search(user, 50, allowed=live.bundle.allowed(Filter(max_price=2.0)))
+    (same,) = LiveView.of(live.bundle).index.search(
+        user, 50, allowed=LiveView.of(live.bundle).allowed(Filter(max_price=2.0))
+    )
+    assert same.rows.tolist() == unchanged.rows.tolist()
 
 
 def test_several_vectors_of_one_query_score_by_the_best(live):
