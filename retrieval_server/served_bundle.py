@@ -105,24 +105,24 @@ class ServedBundle:
             texts=bundle.texts,
             vectors=bundle.vectors,
             index=bundle.index,
-            lighter_index=_lighter(bundle.index),
+            lighter_index=lighter(bundle.index),
             user_encoder=bundle.user_encoder,
             reranker=bundle.reranker,
             history=bundle.history,
         )
 
 
-def _lighter(index: ItemIndex | LiveIndex) -> ItemIndex | LiveIndex | None:
+def lighter(index: ItemIndex | LiveIndex) -> ItemIndex | LiveIndex | None:
     """The same index, visiting half as many lists and re-scoring half as many candidates."""
     if isinstance(index, LiveIndex):
-        main = _lighter(index.main)
+        main = lighter(index.main)
         return replace(index, main=main) if isinstance(main, ItemIndex) else None
     parameters = index.parameters
     if parameters.nprobe < 2:
         return None
-    lighter = copy(index)  # shares everything but the parameters
-    lighter.parameters = replace(parameters, nprobe=parameters.nprobe // 2, rescore=max(1.0, parameters.rescore / 2))
-    return lighter
+    copied = copy(index)  # shares everything but the parameters
+    copied.parameters = replace(parameters, nprobe=parameters.nprobe // 2, rescore=max(1.0, parameters.rescore / 2))
+    return copied
 
 
 class BundleSlot:
