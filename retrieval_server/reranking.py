@@ -3,7 +3,7 @@
 import logging
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from threading import TIMEOUT_MAX, Lock
 
 import numpy as np
@@ -26,6 +26,9 @@ class Reranking:
         at_once: candidates that are scored between two looks at the clock.
         workers: how many such groups are scored at the same time.
         threads: threads that each of them may use inside the model.
+
+    Attributes:
+        pending: candidates that wait or are being scored.
     """
 
     def __init__(self, at_once: int, workers: int, threads: int) -> None:
@@ -33,7 +36,8 @@ class Reranking:
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers, "rerank", initializer=limit_threads, initargs=(threads,))
         self._lock = Lock()
-        self._pending = 0  # candidates that wait or are being scored
+        self._closed = False
+        self.pending = 0
         self._pace = 0.0  # seconds a candidate takes, a running mean; 0 before the first
 
     def score(
@@ -63,9 +67,11 @@ class Reranking:
             if budget.remaining() <= self._expected(len(texts)):
                 budget.degraded[Stage.RERANK] = Reason.BUDGET
                 break
-            job = self._submit(reranker, context, texts, recall_scores[part], budget)
+            job = self._submit(reranker, context, texts, recall_scores[part])
             try:
                 found = job.result(timeout=min(budget.remaining(), TIMEOUT_MAX))
+            except CancelledError:
+                found = None  # closed meanwhile
             except TimeoutError:
                 job.cancel()
                 budget.degraded[Stage.RERANK] = Reason.BUDGET
@@ -77,21 +83,20 @@ class Reranking:
         return np.concatenate([np.empty(0, np.float32), *done])
 
     def close(self) -> None:
-        """Let the threads end when they are done."""
+        """Let the threads end when they are done. Whoever still asks, for a caller who is gone, gets no scores."""
+        with self._lock:
+            self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _expected(self, candidates: int) -> float:
         """Seconds until a group that is handed in now would be scored."""
-        return self._pace * (self._pending / self._workers + candidates)
+        return self._pace * (self.pending / self._workers + candidates)
 
     def _submit(
-        self,
-        reranker: Scoring,
-        context: str,
-        texts: Sequence[str],
-        recall_scores: NDArray[np.float32],
-        budget: Budget,
+        self, reranker: Scoring, context: str, texts: Sequence[str], recall_scores: NDArray[np.float32]
     ) -> Future[NDArray[np.float32] | None]:
+        """Have a group scored; once closed, a job that is cancelled already."""
+
         def run() -> NDArray[np.float32] | None:
             took = Budget()
             try:
@@ -108,10 +113,14 @@ class Reranking:
 
         def settled(_: object) -> None:
             with self._lock:
-                self._pending -= len(texts)
+                self.pending -= len(texts)
 
         with self._lock:
-            self._pending += len(texts)
-        job = self._pool.submit(run)
+            if self._closed:
+                job: Future[NDArray[np.float32] | None] = Future()
+                job.cancel()
+                return job
+            self.pending += len(texts)
+            job = self._pool.submit(run)
         job.add_done_callback(settled)
         return job

@@ -29,9 +29,10 @@ class Counted:
     def __init__(self, fast: int) -> None:
         self.fast = fast
         self.scored: list[str] = []
-        self.gate = Event()
+        self.gate, self.begun = Event(), Event()
 
     def score(self, context: str, candidates: Sequence[str], recall_scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.begun.set()
         if len(self.scored) >= self.fast:
             assert self.gate.wait(30)
         self.scored += candidates
@@ -179,3 +180,26 @@ def test_a_call_whose_deadline_passes_ends_so_and_computes_no_further(gated: Gat
         with pytest.raises(RetrievalError) as late:
             call.result(30)
     assert late.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_a_call_that_goes_on_after_the_end_gets_no_scores_and_no_error() -> None:
+    """A caller hangs up, gRPC counts the call as over, the server closes, and only then does the call come this far."""
+    reranker, reranking = Counted(fast=0), Reranking(at_once=4, workers=1, threads=1)
+    budgets = [Budget() for _ in range(3)]
+
+    def score(budget: Budget) -> int:
+        return len(reranking.score(reranker, "", ["text 1"] * 4, np.zeros(4, np.float32), budget))
+
+    with ThreadPoolExecutor(2) as pool:
+        running = pool.submit(score, budgets[0])
+        while not reranker.begun.wait(1):
+            assert not running.done()
+        waiting = pool.submit(score, budgets[1])
+        while reranking.pending < 8:
+            assert not waiting.done()
+        reranking.close()
+        assert waiting.result(30) == 0
+        assert score(budgets[2]) == 0
+        reranker.gate.set()
+        assert running.result(30) == 4
+    assert [budget.degraded for budget in budgets] == [{}, *[{Stage.RERANK: Reason.FAILED}] * 2]
