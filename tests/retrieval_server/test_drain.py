@@ -23,10 +23,8 @@ def test_no_call_in_flight_is_lost_and_health_turns_first(gated: Gated) -> None:
         stub = RetrievalServiceStub(channel)
         calls = [stub.Recall.future(RecallRequest(query="milk", k=3), timeout=60) for _ in range(CALLS)]
         gated.encoder.wait_until_busy()
-        asked = time.monotonic()
         draining = pool.submit(gated.drain)
-        assert next(watch).status == HealthCheckResponse.NOT_SERVING
-        assert time.monotonic() - asked < 0.1
+        assert next(watch).status == HealthCheckResponse.NOT_SERVING, "while every call still waits for the encoder"
         gated.encoder.open()
         assert sum(len(call.result().item_ids) == 3 for call in calls) == CALLS
         assert draining.result(60), "all calls finished within the grace"
