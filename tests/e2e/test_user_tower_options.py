@@ -14,7 +14,6 @@ from index import Bundle
 from index.build import build
 from index.config import BuildConfig
 from retrieval_server.asker import Asker
-from retrieval_server.pipeline import recall
 from retrieval_server.profile import resolve
 from retrieval_server.served_bundle import ServedBundle
 from tests.tiny import CATEGORIES, USERS, tabular_overrides
@@ -79,12 +78,12 @@ def test_a_known_user_is_answered_by_the_attributes_kept_in_the_bundle(run: Path
     assert bundle.history("u1").attributes == {"club": "", "town": ""}
 
     profile = resolve(served, Asker(user_id="u2"))
-    (vectors,) = bundle.user_encoder.encode([stored], [""])
+    (vectors,) = served.user_encoder.encode([profile.history], [""])
     assert vectors.shape == (2, bundle.manifest.dim)
     assert (vectors[:, Model.open(run).towers.dim - 1] == 1).all()  # meets the items' prior
     scores = (np.asarray(bundle.vectors) @ vectors.T).max(axis=1)
     scores[stored.rows] = -np.inf
-    found = recall(served, profile, 5, include_seen=False)
+    (found,) = served.index.search(vectors[None], 5, [profile.seen])
     np.testing.assert_allclose(found.scores, np.sort(scores)[::-1][:5], atol=1e-5)
 
     unnamed = resolve(served, Asker(item_ids=["co-0"])).history
