@@ -118,7 +118,7 @@ class LiveView:
         """The items that a filter leaves, ready for `index.search`; see `Bundle.allowed`.
 
         Raises:
-            ValueError: the items lack a column that the filter asks of.
+            UnfitColumn: the items lack a column that the filter asks of.
         """
         added = self.index.added
         if added is None:

@@ -17,6 +17,8 @@ class Limits:
         history: events of one request's history.
         candidates: items that one request may have reranked.
         exclude: items that one request may keep out.
+        filter_values: categories, and brands, of one request's filter.
+        filter_ids: items that one request's filter may allow, and deny.
         budget_ms: milliseconds that one request may take for itself.
         events: events that one request may record.
         query_bytes: bytes of a query in UTF-8.
@@ -27,6 +29,8 @@ class Limits:
     history: int
     candidates: int
     exclude: int
+    filter_values: int
+    filter_ids: int
     budget_ms: int
     events: int
     query_bytes: int

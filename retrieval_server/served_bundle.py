@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index import Bundle, Hits, ItemIndex, LiveIndex, LiveView
+from index import Bundle, Filter, Hits, ItemIndex, LiveIndex, LiveView
 from retrieval_server.errors import NotReady
 from towers import History
 from towers.grown_table import Table
@@ -22,8 +22,24 @@ class ItemSearch(Protocol):
         queries: NDArray[np.float32],
         k: int,
         exclude: Sequence[NDArray[np.int64]] | None = None,
+        allowed: Any = None,
     ) -> list[Hits]:
-        """For each of the queries [B, d] or [B, interests, d] at most k rows, best first, none of its excluded ones."""
+        """For each of the queries [B, d] or [B, interests, d] at most k rows, best first, none of its excluded ones.
+
+        With `allowed`, which `Narrowing` made for this index, only rows of that.
+        """
+        ...
+
+
+class Narrowing(Protocol):
+    """Finds the rows that a filter leaves."""
+
+    def __call__(self, wanted: Filter, /) -> Any:
+        """What the bundle's searches take as `allowed`.
+
+        Raises:
+            UnfitColumn: the items lack a column that the filter asks of.
+        """
         ...
 
 
@@ -75,6 +91,7 @@ class ServedBundle:
         vectors: vector of each row [N, d], memory-mapped.
         index: finds rows.
         lighter_index: finds nearly as good ones for about half the work; None where there is nothing to save.
+        allowed: makes filters ready for either of them.
         user_encoder: turns who is asking into a vector.
         reranker: orders candidates, or None when the bundle has none.
         history: stored history of a user id.
@@ -89,6 +106,7 @@ class ServedBundle:
     vectors: Table[np.float32]
     index: ItemSearch
     lighter_index: ItemSearch | None
+    allowed: Narrowing
     user_encoder: UserEncoding
     reranker: Scoring | None
     history: Histories
@@ -106,6 +124,7 @@ class ServedBundle:
             vectors=bundle.vectors,
             index=bundle.index,
             lighter_index=lighter(bundle.index),
+            allowed=bundle.allowed,
             user_encoder=bundle.user_encoder,
             reranker=bundle.reranker,
             history=bundle.history,

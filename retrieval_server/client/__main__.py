@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import grpc
 from google.protobuf.json_format import MessageToJson
@@ -15,7 +16,7 @@ from google.protobuf.message import Message
 from data_prep.errors import ExitCode
 from retrieval_server.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Security
 from retrieval_server.client.errors import RetrievalError
-from retrieval_server.client.requests import Answering, Choosing, Naming
+from retrieval_server.client.requests import Answering, Choosing, Filtering, Likening, Naming
 from retrieval_server.client.retrieval_client import RetrievalClient
 from retrieval_server.client.tables import Answer, show
 from retrieval_server.escaping import escape
@@ -70,14 +71,26 @@ def _security(options: argparse.Namespace) -> Security:
 def _ask(client: RetrievalClient, options: argparse.Namespace) -> Answer:
     how: Answering = {"with_titles": True, "with_timings": options.timings, "budget_ms": options.budget_ms}
     if options.call == "similar":
-        return client.similar_items(options.items, k=options.k, exclude=options.exclude, **how)
+        like: Likening = {"k": options.k, "exclude": options.exclude, "filter": _filter(options), **how}
+        return client.similar_items(options.items, **like)
     who: Naming = {"user_id": options.user_id, "history": options.history, "query": options.query}
     if options.call == "rerank":
         return client.rerank(options.candidates, **who, **how)
-    which: Choosing = {"k": options.k, "include_seen": options.include_seen, "exclude": options.exclude}
+    which: Choosing = {
+        "k": options.k,
+        "include_seen": options.include_seen,
+        "exclude": options.exclude,
+        "filter": _filter(options),
+    }
     if options.call == "recommend":
         return client.recommend(**who, **which, **how, candidates=options.candidates)
     return client.recall(**who, **which, **how)
+
+
+def _filter(options: argparse.Namespace) -> Filtering:
+    given: Any = {name: getattr(options, name) for name in Filtering.__annotations__}
+    conditions: Filtering = {name: value for name, value in given.items() if value is not None}  # type: ignore[assignment]
+    return conditions
 
 
 def _print(answer: Message, as_json: bool) -> ExitCode:
@@ -133,6 +146,14 @@ def _parser() -> argparse.ArgumentParser:
     many = argparse.ArgumentParser(add_help=False)
     many.add_argument("-k", type=int, default=10, help="how many items (%(default)s)")
     many.add_argument("--exclude", type=_ids, default=(), metavar="A,B,…", help="items that may not come back")
+    conditions = many.add_argument_group("conditions on the items, all of which must hold")
+    conditions.add_argument("--category", dest="categories", type=_ids, metavar="A,B,…", help="one of these")
+    conditions.add_argument("--brand", dest="brands", type=_ids, metavar="A,B,…", help="one of these")
+    conditions.add_argument("--min-price", type=float, metavar="P", help="that much or more")
+    conditions.add_argument("--max-price", type=float, metavar="P", help="that much or less")
+    conditions.add_argument("--in-stock", action=argparse.BooleanOptionalAction, help="in stock, or not")
+    conditions.add_argument("--allow", type=_ids, metavar="A,B,…", help="the only items that may come back")
+    conditions.add_argument("--deny", type=_ids, metavar="A,B,…", help="items that may not")
     seen = argparse.ArgumentParser(add_help=False)
     seen.add_argument("--include-seen", action="store_true", help="items of the history may come back")
 

@@ -6,6 +6,7 @@ from typing import Any, NotRequired, TypedDict, Unpack
 
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
     Event,
+    Filter,
     History,
     RecallRequest,
     RecommendRequest,
@@ -54,18 +55,40 @@ class Asking(Naming, Answering, total=False):
     """A Rerank, of candidates that stand beside it."""
 
 
+class Filtering(TypedDict, total=False):
+    """Conditions on items: all that are given must hold.
+
+    Attributes:
+        categories, brands: the item's is one of these.
+        min_price, max_price: bounds of its price, both included.
+        in_stock: whether it is in stock.
+        allow: the only item ids that may come back.
+        deny: item ids that may not.
+    """
+
+    categories: Sequence[str]
+    brands: Sequence[str]
+    min_price: float
+    max_price: float
+    in_stock: bool
+    allow: Sequence[str]
+    deny: Sequence[str]
+
+
 class Choosing(TypedDict, total=False):
     """What may come back from the catalogue.
 
     Attributes:
-        k: how many items.
+        k: how many items; fewer come back where fewer satisfy the filter.
         include_seen: whether items of the history may come back.
         exclude: item ids that may not.
+        filter: conditions on the items.
     """
 
     k: int
     include_seen: bool
     exclude: Sequence[str]
+    filter: Filtering
 
 
 class Recalling(Asking, Choosing, total=False):
@@ -88,10 +111,12 @@ class Likening(Answering, total=False):
     Attributes:
         k: how many items.
         exclude: item ids that may not come back.
+        filter: conditions on the items.
     """
 
     k: int
     exclude: Sequence[str]
+    filter: Filtering
 
 
 class Recording(TypedDict):
@@ -142,14 +167,25 @@ def _event(fields: Any) -> Event:
 
 
 def _message(wanted: Any, **defaults: Any) -> dict[str, Any]:
-    """Fields of the message: the history's three arrays become one message, `exclude` gets its name on the wire."""
+    """Fields of the message: a history's arrays and a filter become messages, `exclude` gets its name on the wire."""
     fields = defaults | dict(wanted)
     if "exclude" in fields:
         fields["exclude_ids"] = _strings("exclude", fields.pop("exclude"))
+    if "filter" in fields:
+        fields["filter"] = _filter(fields["filter"])
     arrays: dict[str, Any] = {name: fields.pop(name) for name in ("events", "timestamps") if name in fields}
     if "history" in fields:
         arrays["item_ids"] = _strings("history", fields.pop("history"))
     return fields | ({"history": History(**arrays)} if arrays else {})
+
+
+def _filter(conditions: Filtering) -> Filter:
+    named = {"allow": "allow_ids", "deny": "deny_ids"}
+    fields: dict[str, Any] = {named.get(name, name): value for name, value in conditions.items()}
+    for name in ("categories", "brands", "allow_ids", "deny_ids"):
+        if name in fields:
+            _strings(f"filter.{name}", fields[name])
+    return Filter(**fields)
 
 
 def _strings(name: str, ids: Sequence[str]) -> Sequence[str]:
