@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from index.effort import Selection
     from index.exact import Hits, exact_scores
     from index.filters import Filter, UnfitColumn
+    from index.item_table import UnfitItems
     from index.live import LiveBundle, LiveView
     from index.live_index import LiveIndex
     from index.manifest import BundleError, Manifest
@@ -31,6 +32,7 @@ __all__ = [
     "SearchParameters",
     "Selection",
     "UnfitColumn",
+    "UnfitItems",
     "current_bundle",
     "exact_scores",
 ]
@@ -48,6 +50,7 @@ _HOMES = {
     "SearchParameters": "index.search",
     "Selection": "index.effort",
     "UnfitColumn": "index.filters",
+    "UnfitItems": "index.item_table",
     "current_bundle": "index.publish",
     "exact_scores": "index.exact",
 }

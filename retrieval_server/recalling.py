@@ -119,6 +119,7 @@ def _key(job: _Job) -> Hashable:
     history = job.profile.history
     return (
         job.bundle.version,
+        job.bundle.edition,
         job.index is job.bundle.index,
         job.k,
         job.profile.query,

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index import Bundle, Filter, Hits, ItemIndex, LiveIndex, LiveView
+from index import Bundle, Filter, Hits, ItemIndex, LiveBundle, LiveIndex, LiveView
 from retrieval_server.errors import NotReady
 from towers import History
 from towers.grown_table import Table
@@ -95,6 +96,8 @@ class ServedBundle:
         user_encoder: turns who is asking into a vector.
         reranker: orders candidates, or None when the bundle has none.
         history: stored history of a user id.
+        live: what takes changes of the items; this is its view of one moment. None where they do not change.
+        edition: number that no other view in this process has: what was computed for it is good for it alone.
     """
 
     version: str
@@ -110,10 +113,14 @@ class ServedBundle:
     user_encoder: UserEncoding
     reranker: Scoring | None
     history: Histories
+    live: LiveBundle | None = None
+    edition: int = field(default_factory=count().__next__)
 
     @classmethod
-    def of(cls, bundle: Bundle | LiveView) -> Self:
-        """The serving view of a loaded bundle, or of one and the changes since, at one moment."""
+    def of(cls, source: Bundle | LiveBundle) -> Self:
+        """The serving view of a loaded bundle, or of one and the changes since, as it is now."""
+        live = source if isinstance(source, LiveBundle) else None
+        bundle: Bundle | LiveView = source.view if isinstance(source, LiveBundle) else source
         return cls(
             version=bundle.version,
             exclude_seen=bundle.exclude_seen,
@@ -128,6 +135,7 @@ class ServedBundle:
             user_encoder=bundle.user_encoder,
             reranker=bundle.reranker,
             history=bundle.history,
+            live=live,
         )
 
 

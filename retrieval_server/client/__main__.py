@@ -34,6 +34,8 @@ OPERATIONS: dict[str, Callable[[RetrievalClient, argparse.Namespace], Message]] 
     "status": lambda client, _: client.status(),
     "swap": lambda client, options: client.swap(options.version),
     "rollback": lambda client, _: client.rollback(),
+    "upsert": lambda client, options: client.upsert_items(options.file),
+    "delete": lambda client, options: client.delete_items(options.items),
 }
 
 
@@ -179,6 +181,12 @@ def _parser() -> argparse.ArgumentParser:
         "version", nargs="?", default="", help="its name (what the server was started with, as it is now)"
     )
     calls.add_parser("rollback", parents=[common], help="serve the version before the last swap")
+    upsert = calls.add_parser("upsert", parents=[common], help="put items in, or in the place of what had their ids")
+    upsert.add_argument(
+        "file", type=_items, help="JSON objects, an item a line: item_id, text, other columns; - for stdin"
+    )
+    delete = calls.add_parser("delete", parents=[common], help="take items out")
+    delete.add_argument("--items", type=_ids, required=True, metavar="A,B,…", help="their ids")
     health = calls.add_parser("health", parents=[common], help="whether the server is ready")
     health.add_argument("--service", default="", help="full name of a service (the whole server)")
     health.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="wait until it is, so long at most")
@@ -188,6 +196,24 @@ def _parser() -> argparse.ArgumentParser:
 def _ids(text: str) -> list[str]:
     """Split "a,b" as a line of CSV, so that an id with a comma can be quoted."""
     return next(csv.reader([text], skipinitialspace=True), [])
+
+
+def _items(name: str) -> list[Any]:
+    """Read a file of JSON lines."""
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{name} cannot be read: {error}") from error
+    items = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            item = json.loads(line)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{name}, line {number} is not JSON: {error}") from error
+        if not isinstance(item, dict):
+            raise argparse.ArgumentTypeError(f"{name}, line {number} is not a JSON object")
+        items.append(item)
+    return items
 
 
 if __name__ == "__main__":

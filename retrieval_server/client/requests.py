@@ -1,9 +1,12 @@
 """What a caller may say, in Python's terms, and the messages that say it: shared by the two clients."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, Unpack
 
+from google.protobuf.struct_pb2 import Struct
+
+from retrieval_server.retrieval.v1.admin_pb2 import DeleteItemsRequest, Item, UpsertItemsRequest
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
     Event,
     Filter,
@@ -14,6 +17,9 @@ from retrieval_server.retrieval.v1.retrieval_pb2 import (
     RerankRequest,
     SimilarItemsRequest,
 )
+
+Catalogued = Mapping[str, Any]
+"""An item by column: `item_id` and `text`, and any other column of the catalogue."""
 
 K = 10
 """How many items are asked for unless the caller says."""
@@ -160,6 +166,26 @@ def similar_request(item_ids: Sequence[str], **wanted: Unpack[Likening]) -> Simi
 def record_request(events: Sequence[Recording]) -> RecordEventsRequest:
     """The message of a RecordEvents."""
     return RecordEventsRequest(events=[_event({"event_id": uuid.uuid4().hex, **event}) for event in events])
+
+
+def upsert_request(items: Sequence[Catalogued]) -> UpsertItemsRequest:
+    """The message of an UpsertItems."""
+    return UpsertItemsRequest(items=[_item(item) for item in items])
+
+
+def delete_request(item_ids: Sequence[str]) -> DeleteItemsRequest:
+    """The message of a DeleteItems."""
+    return DeleteItemsRequest(item_ids=_strings("item_ids", item_ids))
+
+
+def _item(columns: Catalogued) -> Item:
+    """An item's message; what is None is left out, columns that are no field of it go into `columns`."""
+    own = {*Item.DESCRIPTOR.fields_by_name} - {"columns"}
+    given = {name: value for name, value in columns.items() if value is not None}
+    fields: dict[str, Any] = {name: value for name, value in given.items() if name in own}
+    others = Struct()
+    others.update({name: value for name, value in given.items() if name not in own})
+    return Item(**fields, columns=others)
 
 
 def _event(fields: Any) -> Event:

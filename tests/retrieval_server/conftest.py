@@ -104,6 +104,12 @@ def bundles(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
+@pytest.fixture
+def bundle_copies(bundles: Path, tmp_path: Path) -> Path:
+    """Such a folder of a test's own, to change."""
+    return shutil.copytree(bundles, tmp_path / "bundles", symlinks=True)
+
+
 @pytest.fixture(scope="session")
 def server(server_for: ServerFor, shop: ServedBundle) -> Iterator[RetrievalServer]:
     with server_for(shop) as opened:
