@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct, Value
 
 from data_prep.columns import Columns
 from index import UnfitItems
@@ -63,11 +63,25 @@ def _item(place: str, item: Item, limits: Limits) -> Iterator[Violation]:
 
 def _columns(item: Item) -> dict[str, Any]:
     """An item by column; what is empty is left out."""
-    columns: dict[str, Any] = {**MessageToDict(item.columns)}
+    columns = _mapping(item.columns)
     columns |= {name: value for name in OWN[:-1] if (value := getattr(item, name))}
     if item.HasField("price"):
         columns[Columns.PRICE] = item.price
     return columns
+
+
+def _mapping(struct: Struct) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in struct.fields.items()}
+
+
+def _plain(value: Value) -> Any:
+    """A value in Python's terms, numbers that JSON cannot write included: they are refused by their column."""
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return _mapping(value.struct_value)
+    if kind == "list_value":
+        return [_plain(one) for one in value.list_value.values]
+    return None if kind in (None, "null_value") else getattr(value, kind)
 
 
 def _field(place: int, column: str) -> str:

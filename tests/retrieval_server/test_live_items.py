@@ -6,9 +6,13 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.struct_pb2 import Struct
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from data_prep.errors import ExitCode
 from index import Bundle, LiveBundle
@@ -16,6 +20,8 @@ from index.changes import ChangeLog
 from retrieval_server import RetrievalClient, RetrievalError
 from retrieval_server.client.__main__ import main
 from retrieval_server.config import Cache, ServeConfig
+from retrieval_server.retrieval.v1.admin_pb2 import Item, UpsertItemsRequest
+from retrieval_server.retrieval.v1.admin_pb2_grpc import AdminServiceStub
 from retrieval_server.served_bundle import ServedBundle
 from retrieval_server.server import RetrievalServer
 from tests.retrieval_server.shop import ServerFor
@@ -54,6 +60,20 @@ def serve(config: ServeConfig, folder: Path) -> Iterator[Serve]:
 @pytest.fixture
 def client(serve: Serve) -> Iterator[RetrievalClient]:
     with RetrievalClient(serve().address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def live(tiny_bundle: Path, tmp_path: Path) -> LiveBundle:
+    """A bundle with columns of several kinds."""
+    bundle = Bundle.load(tiny_bundle)
+    items = bundle.items.assign(in_stock=True, grams=[100] * ITEMS, photo=[[0.5, 1.0]] * ITEMS)
+    return LiveBundle(replace(bundle, items=items), ChangeLog(tmp_path / "changes.log"))
+
+
+@pytest.fixture
+def live_client(live: LiveBundle, server_for: ServerFor) -> Iterator[RetrievalClient]:
+    with server_for(ServedBundle.of(live)) as server, RetrievalClient(server.address) as opened:
         yield opened
 
 
@@ -129,6 +149,36 @@ def test_when_one_is_refused_nothing_is_changed_and_the_error_names_item_and_fie
     assert not (folder / "changes.log").exists()
 
 
+values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=5,
+)
+columns = st.dictionaries(
+    st.sampled_from(["in_stock", "grams", "photo", "price", "popularity", ""]), values, max_size=3
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    items=st.lists(st.tuples(st.sampled_from(["a", "b", ""]), st.text(max_size=9), st.floats(), columns), max_size=3)
+)
+def test_any_items_are_put_in_or_refused_by_field(live_client: RetrievalClient, items: list[tuple[Any, ...]]) -> None:
+    wanted = [Item(item_id=i, text=t, price=p, columns=_struct(c)) for i, t, p, c in items]
+    try:
+        AdminServiceStub(live_client._channel).UpsertItems(UpsertItemsRequest(items=wanted), timeout=10)
+    except grpc.RpcError as error:
+        refused = RetrievalError.of(error)
+        assert refused.code is grpc.StatusCode.INVALID_ARGUMENT and refused.fields, refused
+    assert len(found(live_client)) == live_client.status().items
+
+
+def _struct(values: dict[str, Any]) -> Struct:
+    struct = Struct()
+    struct.update(values)
+    return struct
+
+
 @pytest.mark.parametrize(
     ("call", "fields"),
     [
@@ -151,19 +201,15 @@ def test_a_request_outside_the_limits_is_refused_by_field(
     assert error.value.fields.keys() == (fields or {f"items[{n}].columns.{str(n) * 60}" for n in range(8)})
 
 
-def test_other_columns_come_and_are_filtered_by(server_for: ServerFor, tiny_bundle: Path, tmp_path: Path) -> None:
-    bundle = Bundle.load(tiny_bundle)
-    items = bundle.items.assign(in_stock=True, grams=[100] * ITEMS, photo=[[0.5, 1.0]] * ITEMS)
-    live = LiveBundle(replace(bundle, items=items), ChangeLog(tmp_path / "changes.log"))
-    with server_for(ServedBundle.of(live)) as server, RetrievalClient(server.address) as client:
-        client.upsert_items([NEW | {"in_stock": False, "grams": 250, "photo": [1.0, 0.25]}])
-        added = live.view.added.iloc[0]
-        assert (added["in_stock"], added["grams"], added["photo"]) == (False, 250, [1.0, 0.25])
-        assert list(client.recall(query="tea", k=100, filter={"in_stock": False}).item_ids) == ["new"]
-        for column, value in (("in_stock", "yes"), ("grams", True), ("photo", {"a": 1})):
-            with pytest.raises(RetrievalError, match="item 'new'") as error:
-                client.upsert_items([NEW | {column: value}])
-            assert error.value.fields.keys() == {f"items[0].columns.{column}"}
+def test_other_columns_come_and_are_filtered_by(live: LiveBundle, live_client: RetrievalClient) -> None:
+    live_client.upsert_items([NEW | {"in_stock": False, "grams": 250, "photo": [1.0, 0.25]}])
+    added = live.view.added.iloc[0]
+    assert (added["in_stock"], added["grams"], added["photo"]) == (False, 250, [1.0, 0.25])
+    assert list(live_client.recall(query="tea", k=100, filter={"in_stock": False}).item_ids) == ["new"]
+    for column, value in (("in_stock", "yes"), ("grams", True), ("grams", float("inf")), ("photo", {"a": 1})):
+        with pytest.raises(RetrievalError, match="item 'new'") as error:
+            live_client.upsert_items([NEW | {column: value}])
+        assert error.value.fields.keys() == {f"items[0].columns.{column}"}
 
 
 def test_a_swap_and_a_rollback_have_what_the_other_version_was_given(client: RetrievalClient, folder: Path) -> None:
