@@ -19,6 +19,7 @@ from index import Bundle, LiveBundle
 from index.changes import ChangeLog
 from retrieval_server import RetrievalClient, RetrievalError
 from retrieval_server.client.__main__ import main
+from retrieval_server.client.requests import Filtering
 from retrieval_server.config import Cache, ServeConfig
 from retrieval_server.retrieval.v1.admin_pb2 import Item, UpsertItemsRequest
 from retrieval_server.retrieval.v1.admin_pb2_grpc import AdminServiceStub
@@ -204,8 +205,12 @@ def test_a_request_outside_the_limits_is_refused_by_field(
 def test_other_columns_come_and_are_filtered_by(live: LiveBundle, live_client: RetrievalClient) -> None:
     live_client.upsert_items([NEW | {"in_stock": False, "grams": 250, "photo": [1.0, 0.25]}])
     added = live.view.added.iloc[0]
+    live_client.upsert_items([{"item_id": "bare", "text": "tea"}])
     assert (added["in_stock"], added["grams"], added["photo"]) == (False, 250, [1.0, 0.25])
     assert list(live_client.recall(query="tea", k=100, filter={"in_stock": False}).item_ids) == ["new"]
+    conditions: list[Filtering] = [{"in_stock": True}, {"categories": ["tea", ""]}, {"min_price": -1.0}]
+    for wanted in conditions:
+        assert "bare" not in live_client.recall(query="tea", k=100, filter=wanted).item_ids, "of it nothing is known"
     for column, value in (("in_stock", "yes"), ("grams", True), ("grams", float("inf")), ("photo", {"a": 1})):
         with pytest.raises(RetrievalError, match="item 'new'") as error:
             live_client.upsert_items([NEW | {column: value}])
