@@ -223,7 +223,7 @@ class RecallRequest(_message.Message):
 
     @_builtins.property
     def filter(self) -> Global___Filter:
-        """What may come back: nothing of it is left to the order, an item that does not satisfy it never comes."""
+        """Conditions on the items: one that does not satisfy them never comes back."""
 
     def __init__(
         self,
