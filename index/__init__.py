@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from index.bundle import Bundle
     from index.effort import Selection
     from index.exact import Hits, exact_scores
-    from index.filters import Filter
+    from index.filters import Filter, UnfitColumn
+    from index.item_table import UnfitItems
     from index.live import LiveBundle, LiveView
     from index.live_index import LiveIndex
     from index.manifest import BundleError, Manifest
@@ -30,6 +31,8 @@ __all__ = [
     "Manifest",
     "SearchParameters",
     "Selection",
+    "UnfitColumn",
+    "UnfitItems",
     "current_bundle",
     "exact_scores",
 ]
@@ -46,6 +49,8 @@ _HOMES = {
     "Manifest": "index.manifest",
     "SearchParameters": "index.search",
     "Selection": "index.effort",
+    "UnfitColumn": "index.filters",
+    "UnfitItems": "index.item_table",
     "current_bundle": "index.publish",
     "exact_scores": "index.exact",
 }

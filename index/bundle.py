@@ -131,7 +131,7 @@ class Bundle:
         """The rows that a filter leaves, ready for `index.search`; the last few filters are remembered.
 
         Raises:
-            ValueError: the items lack a column that the filter asks of.
+            UnfitColumn: the items lack a column that the filter asks of.
         """
         return self._selections(wanted)
 

@@ -51,6 +51,19 @@ class Filter:
         return -inf if self.min_price is None else self.min_price, inf if self.max_price is None else self.max_price
 
 
+class UnfitColumn(ValueError):
+    """A filter asks of a column that the items lack, or that holds something else.
+
+    Args:
+        column: the column.
+        message: what is wrong with it, and the cure.
+    """
+
+    def __init__(self, column: str, message: str) -> None:
+        super().__init__(message)
+        self.column = column
+
+
 class Attributes:
     """The items' attributes, each made ready for filters when one first asks of it.
 
@@ -69,7 +82,7 @@ class Attributes:
         The condition that fewest items satisfy gives its rows, the others sift them.
 
         Raises:
-            ValueError: the items lack a column that the filter asks of.
+            UnfitColumn: the items lack a column that the filter asks of.
         """
         conditions = self._conditions(wanted)
         if conditions:
@@ -111,15 +124,23 @@ class Attributes:
 
     @cached_property
     def _prices(self) -> "_Numbers":
-        return _Numbers(self._column(Columns.PRICE))
+        return self._numbers(Columns.PRICE)
 
     @cached_property
     def _stock(self) -> "_Numbers":
-        return _Numbers(self._column(Columns.IN_STOCK))
+        return self._numbers(Columns.IN_STOCK)
+
+    def _numbers(self, name: str) -> "_Numbers":
+        column = self._column(name)
+        try:
+            return _Numbers(column)
+        except (TypeError, ValueError) as error:
+            cure = "prepare the data with numbers, or true and false, to filter by it"
+            raise UnfitColumn(name, f"the items' column {name} holds {column.dtype}; {cure}") from error
 
     def _column(self, name: str) -> Column:
         if name not in self._items:
-            raise ValueError(f"the items have no column {name}; prepare the data with it to filter by it")
+            raise UnfitColumn(name, f"the items have no column {name}; prepare the data with it to filter by it")
         return self._items[name]
 
 

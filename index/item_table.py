@@ -13,7 +13,55 @@ from data_prep.columns import Columns
 POPULARITY = "popularity"
 """Column of the bundle's items: training events of each, for whoever reads the bundle."""
 
+SHOWN = 8
+"""Faults that one error tells."""
+
+MOST = 20
+"""Columns of a catalogue that an error tells."""
+
 REQUIRED = (Columns.ITEM_ID, Columns.TEXT)
+
+
+class UnfitItem(ValueError):
+    """An item cannot be served.
+
+    Args:
+        message: why, with the item, the column and the cure.
+        column: the column, "" where no single one is to blame.
+    """
+
+    def __init__(self, message: str, column: str = "") -> None:
+        super().__init__(message)
+        self.column = column
+
+
+class UnfitItems(ValueError):
+    """Some of the items given cannot be served.
+
+    Args:
+        faults: why, for the place of each of them.
+    """
+
+    def __init__(self, faults: Mapping[int, UnfitItem]) -> None:
+        super().__init__("; ".join(map(str, list(faults.values())[:SHOWN])))
+        self.faults = faults
+
+
+def checked_items(items: Sequence[Mapping[str, Any]], catalogue: pd.DataFrame) -> list[dict[str, Any]]:
+    """Items with the columns of a catalogue, ready to be logged; see `checked_item`.
+
+    Raises:
+        UnfitItems: with all that are.
+    """
+    checked, faults = [], {}
+    for place, item in enumerate(items):
+        try:
+            checked.append(checked_item(item, catalogue))
+        except UnfitItem as fault:
+            faults[place] = fault
+    if faults:
+        raise UnfitItems(faults)
+    return checked
 
 
 def checked_item(item: Mapping[str, Any], catalogue: pd.DataFrame) -> dict[str, Any]:
@@ -25,16 +73,17 @@ def checked_item(item: Mapping[str, Any], catalogue: pd.DataFrame) -> dict[str, 
         catalogue: the bundle's item table.
 
     Raises:
-        ValueError: a column is missing, unknown, or of the wrong kind; the message names item, column and cure.
+        UnfitItem: a column is missing, unknown, or of the wrong kind; the message names item, column and cure.
     """
     for column in REQUIRED:
         value = item.get(column)
         if not isinstance(value, str) or not value.strip():
-            raise ValueError(f"{_name(item)}: {column} must be a text that is not empty, got {value!r}")
+            raise UnfitItem(f"{name_of(item)}: {column} must be a text that is not empty, got {_shown(value)}", column)
     columns = [str(column) for column in catalogue.columns if column != POPULARITY]
     unknown = sorted(set(item) - set(columns))
     if unknown:
-        raise ValueError(f"{_name(item)}: unknown columns {unknown}; the catalogue has {columns}")
+        message = f"{name_of(item)}: unknown columns {_shown(unknown)}; the catalogue has {', '.join(columns[:MOST])}"
+        raise UnfitItem(message, unknown[0])
     checked = {column: _checked(item, column, catalogue[column].dtype) for column in columns}
     if not checked[Columns.TITLE]:
         checked[Columns.TITLE] = checked[Columns.TEXT]
@@ -70,7 +119,7 @@ def _checked(item: Mapping[str, Any], column: str, kind: Any) -> Any:
     if is_numeric_dtype(kind):
         number = _of_kind(item, column, value, int | float | np.number, "a finite number")
         if not math.isfinite(number):
-            raise ValueError(f"{_name(item)}: {column} must be a finite number, got {value!r}")
+            raise UnfitItem(f"{name_of(item)}: {column} must be a finite number, got {_shown(value)}", column)
         return number.item() if isinstance(number, np.number) else number
     if isinstance(kind, pd.StringDtype):
         return _of_kind(item, column, value, str, "a text")
@@ -79,7 +128,7 @@ def _checked(item: Mapping[str, Any], column: str, kind: Any) -> Any:
 
 def _of_kind(item: Mapping[str, Any], column: str, value: Any, kind: Any, wanted: str) -> Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"{_name(item)}: {column} must be {wanted}, got {value!r}")
+        raise UnfitItem(f"{name_of(item)}: {column} must be {wanted}, got {_shown(value)}", column)
     return value
 
 
@@ -91,8 +140,16 @@ def _plain(item: Mapping[str, Any], column: str, value: Any) -> Any:
         isinstance(number, int | float) and math.isfinite(number) for number in value
     ):
         return [float(number) for number in value]
-    raise ValueError(f"{_name(item)}: {column} must be a text or a vector of finite numbers, got {value!r}")
+    message = f"{name_of(item)}: {column} must be a text or a vector of finite numbers, got {_shown(value)}"
+    raise UnfitItem(message, column)
 
 
-def _name(item: Mapping[str, Any]) -> str:
+def name_of(item: Mapping[str, Any]) -> str:
+    """What errors call an item."""
     return f"item {str(item.get(Columns.ITEM_ID))[:80]!r}"
+
+
+def _shown(value: Any) -> str:
+    """What errors tell of a value: they travel where there is little room."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -17,7 +17,7 @@ from data_prep.files import fingerprint
 from index.bundle import Bundle
 from index.changes import CHANGES, Change, ChangeLog
 from index.filters import Attributes, Filter
-from index.item_table import as_table, checked_item
+from index.item_table import UnfitItem, UnfitItems, as_table, checked_items, name_of
 from index.live_index import LiveIndex, LiveSelection, segment
 from towers import CrossEncoder, History, ModelEncoder
 from towers.grown_table import GrownTable
@@ -118,7 +118,7 @@ class LiveView:
         """The items that a filter leaves, ready for `index.search`; see `Bundle.allowed`.
 
         Raises:
-            ValueError: the items lack a column that the filter asks of.
+            UnfitColumn: the items lack a column that the filter asks of.
         """
         added = self.index.added
         if added is None:
@@ -216,15 +216,17 @@ class LiveBundle:
                 the later one stays.
 
         Raises:
-            ValueError: an item that cannot be served; nothing is changed.
+            UnfitItems: some cannot be served; nothing is changed.
             GateFailed: the disk is full; nothing is changed.
         """
-        distinct = {item["item_id"]: item for item in (checked_item(item, self.bundle.items) for item in items)}
+        checked = checked_items(items, self.bundle.items)
+        places = {item["item_id"]: place for place, item in enumerate(checked)}
+        distinct = {item_id: checked[place] for item_id, place in places.items()}
         if not distinct:
             return self.view
         table = as_table(list(distinct.values()), self.bundle.items)
         sentences = self.bundle.item_encoder.sentences(table)
-        self._encode(table, sentences)  # what cannot be encoded must not be logged
+        self._require_encodable(table, sentences, list(places.values()))  # what is not must not be logged
         return self._write(
             [Change.upsert(item, one, self._encoder) for item, one in zip(distinct.values(), sentences, strict=True)]
         )
@@ -242,6 +244,18 @@ class LiveBundle:
         with self._writing:
             self._apply(self._log.read_on())
             return self.view
+
+    def _require_encodable(self, table: pd.DataFrame, sentences: NDArray[np.float32], places: Sequence[int]) -> None:
+        try:
+            self._encode(table, sentences)
+        except (ValueError, UsageError):
+            faults = {}
+            for row, place in enumerate(places):
+                try:
+                    self._encode(table.iloc[[row]], sentences[[row]])
+                except (ValueError, UsageError) as error:
+                    faults[place] = UnfitItem(f"{name_of(dict(table.iloc[row]))}: {error}")
+            raise UnfitItems(faults) from None
 
     def _write(self, changes: Sequence[Change]) -> LiveView:
         with self._writing:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import faiss
@@ -93,6 +94,11 @@ class LiveIndex:
         moved = (Hits(answer.rows + count, answer.scores) for answer in found)
         return [merged(pair, k) for pair in zip(hits, moved, strict=True)]
 
+    @cached_property
+    def _gone(self) -> int:
+        """Items of the index that are gone."""
+        return len(self.alive) - int(np.count_nonzero(self.alive))
+
     def _with_successors(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         rows = np.asarray(rows, np.int64)
         total = len(self.main) + len(self.added_alive)
@@ -107,7 +113,7 @@ class LiveIndex:
         self, queries: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int64]], allowed: Selection | None
     ) -> list[Hits]:
         """What is best among the bundle's own items: more are asked for than wanted, as some are gone."""
-        gone = len(self.alive) - int(self.alive.sum())
+        gone = self._gone
         if gone == 0:
             return self.main.search(queries, k, exclude, allowed)
         hits: dict[int, Hits] = {}

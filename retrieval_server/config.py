@@ -17,8 +17,11 @@ class Limits:
         history: events of one request's history.
         candidates: items that one request may have reranked.
         exclude: items that one request may keep out.
+        filter_values: categories, and brands, of one request's filter.
+        filter_ids: items that one request's filter may allow, and deny.
         budget_ms: milliseconds that one request may take for itself.
         events: events that one request may record.
+        items: items that one request may put in, or take out.
         query_bytes: bytes of a query in UTF-8.
         id_bytes: bytes of any one identifier or event type in UTF-8.
     """
@@ -27,8 +30,11 @@ class Limits:
     history: int
     candidates: int
     exclude: int
+    filter_values: int
+    filter_ids: int
     budget_ms: int
     events: int
+    items: int
     query_bytes: int
     id_bytes: int
 
@@ -157,6 +163,7 @@ class ServeConfig:
         streams: streams of requests that may be open; each holds a thread.
         batch: how calls that come at the same time are computed in one go.
         cache: what is kept of recalls.
+        catch_up_seconds: how often a process looks for items that others have changed.
         rerank: how the reranker is run.
         events: how the log of events is kept.
         event_store: what remembers events; a file of `conf/event_store/`.
@@ -185,6 +192,7 @@ class ServeConfig:
     streams: int
     batch: Batch
     cache: Cache
+    catch_up_seconds: float
     rerank: Rerank
     events: Events
     event_store: Any
@@ -211,6 +219,7 @@ def require_sound(config: ServeConfig) -> None:
         "budget_ms": (config.budget_ms, 1, limits.budget_ms, f"1 to limits.budget_ms={limits.budget_ms}"),
         "events.sync_seconds": (config.events.sync_seconds, 0, 60, "0 to 60"),
         "batch.window_ms": (config.batch.window_ms, 0, 1000, "0 to 1000"),
+        "catch_up_seconds": (config.catch_up_seconds, 0.01, 3600, "0.01 to 3600"),
         "cache.entries": (config.cache.entries, 0, most, "at least 0"),
         "cache.seconds": (config.cache.seconds, 0, most, "at least 0"),
     }

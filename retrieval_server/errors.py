@@ -192,6 +192,20 @@ class NotRecorded(CallError):
         super().__init__(f"{why}; send the same events again")
 
 
+class NotChanged(CallError):
+    """Items could not be changed. Nothing is; sending the same again does no harm.
+
+    Args:
+        why: what failed.
+    """
+
+    code = grpc.StatusCode.UNAVAILABLE
+    reason = "NOT_CHANGED"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"nothing was changed: {why}")
+
+
 class SwapRefused(CallError):
     """Another version cannot be served. What was served before still is.
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from index import exact_scores
+from index import Filter, exact_scores
 from retrieval_server.admission import Pressure
 from retrieval_server.budget import Budget, Reason, Stage
 from retrieval_server.errors import NoReranker
+from retrieval_server.filtering import narrowed
 from retrieval_server.profile import Profile, rows_of
 from retrieval_server.recalling import Ranking, Recalling
 from retrieval_server.reranking import Reranking
@@ -31,11 +32,13 @@ class Wanted:
         k: how many items at most.
         include_seen: whether items of the history may be among them even if the bundle keeps them out.
         exclude_ids: items that may not.
+        filter: conditions on the items, None for none.
     """
 
     k: int
     include_seen: bool = False
     exclude_ids: Sequence[str] = ()
+    filter: Filter | None = None
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,13 @@ class Pipeline:
             profile: who is asking.
             wanted: what may come back.
             budget: the request's means.
+
+        Raises:
+            InvalidRequest: the items lack a column that the filter asks of.
         """
         seen = profile.seen if bundle.exclude_seen and not wanted.include_seen else np.empty(0, np.int64)
         barred = np.concatenate([seen, rows_of(bundle, wanted.exclude_ids)])
-        return self._recalling.best(bundle, profile, wanted.k, barred, budget)
+        return self._recalling.best(bundle, profile, wanted.k, barred, wanted.filter, budget)
 
     def rerank(self, bundle: ServedBundle, profile: Profile, candidate_ids: Sequence[str], budget: Budget) -> Reranked:
         """Order candidates by reading them together with the history and the query, and by the towers' own scores.
@@ -139,6 +145,9 @@ class Pipeline:
             wanted: what may come back.
             candidates: how many items to recall and rerank; `wanted.k` at least are.
             budget: the request's means.
+
+        Raises:
+            InvalidRequest: as `recall`.
         """
         if bundle.reranker is None:
             recalled = self.recall(bundle, profile, wanted, budget)
@@ -162,6 +171,9 @@ class Pipeline:
             rows: rows of the given items [n]; none of them comes back. Nothing is like nothing.
             wanted: what may come back.
             budget: the request's means.
+
+        Raises:
+            InvalidRequest: as `recall`.
         """
         if not len(rows):
             return Ranking(np.empty(0, np.int64), np.empty(0, np.float32))
@@ -169,7 +181,8 @@ class Pipeline:
         with budget.stage(Stage.SEARCH):
             direction = _directions(bundle.vectors[rows]).sum(axis=0)  # [d]
             query = _directions(direction[np.newaxis]).astype(np.float32)  # [1, d]
-            (hits,) = bundle.index.search(query, SIMILAR_DEPTH * wanted.k, [barred])
+            allowed = narrowed(bundle, wanted.filter)
+            (hits,) = bundle.index.search(query, SIMILAR_DEPTH * wanted.k, [barred], allowed)
             cosines = exact_scores(_directions(bundle.vectors[hits.rows]), query[0])  # [depth]
         best = _descending(cosines)[: wanted.k]
         return Ranking(hits.rows[best], cosines[best])

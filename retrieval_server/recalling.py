@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index import Filter, Hits
 from retrieval_server.admission import Pressure
 from retrieval_server.batching import MicroBatcher
 from retrieval_server.budget import Budget, Reason, Stage
 from retrieval_server.config import Batch, Cache
+from retrieval_server.filtering import narrowed
 from retrieval_server.hot_cache import HotCache
 from retrieval_server.observation import Observer
 from retrieval_server.profile import Profile
@@ -32,13 +35,15 @@ class Ranking:
 
 @dataclass(frozen=True)
 class _Job:
-    """One user to search for."""
+    """One user to search for, and what the index takes for the filter."""
 
     bundle: ServedBundle
     index: ItemSearch
     profile: Profile
     k: int
     barred: NDArray[np.int64]
+    filter: Filter | None
+    allowed: Any = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,13 @@ class Recalling:
         self._cache: HotCache[Ranking] = HotCache(cache.entries, cache.seconds, observer.looked_up)
 
     def best(
-        self, bundle: ServedBundle, profile: Profile, k: int, barred: NDArray[np.int64], budget: Budget
+        self,
+        bundle: ServedBundle,
+        profile: Profile,
+        k: int,
+        barred: NDArray[np.int64],
+        wanted: Filter | None,
+        budget: Budget,
     ) -> Ranking:
         """The k best items but the barred ones.
 
@@ -73,15 +84,23 @@ class Recalling:
             profile: who is asking.
             k: how many items at most.
             barred: rows that may not come back, in any order, with repetitions.
+            wanted: conditions on the items, None for none.
             budget: the request's means.
+
+        Raises:
+            InvalidRequest: the items lack a column that the filter asks of.
         """
         index = _index(bundle, budget)
-        job = _Job(bundle, index, profile, k, np.unique(barred))
+        job = _Job(bundle, index, profile, k, np.unique(barred), wanted)
 
         def compute() -> Ranking:
             budget.require()
-            found = self.batcher.run((id(bundle), id(index), k), job, budget)
+            started = time.monotonic()
+            ready = replace(job, allowed=narrowed(bundle, wanted))
+            narrowing = time.monotonic() - started
+            found = self.batcher.run((id(bundle), id(index), k), ready, budget)
             budget.timings.update(found.timings)
+            budget.timings[Stage.SEARCH] += narrowing
             return found.ranking
 
         return self._cache.get(_key(job), compute, budget)
@@ -100,6 +119,7 @@ def _key(job: _Job) -> Hashable:
     history = job.profile.history
     return (
         job.bundle.version,
+        job.bundle.edition,
         job.index is job.bundle.index,
         job.k,
         job.profile.query,
@@ -108,11 +128,12 @@ def _key(job: _Job) -> Hashable:
         history.timestamps.tobytes(),
         tuple(sorted(history.attributes.items())),
         job.barred.tobytes(),
+        job.filter,
     )
 
 
 def _compute(jobs: Sequence[_Job]) -> Sequence[_Found]:
-    """Search for several users of one bundle who want as many items."""
+    """Search for several users of one bundle who want as many items: those of one filter together."""
     first = jobs[0]
     started = time.monotonic()
     # [B, d] or [B, interests, d]
@@ -120,6 +141,11 @@ def _compute(jobs: Sequence[_Job]) -> Sequence[_Found]:
         [job.profile.history for job in jobs], [job.profile.query for job in jobs]
     )
     encoded = time.monotonic()
-    hits = first.index.search(vectors, first.k, [job.barred for job in jobs])
+    hits: dict[int, Hits] = {}
+    for wanted in dict.fromkeys(job.filter for job in jobs):
+        places = [place for place, job in enumerate(jobs) if job.filter == wanted]
+        barred = [jobs[place].barred for place in places]
+        found = first.index.search(vectors[places], first.k, barred, jobs[places[0]].allowed)
+        hits.update(zip(places, found, strict=True))
     timings = {Stage.ENCODE: encoded - started, Stage.SEARCH: time.monotonic() - encoded}
-    return [_Found(Ranking(found.rows, found.scores), timings) for found in hits]
+    return [_Found(Ranking(hits[place].rows, hits[place].scores), timings) for place in range(len(jobs))]

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index import Bundle, Hits, ItemIndex, LiveIndex, LiveView
+from index import Bundle, Filter, Hits, ItemIndex, LiveBundle, LiveIndex, LiveView
 from retrieval_server.errors import NotReady
 from towers import History
 from towers.grown_table import Table
@@ -22,8 +23,24 @@ class ItemSearch(Protocol):
         queries: NDArray[np.float32],
         k: int,
         exclude: Sequence[NDArray[np.int64]] | None = None,
+        allowed: Any = None,
     ) -> list[Hits]:
-        """For each of the queries [B, d] or [B, interests, d] at most k rows, best first, none of its excluded ones."""
+        """For each of the queries [B, d] or [B, interests, d] at most k rows, best first, none of its excluded ones.
+
+        With `allowed`, which `Narrowing` made for this index, only rows of that.
+        """
+        ...
+
+
+class Narrowing(Protocol):
+    """Finds the rows that a filter leaves."""
+
+    def __call__(self, wanted: Filter, /) -> Any:
+        """What the bundle's searches take as `allowed`.
+
+        Raises:
+            UnfitColumn: the items lack a column that the filter asks of.
+        """
         ...
 
 
@@ -75,9 +92,12 @@ class ServedBundle:
         vectors: vector of each row [N, d], memory-mapped.
         index: finds rows.
         lighter_index: finds nearly as good ones for about half the work; None where there is nothing to save.
+        allowed: makes filters ready for either of them.
         user_encoder: turns who is asking into a vector.
         reranker: orders candidates, or None when the bundle has none.
         history: stored history of a user id.
+        live: what takes changes of the items; this is its view of one moment. None where they do not change.
+        edition: number that no other view in this process has: what was computed for it is good for it alone.
     """
 
     version: str
@@ -89,13 +109,18 @@ class ServedBundle:
     vectors: Table[np.float32]
     index: ItemSearch
     lighter_index: ItemSearch | None
+    allowed: Narrowing
     user_encoder: UserEncoding
     reranker: Scoring | None
     history: Histories
+    live: LiveBundle | None = None
+    edition: int = field(default_factory=count().__next__)
 
     @classmethod
-    def of(cls, bundle: Bundle | LiveView) -> Self:
-        """The serving view of a loaded bundle, or of one and the changes since, at one moment."""
+    def of(cls, source: Bundle | LiveBundle) -> Self:
+        """The serving view of a loaded bundle, or of one and the changes since, as it is now."""
+        live = source if isinstance(source, LiveBundle) else None
+        bundle: Bundle | LiveView = source.view if isinstance(source, LiveBundle) else source
         return cls(
             version=bundle.version,
             exclude_seen=bundle.exclude_seen,
@@ -106,9 +131,11 @@ class ServedBundle:
             vectors=bundle.vectors,
             index=bundle.index,
             lighter_index=lighter(bundle.index),
+            allowed=bundle.allowed,
             user_encoder=bundle.user_encoder,
             reranker=bundle.reranker,
             history=bundle.history,
+            live=live,
         )
 
 

@@ -7,7 +7,7 @@ from threading import Event
 import grpc
 
 from data_prep.command import CommandError, UsageError, instantiate
-from index import Bundle
+from index import LiveBundle
 from retrieval_server.address import is_loopback, listen, resolve
 from retrieval_server.admin_service import ADMIN_NAME, AdminService
 from retrieval_server.admission import Admission, Handlers
@@ -17,6 +17,7 @@ from retrieval_server.config import ServeConfig
 from retrieval_server.event_log import EventLog, LogUnavailable
 from retrieval_server.gatekeeper import Gatekeeper
 from retrieval_server.guard import Guard
+from retrieval_server.live_items import LiveItems
 from retrieval_server.metrics_endpoint import MetricsEndpoint
 from retrieval_server.observation import Observer
 from retrieval_server.pipeline import Pipeline, Wanted
@@ -47,6 +48,7 @@ class RetrievalServer:
     Attributes:
         address: where it listens, `host:port`.
         slot: where its requests take their bundle from.
+        items: changes the items of that bundle.
         health: what it says about itself; NOT_SERVING until told otherwise.
         streams: the streams of requests that are open.
         recorder: records events.
@@ -68,6 +70,7 @@ class RetrievalServer:
         self._config = config
         self.slot = BundleSlot()
         self.observer = Observer(config.log_calls)
+        self.items = LiveItems(self.slot, self.observer, config.catch_up_seconds)
         self.health = Health(SERVICE_NAME, ADMIN_NAME)
         self.streams = Streams(config.streams)
         self._side = SideServices(SERVICE_NAME, config.streams, config.threads)
@@ -103,12 +106,14 @@ class RetrievalServer:
             self.metrics = MetricsEndpoint(self.observer.registry, config.metrics.host, config.metrics.port)
 
     def load(self, folder: Path) -> ServedBundle:
-        """Check, load and warm up a bundle: every stage is walked once, so that no caller pays for lazy loading.
+        """Check, load and warm up a bundle, with the changes since it was built.
+
+        Every stage is walked once, so that no caller pays for lazy loading.
 
         Raises:
             BundleError: the folder holds no sound bundle.
         """
-        bundle = ServedBundle.of(Bundle.load(folder))
+        bundle = ServedBundle.of(LiveBundle.load(folder))
         first = list(islice(bundle.row_of, 1))
         profile = resolve_asker(bundle, Asker(item_ids=first, query="warm up"))
         self._pipeline.recommend(
@@ -132,12 +137,12 @@ class RetrievalServer:
 
     def swap(self, bundle: ServedBundle) -> None:
         """Answer from a bundle from now on, in place of another."""
-        self._take_up(bundle)
+        self.items.put(bundle)
         self.observer.swapped("swapped")
 
     def serve(self, bundle: ServedBundle) -> None:
         """Answer from a bundle from now on, and say so."""
-        self._take_up(bundle)
+        self.items.put(bundle)
         self.health.serving()
         self.observer.ready(True)
 
@@ -162,14 +167,11 @@ class RetrievalServer:
 
     def close(self) -> None:
         """Let go of threads and files, when no call is in flight."""
+        self.items.close()
         self._pipeline.close()
         self.recorder.close()
         if self.metrics is not None:
             self.metrics.close()
-
-    def _take_up(self, bundle: ServedBundle) -> None:
-        self.slot.put(bundle)
-        self.observer.serving(bundle.version, len(bundle.item_ids))
 
     def _add_services(self, swapping: Swapping) -> None:
         server, config = self.grpc_server, self._config
@@ -177,7 +179,7 @@ class RetrievalServer:
             self.slot, self._pipeline, self.recorder, self.streams, self._admission, self.observer, config
         )
         add_RetrievalServiceServicer_to_server(service, server)
-        admin = AdminService(self.slot, swapping, self.recorder.skipped)
+        admin = AdminService(self.slot, swapping, self.items, self.recorder.skipped, config.limits)
         add_AdminServiceServicer_to_server(admin, server)
         self.health.add_to(server)
         if config.reflection:

@@ -13,6 +13,7 @@ from retrieval_server.asker import Asker
 from retrieval_server.budget import Budget, Reason, Stage
 from retrieval_server.config import ServeConfig
 from retrieval_server.errors import CallError
+from retrieval_server.filtering import filter_of
 from retrieval_server.guard import outcome, parsed
 from retrieval_server.observation import Observer
 from retrieval_server.pipeline import Pipeline, Wanted
@@ -158,7 +159,7 @@ class RetrievalService(RetrievalServiceServicer):
         bundle = self._slot.take()
         rows = rows_of(bundle, request.item_ids)
         unknown = [item_id for item_id in request.item_ids if item_id not in bundle.row_of]
-        wanted = Wanted(request.k, exclude_ids=request.exclude_ids)
+        wanted = Wanted(request.k, exclude_ids=request.exclude_ids, filter=filter_of(request.filter))
         found = self._pipeline.similar(bundle, np.unique(rows), wanted, budget)
         return SimilarItemsResponse(
             item_ids=bundle.item_ids[found.rows].tolist(),
@@ -221,7 +222,7 @@ def _about(profile: Profile) -> _About:
 
 
 def _wanted(request: RecallRequest | RecommendRequest) -> Wanted:
-    return Wanted(request.k, request.include_seen, request.exclude_ids)
+    return Wanted(request.k, request.include_seen, request.exclude_ids, filter_of(request.filter))
 
 
 def _titles(bundle: ServedBundle, rows: NDArray[np.int64], wanted: bool) -> Sequence[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from retrieval_server.asker import Asker
 from retrieval_server.config import Limits
 from retrieval_server.errors import InvalidRequest, Violation
+from retrieval_server.filtering import check_filter
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
     Event,
     History,
@@ -20,6 +21,7 @@ from retrieval_server.retrieval.v1.retrieval_pb2 import (
     RerankRequest,
     SimilarItemsRequest,
 )
+from retrieval_server.sizes import identifiers, size
 from retrieval_server.user_events import UserEvent
 
 LAST_SECOND = 253_402_300_799
@@ -37,6 +39,7 @@ def check_recall(request: RecallRequest, limits: Limits) -> Asker:
         limits,
         *_count("k", request.k, limits.k, "limits.k"),
         *_excluded(request.exclude_ids, limits),
+        *check_filter(request.filter, limits),
     )
 
 
@@ -61,6 +64,7 @@ def check_recommend(request: RecommendRequest, limits: Limits) -> Asker:
         *_count("k", request.k, limits.candidates, "limits.candidates"),
         *_candidate_count(request.candidates, limits),
         *_excluded(request.exclude_ids, limits),
+        *check_filter(request.filter, limits),
     )
 
 
@@ -74,6 +78,7 @@ def check_similar(request: SimilarItemsRequest, limits: Limits) -> None:
         *_several("item_ids", request.item_ids, limits),
         *_count("k", request.k, limits.k, "limits.k"),
         *_excluded(request.exclude_ids, limits),
+        *check_filter(request.filter, limits),
         *_budget(request.budget_ms, limits),
     ]
     if violations:
@@ -104,7 +109,7 @@ def _event(place: str, event: Event, limits: Limits) -> Iterator[Violation]:
         if not getattr(event, name):
             yield Violation(f"{place}.{name}", "is empty; every event says it")
     for name in ("event_id", "user_id", "item_id", "event"):
-        yield from _size(f"{place}.{name}", getattr(event, name), limits.id_bytes, "limits.id_bytes")
+        yield from size(f"{place}.{name}", getattr(event, name), limits.id_bytes, "limits.id_bytes")
     if not 0 <= event.timestamp <= LAST_SECOND:
         yield Violation(
             f"{place}.timestamp",
@@ -116,9 +121,9 @@ def _asker_or_raise(
     request: RecallRequest | RerankRequest | RecommendRequest, limits: Limits, *found: Violation
 ) -> Asker:
     violations = [
-        *_size("user_id", request.user_id, limits.id_bytes, "limits.id_bytes"),
+        *size("user_id", request.user_id, limits.id_bytes, "limits.id_bytes"),
         *_history(request.history, limits),
-        *_size("query", request.query, limits.query_bytes, "limits.query_bytes"),
+        *size("query", request.query, limits.query_bytes, "limits.query_bytes"),
         *_budget(request.budget_ms, limits),
         *found,
     ]
@@ -153,14 +158,14 @@ def _several(field: str, item_ids: Sequence[str], limits: Limits) -> Iterator[Vi
     if not 1 <= len(item_ids) <= limits.candidates:
         yield Violation(field, f"has {len(item_ids)} items; send 1 to {limits.candidates} (limits.candidates)")
         return
-    yield from _identifiers(field, item_ids, limits)
+    yield from identifiers(field, item_ids, limits)
 
 
 def _excluded(item_ids: Sequence[str], limits: Limits) -> Iterator[Violation]:
     if len(item_ids) > limits.exclude:
         yield Violation("exclude_ids", f"has {len(item_ids)} items; send at most {limits.exclude} (limits.exclude)")
         return
-    yield from _identifiers("exclude_ids", item_ids, limits)
+    yield from identifiers("exclude_ids", item_ids, limits)
 
 
 def _budget(milliseconds: int, limits: Limits) -> Iterator[Violation]:
@@ -179,9 +184,9 @@ def _history(history: History, limits: Limits) -> Iterator[Violation]:
             f"has {length} items; send the newest {limits.history} at most (limits.history)",
         )
         return
-    yield from _identifiers("history.item_ids", history.item_ids, limits)
+    yield from identifiers("history.item_ids", history.item_ids, limits)
     yield from _parallel("history.events", len(history.events), length)
-    yield from _identifiers("history.events", history.events[: limits.history], limits)
+    yield from identifiers("history.events", history.events[: limits.history], limits)
     yield from _parallel("history.timestamps", len(history.timestamps), length)
     yield from _times(history.timestamps)
 
@@ -206,16 +211,3 @@ def _times(timestamps: Sequence[float]) -> Iterator[Violation]:
             f"history.timestamps[{int(backwards.argmax()) + 1}]",
             "is earlier than the one before it; send the history oldest first",
         )
-
-
-def _identifiers(field: str, values: Sequence[str], limits: Limits) -> Iterator[Violation]:
-    for place, value in enumerate(values):
-        # The longest character takes four bytes: a short string need not be encoded to be measured.
-        if len(value) * 4 > limits.id_bytes:
-            yield from _size(f"{field}[{place}]", value, limits.id_bytes, "limits.id_bytes")
-
-
-def _size(field: str, value: str, limit: int, name: str) -> Iterator[Violation]:
-    size = len(value.encode())
-    if size > limit:
-        yield Violation(field, f"has {size} bytes in UTF-8; send at most {limit} ({name})")

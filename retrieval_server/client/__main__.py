@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import grpc
 from google.protobuf.json_format import MessageToJson
@@ -15,7 +16,7 @@ from google.protobuf.message import Message
 from data_prep.errors import ExitCode
 from retrieval_server.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Security
 from retrieval_server.client.errors import RetrievalError
-from retrieval_server.client.requests import Answering, Choosing, Naming
+from retrieval_server.client.requests import Answering, Choosing, Filtering, Likening, Naming
 from retrieval_server.client.retrieval_client import RetrievalClient
 from retrieval_server.client.tables import Answer, show
 from retrieval_server.escaping import escape
@@ -33,6 +34,8 @@ OPERATIONS: dict[str, Callable[[RetrievalClient, argparse.Namespace], Message]] 
     "status": lambda client, _: client.status(),
     "swap": lambda client, options: client.swap(options.version),
     "rollback": lambda client, _: client.rollback(),
+    "upsert": lambda client, options: client.upsert_items(options.file),
+    "delete": lambda client, options: client.delete_items(options.items),
 }
 
 
@@ -70,14 +73,26 @@ def _security(options: argparse.Namespace) -> Security:
 def _ask(client: RetrievalClient, options: argparse.Namespace) -> Answer:
     how: Answering = {"with_titles": True, "with_timings": options.timings, "budget_ms": options.budget_ms}
     if options.call == "similar":
-        return client.similar_items(options.items, k=options.k, exclude=options.exclude, **how)
+        like: Likening = {"k": options.k, "exclude": options.exclude, "filter": _filter(options), **how}
+        return client.similar_items(options.items, **like)
     who: Naming = {"user_id": options.user_id, "history": options.history, "query": options.query}
     if options.call == "rerank":
         return client.rerank(options.candidates, **who, **how)
-    which: Choosing = {"k": options.k, "include_seen": options.include_seen, "exclude": options.exclude}
+    which: Choosing = {
+        "k": options.k,
+        "include_seen": options.include_seen,
+        "exclude": options.exclude,
+        "filter": _filter(options),
+    }
     if options.call == "recommend":
         return client.recommend(**who, **which, **how, candidates=options.candidates)
     return client.recall(**who, **which, **how)
+
+
+def _filter(options: argparse.Namespace) -> Filtering:
+    given: Any = {name: getattr(options, name) for name in Filtering.__annotations__}
+    conditions: Filtering = {name: value for name, value in given.items() if value is not None}  # type: ignore[assignment]
+    return conditions
 
 
 def _print(answer: Message, as_json: bool) -> ExitCode:
@@ -133,6 +148,14 @@ def _parser() -> argparse.ArgumentParser:
     many = argparse.ArgumentParser(add_help=False)
     many.add_argument("-k", type=int, default=10, help="how many items (%(default)s)")
     many.add_argument("--exclude", type=_ids, default=(), metavar="A,B,…", help="items that may not come back")
+    conditions = many.add_argument_group("conditions on the items, all of which must hold")
+    conditions.add_argument("--category", dest="categories", type=_ids, metavar="A,B,…", help="one of these")
+    conditions.add_argument("--brand", dest="brands", type=_ids, metavar="A,B,…", help="one of these")
+    conditions.add_argument("--min-price", type=float, metavar="P", help="that much or more")
+    conditions.add_argument("--max-price", type=float, metavar="P", help="that much or less")
+    conditions.add_argument("--in-stock", action=argparse.BooleanOptionalAction, help="in stock, or not")
+    conditions.add_argument("--allow", type=_ids, metavar="A,B,…", help="the only items that may come back")
+    conditions.add_argument("--deny", type=_ids, metavar="A,B,…", help="items that may not")
     seen = argparse.ArgumentParser(add_help=False)
     seen.add_argument("--include-seen", action="store_true", help="items of the history may come back")
 
@@ -158,6 +181,12 @@ def _parser() -> argparse.ArgumentParser:
         "version", nargs="?", default="", help="its name (what the server was started with, as it is now)"
     )
     calls.add_parser("rollback", parents=[common], help="serve the version before the last swap")
+    upsert = calls.add_parser("upsert", parents=[common], help="put items in, or in the place of what had their ids")
+    upsert.add_argument(
+        "file", type=_items, help="JSON objects, an item a line: item_id, text, other columns; - for stdin"
+    )
+    delete = calls.add_parser("delete", parents=[common], help="take items out")
+    delete.add_argument("--items", type=_ids, required=True, metavar="A,B,…", help="their ids")
     health = calls.add_parser("health", parents=[common], help="whether the server is ready")
     health.add_argument("--service", default="", help="full name of a service (the whole server)")
     health.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="wait until it is, so long at most")
@@ -167,6 +196,24 @@ def _parser() -> argparse.ArgumentParser:
 def _ids(text: str) -> list[str]:
     """Split "a,b" as a line of CSV, so that an id with a comma can be quoted."""
     return next(csv.reader([text], skipinitialspace=True), [])
+
+
+def _items(name: str) -> list[Any]:
+    """Read a file of JSON lines."""
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{name} cannot be read: {error}") from error
+    items = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            item = json.loads(line)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{name}, line {number} is not JSON: {error}") from error
+        if not isinstance(item, dict):
+            raise argparse.ArgumentTypeError(f"{name}, line {number} is not a JSON object")
+        items.append(item)
+    return items
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
 """What a caller may say, in Python's terms, and the messages that say it: shared by the two clients."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, Unpack
 
+from google.protobuf.struct_pb2 import Struct
+
+from retrieval_server.retrieval.v1.admin_pb2 import DeleteItemsRequest, Item, UpsertItemsRequest
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
     Event,
+    Filter,
     History,
     RecallRequest,
     RecommendRequest,
@@ -13,6 +17,9 @@ from retrieval_server.retrieval.v1.retrieval_pb2 import (
     RerankRequest,
     SimilarItemsRequest,
 )
+
+Catalogued = Mapping[str, Any]
+"""An item by column: `item_id` and `text`, and any other column of the catalogue."""
 
 K = 10
 """How many items are asked for unless the caller says."""
@@ -54,18 +61,40 @@ class Asking(Naming, Answering, total=False):
     """A Rerank, of candidates that stand beside it."""
 
 
+class Filtering(TypedDict, total=False):
+    """Conditions on items: all that are given must hold.
+
+    Attributes:
+        categories, brands: the item's is one of these.
+        min_price, max_price: bounds of its price, both included.
+        in_stock: whether it is in stock.
+        allow: the only item ids that may come back.
+        deny: item ids that may not.
+    """
+
+    categories: Sequence[str]
+    brands: Sequence[str]
+    min_price: float
+    max_price: float
+    in_stock: bool
+    allow: Sequence[str]
+    deny: Sequence[str]
+
+
 class Choosing(TypedDict, total=False):
     """What may come back from the catalogue.
 
     Attributes:
-        k: how many items.
+        k: how many items; fewer come back where fewer satisfy the filter.
         include_seen: whether items of the history may come back.
         exclude: item ids that may not.
+        filter: conditions on the items.
     """
 
     k: int
     include_seen: bool
     exclude: Sequence[str]
+    filter: Filtering
 
 
 class Recalling(Asking, Choosing, total=False):
@@ -88,10 +117,12 @@ class Likening(Answering, total=False):
     Attributes:
         k: how many items.
         exclude: item ids that may not come back.
+        filter: conditions on the items.
     """
 
     k: int
     exclude: Sequence[str]
+    filter: Filtering
 
 
 class Recording(TypedDict):
@@ -137,19 +168,50 @@ def record_request(events: Sequence[Recording]) -> RecordEventsRequest:
     return RecordEventsRequest(events=[_event({"event_id": uuid.uuid4().hex, **event}) for event in events])
 
 
+def upsert_request(items: Sequence[Catalogued]) -> UpsertItemsRequest:
+    """The message of an UpsertItems."""
+    return UpsertItemsRequest(items=[_item(item) for item in items])
+
+
+def delete_request(item_ids: Sequence[str]) -> DeleteItemsRequest:
+    """The message of a DeleteItems."""
+    return DeleteItemsRequest(item_ids=_strings("item_ids", item_ids))
+
+
+def _item(columns: Catalogued) -> Item:
+    """An item's message; what is None is left out, columns that are no field of it go into `columns`."""
+    own = {*Item.DESCRIPTOR.fields_by_name} - {"columns"}
+    given = {name: value for name, value in columns.items() if value is not None}
+    fields: dict[str, Any] = {name: value for name, value in given.items() if name in own}
+    others = Struct()
+    others.update({name: value for name, value in given.items() if name not in own})
+    return Item(**fields, columns=others)
+
+
 def _event(fields: Any) -> Event:
     return Event(**fields)
 
 
 def _message(wanted: Any, **defaults: Any) -> dict[str, Any]:
-    """Fields of the message: the history's three arrays become one message, `exclude` gets its name on the wire."""
+    """Fields of the message: a history's arrays and a filter become messages, `exclude` gets its name on the wire."""
     fields = defaults | dict(wanted)
     if "exclude" in fields:
         fields["exclude_ids"] = _strings("exclude", fields.pop("exclude"))
+    if "filter" in fields:
+        fields["filter"] = _filter(fields["filter"])
     arrays: dict[str, Any] = {name: fields.pop(name) for name in ("events", "timestamps") if name in fields}
     if "history" in fields:
         arrays["item_ids"] = _strings("history", fields.pop("history"))
     return fields | ({"history": History(**arrays)} if arrays else {})
+
+
+def _filter(conditions: Filtering) -> Filter:
+    named = {"allow": "allow_ids", "deny": "deny_ids"}
+    fields: dict[str, Any] = {named.get(name, name): value for name, value in conditions.items()}
+    for name in ("categories", "brands", "allow_ids", "deny_ids"):
+        if name in fields:
+            _strings(f"filter.{name}", fields[name])
+    return Filter(**fields)
 
 
 def _strings(name: str, ids: Sequence[str]) -> Sequence[str]:

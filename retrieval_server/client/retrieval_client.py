@@ -11,22 +11,27 @@ from retrieval_server.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, OP
 from retrieval_server.client.errors import RetrievalError
 from retrieval_server.client.requests import (
     Asking,
+    Catalogued,
     Likening,
     Recalling,
     Recommending,
     Recording,
+    delete_request,
     recall_request,
     recommend_request,
     record_request,
     rerank_request,
     similar_request,
+    upsert_request,
 )
 from retrieval_server.retrieval.v1.admin_pb2 import (
+    DeleteItemsResponse,
     RollbackRequest,
     StatusRequest,
     StatusResponse,
     SwapRequest,
     SwapResponse,
+    UpsertItemsResponse,
 )
 from retrieval_server.retrieval.v1.admin_pb2_grpc import AdminServiceStub
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
@@ -40,6 +45,9 @@ from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceStu
 
 SWAP_TIMEOUT = 600.0
 """Seconds that a swap may take: a large bundle has many bytes to check."""
+
+CHANGE_TIMEOUT = 60.0
+"""Seconds that a change of many items may take: each text is encoded."""
 
 Response = TypeVar("Response")
 
@@ -130,6 +138,19 @@ class RetrievalClient:
     def rollback(self, timeout: float = SWAP_TIMEOUT) -> SwapResponse:
         """Have the server serve the version before the last swap."""
         return self._call(self._admin.Rollback, RollbackRequest(), timeout)
+
+    def upsert_items(self, items: Sequence[Catalogued], timeout: float = CHANGE_TIMEOUT) -> UpsertItemsResponse:
+        """Put items in, each in the place of what had its id; the next call finds them.
+
+        Args:
+            items: each with `item_id` and `text`, and any other column of the catalogue; what is left out is unknown.
+            timeout: seconds it may take.
+        """
+        return self._call(self._admin.UpsertItems, upsert_request(items), timeout)
+
+    def delete_items(self, item_ids: Sequence[str], timeout: float = CHANGE_TIMEOUT) -> DeleteItemsResponse:
+        """Take items out; the next call does not find them."""
+        return self._call(self._admin.DeleteItems, delete_request(item_ids), timeout)
 
     def is_serving(self, service: str = "") -> bool:
         """Whether the server, or one of its services by full name, says SERVING."""

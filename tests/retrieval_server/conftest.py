@@ -12,6 +12,7 @@ import pytest
 
 from data_prep.command import load_config
 from index import Manifest
+from index.filters import Attributes
 from retrieval_server import RetrievalClient
 from retrieval_server.config import Limits, ServeConfig
 from retrieval_server.served_bundle import ServedBundle
@@ -25,6 +26,7 @@ from tests.retrieval_server.shop import (
     MeanEncoder,
     PlainReranker,
     ServerFor,
+    attributes,
     item,
 )
 from towers import History
@@ -34,16 +36,18 @@ from towers import History
 def shop() -> ServedBundle:
     vectors = np.random.default_rng(7).standard_normal((ITEMS, DIM)).astype(np.float32)
     stored = History(rows=np.array([3, 4]), events=["view", "cart"], timestamps=np.array([1.0, 2.0]))
+    row_of = {item(row): row for row in range(ITEMS)}
     return ServedBundle(
         version="20261122T141500-3f2a91bc",
         exclude_seen=True,
-        row_of={item(row): row for row in range(ITEMS)},
+        row_of=row_of,
         item_ids=np.array([item(row) for row in range(ITEMS)], object),
         titles=np.array([f"Title {row} חלב 🥛" for row in range(ITEMS)], object),
         texts=np.array([f"text of item {row}" for row in range(ITEMS)], object),
         vectors=vectors,
         index=ExactSearch(vectors),
         lighter_index=ExactSearch(vectors[: ITEMS // 2]),
+        allowed=Attributes(attributes(), row_of).rows,
         user_encoder=MeanEncoder(vectors),
         reranker=PlainReranker(),
         history={"ann": stored}.get,
@@ -98,6 +102,12 @@ def bundles(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     replace(Manifest.read(first), version=second.name).write(second)
     (folder / "current").symlink_to(first.name)
     return folder
+
+
+@pytest.fixture
+def bundle_copies(bundles: Path, tmp_path: Path) -> Path:
+    """Such a folder of a test's own, to change."""
+    return shutil.copytree(bundles, tmp_path / "bundles", symlinks=True)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from index import Hits
@@ -29,16 +30,35 @@ class ExactSearch:
         self.vectors = vectors
 
     def search(
-        self, queries: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int64]] | None = None
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        exclude: Sequence[NDArray[np.int64]] | None = None,
+        allowed: NDArray[np.int64] | None = None,
     ) -> list[Hits]:
         found = []
+        outside = set() if allowed is None else set(range(len(self.vectors))) - set(allowed.tolist())
         for place, query in enumerate(queries):
             scores = self.vectors @ query
-            barred = set() if exclude is None else set(exclude[place].tolist())
+            barred = outside | (set() if exclude is None else set(exclude[place].tolist()))
             order = [row for row in np.argsort(-scores, kind="stable") if row not in barred][:k]
             rows = np.array(order, np.int64)
             found.append(Hits(rows=rows, scores=scores[rows]))
         return found
+
+
+def attributes() -> pd.DataFrame:
+    """Something of everything that filters ask of, also nothing where there is none."""
+    rows = np.arange(ITEMS)
+    return pd.DataFrame(
+        {
+            "item_id": [item(row) for row in rows],
+            "category": pd.array([None if row % 7 == 6 else f"c{row % 7}" for row in rows], "str"),
+            "brand": pd.array([None if row % 5 == 4 else f"b{row % 5}" for row in rows], "str"),
+            "price": np.where(rows % 9 == 0, np.nan, rows / 4),
+            "in_stock": rows % 3 != 0,
+        }
+    )
 
 
 class MeanEncoder:

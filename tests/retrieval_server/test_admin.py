@@ -1,6 +1,5 @@
 """Status, Swap, Rollback: another version whole, or the old one untouched."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +21,9 @@ SECOND = "20990101T000000-0badcafe"
 
 
 @pytest.fixture
-def folder(bundles: Path, tmp_path: Path) -> Path:
+def folder(bundle_copies: Path) -> Path:
     """The two versions, for a test that damages them."""
-    copied = tmp_path / "bundles"
-    shutil.copytree(bundles, copied, symlinks=True)
-    return copied
+    return bundle_copies
 
 
 @pytest.fixture

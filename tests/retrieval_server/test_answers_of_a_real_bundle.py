@@ -113,7 +113,10 @@ def test_callers_at_the_same_time_get_what_each_would_get_alone(real_client: Ret
     """Tokenizers and models are shared by the workers."""
 
     def ask(number: int) -> RecommendResponse:
-        return real_client.recommend(history=[bundle.item_ids[number % 20]], query="sweet " * (number % 7), k=5)
+        history, query = [bundle.item_ids[number % 20]], "sweet " * (number % 7)
+        answer = real_client.recommend(history=history, query=query, k=5, budget_ms=60_000)
+        assert not answer.degraded, answer.degraded_reasons
+        return answer
 
     alone = [ask(number) for number in range(60)]
     with ThreadPoolExecutor(8) as pool:

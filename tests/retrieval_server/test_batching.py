@@ -149,10 +149,10 @@ def test_a_vector_that_is_not_finite_is_refused_and_its_neighbours_are_answered(
     class Strict:
         """Refuses what is not finite, as the real index does."""
 
-        def search(self, queries: np.ndarray, k: int, exclude: Sequence[np.ndarray] | None = None):
+        def search(self, queries: np.ndarray, k: int, exclude: Sequence[np.ndarray], allowed: None):
             if not np.isfinite(queries).all():
                 raise ValueError("NaN")
-            return shop.index.search(queries, k, exclude)
+            return shop.index.search(queries, k, exclude, allowed)
 
     def ask(row: int) -> list[str] | str:
         try:

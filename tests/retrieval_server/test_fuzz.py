@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
+    Filter,
     History,
     RecallRequest,
     RecallResponse,
@@ -40,13 +41,24 @@ histories = st.builds(
     events=st.just([]) | st.lists(text, max_size=5),
     timestamps=st.just([]) | st.lists(st.floats(), max_size=5),
 )
+prices = st.none() | st.floats()
+filters = st.builds(
+    Filter,
+    categories=st.lists(text | st.sampled_from(["c1", "c2"]), max_size=3),
+    brands=st.lists(text | st.sampled_from(["b1", "b2"]), max_size=3),
+    min_price=prices,
+    max_price=prices,
+    in_stock=st.none() | st.booleans(),
+    allow_ids=st.just([]) | item_ids,
+    deny_ids=item_ids,
+)
 numbers = st.integers(1, 30) | st.integers(-(2**31), 2**31 - 1)
 who = {"user_id": text | st.just("ann"), "history": histories, "query": text, "with_titles": st.booleans()}
 requests = st.one_of(
-    st.builds(RecallRequest, **who, k=numbers, include_seen=st.booleans(), exclude_ids=item_ids),
+    st.builds(RecallRequest, **who, k=numbers, include_seen=st.booleans(), exclude_ids=item_ids, filter=filters),
     st.builds(RerankRequest, **who, candidate_ids=item_ids, budget_ms=numbers),
-    st.builds(SimilarItemsRequest, item_ids=item_ids, exclude_ids=item_ids, k=numbers, with_titles=st.booleans()),
-    st.builds(RecommendRequest, **who, k=numbers, candidates=numbers, include_seen=st.booleans()),
+    st.builds(SimilarItemsRequest, item_ids=item_ids, exclude_ids=item_ids, k=numbers, filter=filters),
+    st.builds(RecommendRequest, **who, k=numbers, candidates=numbers, include_seen=st.booleans(), filter=filters),
 )
 fuzz = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -16,7 +16,7 @@ def test_new_items_are_recalled_and_reranked_and_those_gone_are_unknown(
     live.upsert([{"item_id": "new", "title": "Iced tea", "text": "iced green tea"}])
     gone = live.bundle.item_ids[3]
     view = live.delete([gone])
-    with server_for(ServedBundle.of(view)) as server, RetrievalClient(server.address) as client:
+    with server_for(ServedBundle.of(live)) as server, RetrievalClient(server.address) as client:
         answer = client.recall(query="green tea", k=40, with_titles=True)
         assert set(answer.item_ids) == set(view.row_of)
         assert answer.titles[list(answer.item_ids).index("new")] == "Iced tea"

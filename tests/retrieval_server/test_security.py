@@ -140,6 +140,9 @@ def client_of(server: RetrievalServer, security: Security) -> RetrievalClient:
     return RetrievalClient(server.address.replace("0.0.0.0", "127.0.0.1"), attempts=1, security=security)
 
 
+OPERATIONS = ("status", "swap", "rollback", "upsert", "delete")
+
+
 def attempt(client: RetrievalClient, call: str) -> grpc.StatusCode:
     calls: dict[str, Callable[[], object]] = {
         "recall": lambda: client.recall(query="milk", k=3),
@@ -148,6 +151,8 @@ def attempt(client: RetrievalClient, call: str) -> grpc.StatusCode:
         "status": client.status,
         "swap": lambda: client.swap("../no"),
         "rollback": client.rollback,
+        "upsert": lambda: client.upsert_items([]),
+        "delete": lambda: client.delete_items([]),
         "health": client.is_serving,
     }
     try:
@@ -162,7 +167,7 @@ def attempt(client: RetrievalClient, call: str) -> grpc.StatusCode:
     [
         (TOKENS["reader"], {"recall", "stream", "health"}),
         (TOKENS["writer"], {"recall", "stream", "health", "record"}),
-        (TOKENS["admin"], {"recall", "stream", "health", "record", "status", "swap", "rollback"}),
+        (TOKENS["admin"], {"recall", "stream", "health", "record", *OPERATIONS}),
         ("wrong", {"health"}),
         ("", {"health"}),
     ],
@@ -170,7 +175,7 @@ def attempt(client: RetrievalClient, call: str) -> grpc.StatusCode:
 def test_a_token_may_what_its_role_may(open_server: Open, tokens_file: Path, token: str, allowed: set[str]) -> None:
     refusal = grpc.StatusCode.PERMISSION_DENIED if token in TOKENS.values() else grpc.StatusCode.UNAUTHENTICATED
     with open_server(tokens=tokens_file) as server, client_of(server, Security(token=token)) as client:
-        for call in ("recall", "stream", "record", "status", "swap", "rollback", "health"):
+        for call in ("recall", "stream", "record", *OPERATIONS, "health"):
             code = attempt(client, call)
             assert (code is refusal) == (call not in allowed), (call, code)
 

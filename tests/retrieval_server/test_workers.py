@@ -107,6 +107,19 @@ def test_what_one_worker_records_all_see(server: Server, bundles: Path) -> None:
         client.close()
 
 
+def test_what_one_worker_changes_all_see(server: Server) -> None:
+    clients = server.clients()
+    clients[0].upsert_items([{"item_id": "put in", "text": "green tea"}])
+    for client in clients:
+        while "put in" not in client.recall(query="green tea", k=100).item_ids:
+            assert server.process.poll() is None
+    clients[0].delete_items(["put in"])
+    for client in clients:
+        while "put in" in client.recall(query="green tea", k=100).item_ids:
+            assert server.process.poll() is None
+        client.close()
+
+
 def test_a_swap_is_everywhere_or_nowhere_and_a_rollback_too(server: Server, bundles: Path) -> None:
     with RetrievalClient(server.address) as client:
         victim = bundles / SECOND / "vectors.npy"

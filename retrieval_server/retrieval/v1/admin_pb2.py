@@ -22,25 +22,36 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)retrieval_server/retrieval/v1/admin.proto\x12\x0cretrieval.v1\"\x0f\n\rStatusRequest\"\xa7\x01\n\x0eStatusResponse\x12\x16\n\x0e\x62undle_version\x18\x01 \x01(\t\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\r\n\x05items\x18\x03 \x01(\x03\x12\x10\n\x08reranker\x18\x04 \x01(\x08\x12\x16\n\x0euptime_seconds\x18\x05 \x01(\x01\x12\r\n\x05swaps\x18\x06 \x01(\x03\x12\x1b\n\x13skipped_event_lines\x18\x07 \x01(\x03\"\x1e\n\x0bSwapRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"\x11\n\x0fRollbackRequest\"Q\n\x0cSwapResponse\x12\x16\n\x0e\x62undle_version\x18\x01 \x01(\t\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\x32\xd9\x01\n\x0c\x41\x64minService\x12\x43\n\x06Status\x12\x1b.retrieval.v1.StatusRequest\x1a\x1c.retrieval.v1.StatusResponse\x12=\n\x04Swap\x12\x19.retrieval.v1.SwapRequest\x1a\x1a.retrieval.v1.SwapResponse\x12\x45\n\x08Rollback\x12\x1d.retrieval.v1.RollbackRequest\x1a\x1a.retrieval.v1.SwapResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)retrieval_server/retrieval/v1/admin.proto\x12\x0cretrieval.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x0f\n\rStatusRequest\"\xde\x01\n\x0eStatusResponse\x12\x16\n\x0e\x62undle_version\x18\x01 \x01(\t\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\r\n\x05items\x18\x03 \x01(\x03\x12\x10\n\x08reranker\x18\x04 \x01(\x08\x12\x16\n\x0euptime_seconds\x18\x05 \x01(\x01\x12\r\n\x05swaps\x18\x06 \x01(\x03\x12\x1b\n\x13skipped_event_lines\x18\x07 \x01(\x03\x12\x1c\n\x14skipped_change_lines\x18\x08 \x01(\x03\x12\x17\n\x0frefused_changes\x18\t \x01(\x03\"\x1e\n\x0bSwapRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"\x11\n\x0fRollbackRequest\"Q\n\x0cSwapResponse\x12\x16\n\x0e\x62undle_version\x18\x01 \x01(\t\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\"\x9d\x01\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\r\n\x05\x62rand\x18\x05 \x01(\t\x12\x12\n\x05price\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12(\n\x07\x63olumns\x18\x07 \x01(\x0b\x32\x17.google.protobuf.StructB\x08\n\x06_price\"7\n\x12UpsertItemsRequest\x12!\n\x05items\x18\x01 \x03(\x0b\x32\x12.retrieval.v1.Item\"D\n\x13UpsertItemsResponse\x12\x15\n\rapplied_count\x18\x01 \x01(\x05\x12\x16\n\x0e\x62undle_version\x18\x02 \x01(\t\"&\n\x12\x44\x65leteItemsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"^\n\x13\x44\x65leteItemsResponse\x12\x15\n\rapplied_count\x18\x01 \x01(\x05\x12\x16\n\x0e\x62undle_version\x18\x02 \x01(\t\x12\x18\n\x10unknown_item_ids\x18\x03 \x03(\t2\x81\x03\n\x0c\x41\x64minService\x12\x43\n\x06Status\x12\x1b.retrieval.v1.StatusRequest\x1a\x1c.retrieval.v1.StatusResponse\x12=\n\x04Swap\x12\x19.retrieval.v1.SwapRequest\x1a\x1a.retrieval.v1.SwapResponse\x12\x45\n\x08Rollback\x12\x1d.retrieval.v1.RollbackRequest\x1a\x1a.retrieval.v1.SwapResponse\x12R\n\x0bUpsertItems\x12 .retrieval.v1.UpsertItemsRequest\x1a!.retrieval.v1.UpsertItemsResponse\x12R\n\x0b\x44\x65leteItems\x12 .retrieval.v1.DeleteItemsRequest\x1a!.retrieval.v1.DeleteItemsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'retrieval_server.retrieval.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATUSREQUEST']._serialized_start=59
-  _globals['_STATUSREQUEST']._serialized_end=74
-  _globals['_STATUSRESPONSE']._serialized_start=77
-  _globals['_STATUSRESPONSE']._serialized_end=244
-  _globals['_SWAPREQUEST']._serialized_start=246
-  _globals['_SWAPREQUEST']._serialized_end=276
-  _globals['_ROLLBACKREQUEST']._serialized_start=278
-  _globals['_ROLLBACKREQUEST']._serialized_end=295
-  _globals['_SWAPRESPONSE']._serialized_start=297
-  _globals['_SWAPRESPONSE']._serialized_end=378
-  _globals['_ADMINSERVICE']._serialized_start=381
-  _globals['_ADMINSERVICE']._serialized_end=598
+  _globals['_STATUSREQUEST']._serialized_start=89
+  _globals['_STATUSREQUEST']._serialized_end=104
+  _globals['_STATUSRESPONSE']._serialized_start=107
+  _globals['_STATUSRESPONSE']._serialized_end=329
+  _globals['_SWAPREQUEST']._serialized_start=331
+  _globals['_SWAPREQUEST']._serialized_end=361
+  _globals['_ROLLBACKREQUEST']._serialized_start=363
+  _globals['_ROLLBACKREQUEST']._serialized_end=380
+  _globals['_SWAPRESPONSE']._serialized_start=382
+  _globals['_SWAPRESPONSE']._serialized_end=463
+  _globals['_ITEM']._serialized_start=466
+  _globals['_ITEM']._serialized_end=623
+  _globals['_UPSERTITEMSREQUEST']._serialized_start=625
+  _globals['_UPSERTITEMSREQUEST']._serialized_end=680
+  _globals['_UPSERTITEMSRESPONSE']._serialized_start=682
+  _globals['_UPSERTITEMSRESPONSE']._serialized_end=750
+  _globals['_DELETEITEMSREQUEST']._serialized_start=752
+  _globals['_DELETEITEMSREQUEST']._serialized_end=790
+  _globals['_DELETEITEMSRESPONSE']._serialized_start=792
+  _globals['_DELETEITEMSRESPONSE']._serialized_end=886
+  _globals['_ADMINSERVICE']._serialized_start=889
+  _globals['_ADMINSERVICE']._serialized_end=1274
 # @@protoc_insertion_point(module_scope)

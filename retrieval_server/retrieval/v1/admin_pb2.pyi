@@ -5,15 +5,20 @@ What an operator asks of a running server. Shoppers' calls are in retrieval.prot
 
 Errors carry google.rpc.Status details, as there:
 
-  INVALID_ARGUMENT     google.rpc.BadRequest: a version that is no version's name.
+  INVALID_ARGUMENT     google.rpc.BadRequest: a version that is no version's name; an item that cannot be served, by its
+                       place and field ("items[3].price").
   FAILED_PRECONDITION  google.rpc.PreconditionFailure: the version cannot be served, or there is none to go back to.
                        The message says why. What was served before still is.
   ABORTED              another swap is at work. Ask again when it is done.
+  UNAVAILABLE          still loading, or the changes could not be written down. Nothing was changed; ask again.
   PERMISSION_DENIED    the caller does not have the role `admin`.
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -51,6 +56,8 @@ class StatusResponse(_message.Message):
     UPTIME_SECONDS_FIELD_NUMBER: _builtins.int
     SWAPS_FIELD_NUMBER: _builtins.int
     SKIPPED_EVENT_LINES_FIELD_NUMBER: _builtins.int
+    SKIPPED_CHANGE_LINES_FIELD_NUMBER: _builtins.int
+    REFUSED_CHANGES_FIELD_NUMBER: _builtins.int
     bundle_version: _builtins.str
     """Version being served, "" while the first one is loading."""
     previous_version: _builtins.str
@@ -65,6 +72,10 @@ class StatusResponse(_message.Message):
     """Swaps since then, rollbacks counted."""
     skipped_event_lines: _builtins.int
     """Lines of the event log that were skipped at the start, because a kill or a damaged disk had torn them."""
+    skipped_change_lines: _builtins.int
+    """Lines of the log of changes that were passed over, for the same reason."""
+    refused_changes: _builtins.int
+    """Changes of that log that the model of the version being served cannot encode, and that are missing for that."""
     def __init__(
         self,
         *,
@@ -75,10 +86,12 @@ class StatusResponse(_message.Message):
         uptime_seconds: _builtins.float = ...,
         swaps: _builtins.int = ...,
         skipped_event_lines: _builtins.int = ...,
+        skipped_change_lines: _builtins.int = ...,
+        refused_changes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "items", b"items", "previous_version", b"previous_version", "reranker", b"reranker", "skipped_event_lines", b"skipped_event_lines", "swaps", b"swaps", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "items", b"items", "previous_version", b"previous_version", "refused_changes", b"refused_changes", "reranker", b"reranker", "skipped_change_lines", b"skipped_change_lines", "skipped_event_lines", b"skipped_event_lines", "swaps", b"swaps", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -148,3 +161,148 @@ class SwapResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SwapResponse: _TypeAlias = SwapResponse  # noqa: Y015
+
+@_typing.final
+class Item(_message.Message):
+    """One item, whole: what is left empty is unknown from then on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    BRAND_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """At most limits.id_bytes (512) bytes."""
+    title: _builtins.str
+    """What answers show; the text, when empty."""
+    text: _builtins.str
+    """What the models read of it, written as the texts of the item table are. Not empty."""
+    category: _builtins.str
+    brand: _builtins.str
+    price: _builtins.float
+    @_builtins.property
+    def columns(self) -> _struct_pb2.Struct:
+        """Any other columns of the bundle's item table, by name: texts, numbers, true and false, vectors as lists of numbers."""
+
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        title: _builtins.str = ...,
+        text: _builtins.str = ...,
+        category: _builtins.str = ...,
+        brand: _builtins.str = ...,
+        price: _builtins.float | None = ...,
+        columns: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "columns", b"columns", "price", b"price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "brand", b"brand", "category", b"category", "columns", b"columns", "item_id", b"item_id", "price", b"price", "text", b"text", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
+    _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
+
+Global___Item: _TypeAlias = Item  # noqa: Y015
+
+@_typing.final
+class UpsertItemsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Item]:
+        """1 to limits.items (1,000). Of two with one id the later one counts."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___Item] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpsertItemsRequest: _TypeAlias = UpsertItemsRequest  # noqa: Y015
+
+@_typing.final
+class UpsertItemsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLIED_COUNT_FIELD_NUMBER: _builtins.int
+    BUNDLE_VERSION_FIELD_NUMBER: _builtins.int
+    applied_count: _builtins.int
+    """How many items were put in or changed: the distinct ids of the request."""
+    bundle_version: _builtins.str
+    """Version of the bundle that has them now."""
+    def __init__(
+        self,
+        *,
+        applied_count: _builtins.int = ...,
+        bundle_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_count", b"applied_count", "bundle_version", b"bundle_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpsertItemsResponse: _TypeAlias = UpsertItemsResponse  # noqa: Y015
+
+@_typing.final
+class DeleteItemsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to limits.items (1,000)."""
+
+    def __init__(
+        self,
+        *,
+        item_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_ids", b"item_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteItemsRequest: _TypeAlias = DeleteItemsRequest  # noqa: Y015
+
+@_typing.final
+class DeleteItemsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLIED_COUNT_FIELD_NUMBER: _builtins.int
+    BUNDLE_VERSION_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    applied_count: _builtins.int
+    """How many items were taken out."""
+    bundle_version: _builtins.str
+    """Version of the bundle that has them no more."""
+    @_builtins.property
+    def unknown_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids that were not there: each once, in the request's order."""
+
+    def __init__(
+        self,
+        *,
+        applied_count: _builtins.int = ...,
+        bundle_version: _builtins.str = ...,
+        unknown_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_count", b"applied_count", "bundle_version", b"bundle_version", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteItemsResponse: _TypeAlias = DeleteItemsResponse  # noqa: Y015

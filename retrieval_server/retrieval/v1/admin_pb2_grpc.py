@@ -49,6 +49,16 @@ class AdminServiceStub:
                 request_serializer=retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.RollbackRequest.SerializeToString,
                 response_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.SwapResponse.FromString,
                 _registered_method=True)
+        self.UpsertItems = channel.unary_unary(
+                '/retrieval.v1.AdminService/UpsertItems',
+                request_serializer=retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.UpsertItemsRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.UpsertItemsResponse.FromString,
+                _registered_method=True)
+        self.DeleteItems = channel.unary_unary(
+                '/retrieval.v1.AdminService/DeleteItems',
+                request_serializer=retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.DeleteItemsRequest.SerializeToString,
+                response_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.DeleteItemsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -78,6 +88,24 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpsertItems(self, request, context):
+        """Puts items in, each in the place of what had its id. The next call finds them; nothing is trained.
+
+        All of them, or, when one is refused, none. When it is answered the changes are on the disk, in the log beside the
+        bundles: a restart, a swap and the next build have them too. Sending the same again does no harm. Other processes that
+        serve from the same folder find them within catch_up_seconds (1).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteItems(self, request, context):
+        """Takes items out; the next call does not find them. Durable, and seen by others, as UpsertItems.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +123,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.Rollback,
                     request_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.RollbackRequest.FromString,
                     response_serializer=retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.SwapResponse.SerializeToString,
+            ),
+            'UpsertItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertItems,
+                    request_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.UpsertItemsRequest.FromString,
+                    response_serializer=retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.UpsertItemsResponse.SerializeToString,
+            ),
+            'DeleteItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteItems,
+                    request_deserializer=retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.DeleteItemsRequest.FromString,
+                    response_serializer=retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.DeleteItemsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +216,60 @@ class AdminService:
             '/retrieval.v1.AdminService/Rollback',
             retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.RollbackRequest.SerializeToString,
             retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.SwapResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpsertItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/retrieval.v1.AdminService/UpsertItems',
+            retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.UpsertItemsRequest.SerializeToString,
+            retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.UpsertItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/retrieval.v1.AdminService/DeleteItems',
+            retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.DeleteItemsRequest.SerializeToString,
+            retrieval__server_dot_retrieval_dot_v1_dot_admin__pb2.DeleteItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

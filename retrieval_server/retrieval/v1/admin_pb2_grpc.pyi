@@ -5,10 +5,12 @@ What an operator asks of a running server. Shoppers' calls are in retrieval.prot
 
 Errors carry google.rpc.Status details, as there:
 
-  INVALID_ARGUMENT     google.rpc.BadRequest: a version that is no version's name.
+  INVALID_ARGUMENT     google.rpc.BadRequest: a version that is no version's name; an item that cannot be served, by its
+                       place and field ("items[3].price").
   FAILED_PRECONDITION  google.rpc.PreconditionFailure: the version cannot be served, or there is none to go back to.
                        The message says why. What was served before still is.
   ABORTED              another swap is at work. Ask again when it is done.
+  UNAVAILABLE          still loading, or the changes could not be written down. Nothing was changed; ask again.
   PERMISSION_DENIED    the caller does not have the role `admin`.
 """
 
@@ -50,6 +52,15 @@ class AdminServiceStub:
     """
     Rollback: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RollbackRequest, _admin_pb2.SwapResponse]
     """Serves the version before the last swap again. Rolling back twice is where one started."""
+    UpsertItems: _grpc.UnaryUnaryMultiCallable[_admin_pb2.UpsertItemsRequest, _admin_pb2.UpsertItemsResponse]
+    """Puts items in, each in the place of what had its id. The next call finds them; nothing is trained.
+
+    All of them, or, when one is refused, none. When it is answered the changes are on the disk, in the log beside the
+    bundles: a restart, a swap and the next build have them too. Sending the same again does no harm. Other processes that
+    serve from the same folder find them within catch_up_seconds (1).
+    """
+    DeleteItems: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DeleteItemsRequest, _admin_pb2.DeleteItemsResponse]
+    """Takes items out; the next call does not find them. Durable, and seen by others, as UpsertItems."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -64,6 +75,15 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
     Rollback: _aio.UnaryUnaryMultiCallable[_admin_pb2.RollbackRequest, _admin_pb2.SwapResponse]  # type: ignore[assignment]
     """Serves the version before the last swap again. Rolling back twice is where one started."""
+    UpsertItems: _aio.UnaryUnaryMultiCallable[_admin_pb2.UpsertItemsRequest, _admin_pb2.UpsertItemsResponse]  # type: ignore[assignment]
+    """Puts items in, each in the place of what had its id. The next call finds them; nothing is trained.
+
+    All of them, or, when one is refused, none. When it is answered the changes are on the disk, in the log beside the
+    bundles: a restart, a swap and the next build have them too. Sending the same again does no harm. Other processes that
+    serve from the same folder find them within catch_up_seconds (1).
+    """
+    DeleteItems: _aio.UnaryUnaryMultiCallable[_admin_pb2.DeleteItemsRequest, _admin_pb2.DeleteItemsResponse]  # type: ignore[assignment]
+    """Takes items out; the next call does not find them. Durable, and seen by others, as UpsertItems."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -93,5 +113,26 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.SwapResponse, _abc.Awaitable[_admin_pb2.SwapResponse]]:
         """Serves the version before the last swap again. Rolling back twice is where one started."""
+
+    @_abc_1.abstractmethod
+    def UpsertItems(
+        self,
+        request: _admin_pb2.UpsertItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.UpsertItemsResponse, _abc.Awaitable[_admin_pb2.UpsertItemsResponse]]:
+        """Puts items in, each in the place of what had its id. The next call finds them; nothing is trained.
+
+        All of them, or, when one is refused, none. When it is answered the changes are on the disk, in the log beside the
+        bundles: a restart, a swap and the next build have them too. Sending the same again does no harm. Other processes that
+        serve from the same folder find them within catch_up_seconds (1).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteItems(
+        self,
+        request: _admin_pb2.DeleteItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.DeleteItemsResponse, _abc.Awaitable[_admin_pb2.DeleteItemsResponse]]:
+        """Takes items out; the next call does not find them. Durable, and seen by others, as UpsertItems."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

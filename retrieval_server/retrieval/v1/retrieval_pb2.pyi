@@ -109,6 +109,79 @@ class Timing(_message.Message):
 Global___Timing: _TypeAlias = Timing  # noqa: Y015
 
 @_typing.final
+class Filter(_message.Message):
+    """Conditions on the items that may come back. All that are given must hold; what is left empty asks for nothing. Where
+    fewer items satisfy them than are asked for, so many come back.
+
+    A condition on something that the bundle's items do not have a column of is refused, by its field.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    BRANDS_FIELD_NUMBER: _builtins.int
+    MIN_PRICE_FIELD_NUMBER: _builtins.int
+    MAX_PRICE_FIELD_NUMBER: _builtins.int
+    IN_STOCK_FIELD_NUMBER: _builtins.int
+    ALLOW_IDS_FIELD_NUMBER: _builtins.int
+    DENY_IDS_FIELD_NUMBER: _builtins.int
+    min_price: _builtins.float
+    """The price is at least that. An item without a price is left out, by either bound."""
+    max_price: _builtins.float
+    """The price is at most that; not below min_price."""
+    in_stock: _builtins.bool
+    """Whether the item's `in_stock` is set: true for those that are in stock, false for those that are not."""
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The item's category is one of these, spelled as in the item table. An item without one is left out. At most
+        limits.filter_values (100); ones that no item has do no harm.
+        """
+
+    @_builtins.property
+    def brands(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As for the categories: the item's brand is one of these."""
+
+    @_builtins.property
+    def allow_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The only items that may come back: at most limits.filter_ids (10,000). Unknown ones do no harm."""
+
+    @_builtins.property
+    def deny_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items that may not, whatever else holds: at most limits.filter_ids (10,000). Unlike `exclude_ids`, which is meant for
+        one asker, a list that many requests share: the last few filters are kept ready.
+        """
+
+    def __init__(
+        self,
+        *,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        brands: _abc.Iterable[_builtins.str] | None = ...,
+        min_price: _builtins.float | None = ...,
+        max_price: _builtins.float | None = ...,
+        in_stock: _builtins.bool | None = ...,
+        allow_ids: _abc.Iterable[_builtins.str] | None = ...,
+        deny_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_in_stock", b"_in_stock", "_max_price", b"_max_price", "_min_price", b"_min_price", "in_stock", b"in_stock", "max_price", b"max_price", "min_price", b"min_price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_in_stock", b"_in_stock", "_max_price", b"_max_price", "_min_price", b"_min_price", "allow_ids", b"allow_ids", "brands", b"brands", "categories", b"categories", "deny_ids", b"deny_ids", "in_stock", b"in_stock", "max_price", b"max_price", "min_price", b"min_price"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__in_stock: _TypeAlias = _typing.Literal["in_stock"]  # noqa: Y015
+    _WhichOneofArgType__in_stock: _TypeAlias = _typing.Literal["_in_stock", b"_in_stock"]  # noqa: Y015
+    _WhichOneofReturnType__max_price: _TypeAlias = _typing.Literal["max_price"]  # noqa: Y015
+    _WhichOneofArgType__max_price: _TypeAlias = _typing.Literal["_max_price", b"_max_price"]  # noqa: Y015
+    _WhichOneofReturnType__min_price: _TypeAlias = _typing.Literal["min_price"]  # noqa: Y015
+    _WhichOneofArgType__min_price: _TypeAlias = _typing.Literal["_min_price", b"_min_price"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__in_stock) -> _WhichOneofReturnType__in_stock | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_price) -> _WhichOneofReturnType__max_price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_price) -> _WhichOneofReturnType__min_price | None: ...
+
+Global___Filter: _TypeAlias = Filter  # noqa: Y015
+
+@_typing.final
 class RecallRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -121,12 +194,15 @@ class RecallRequest(_message.Message):
     EXCLUDE_IDS_FIELD_NUMBER: _builtins.int
     BUDGET_MS_FIELD_NUMBER: _builtins.int
     WITH_TIMINGS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """At most limits.id_bytes (512) bytes."""
     query: _builtins.str
     """At most limits.query_bytes (4,096) bytes of UTF-8. Any characters; control characters are harmless."""
     k: _builtins.int
-    """How many items: 1 to limits.k (1,000). Fewer come back when the catalogue, less what is excluded, has fewer."""
+    """How many items: 1 to limits.k (1,000). Fewer come back when the catalogue, less what is excluded or filtered out, has
+    fewer.
+    """
     include_seen: _builtins.bool
     """Whether items of the history may come back. Without it they may not, unless the bundle was built for shops where
     people buy the same things again.
@@ -145,6 +221,10 @@ class RecallRequest(_message.Message):
     def exclude_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Items that must not come back, whatever the history: at most limits.exclude (1,000). Unknown ones do no harm."""
 
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """Conditions on the items: one that does not satisfy them never comes back."""
+
     def __init__(
         self,
         *,
@@ -157,10 +237,11 @@ class RecallRequest(_message.Message):
         exclude_ids: _abc.Iterable[_builtins.str] | None = ...,
         budget_ms: _builtins.int = ...,
         with_timings: _builtins.bool = ...,
+        filter: Global___Filter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["history", b"history"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "history", b"history"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "exclude_ids", b"exclude_ids", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "exclude_ids", b"exclude_ids", "filter", b"filter", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -403,6 +484,7 @@ class RecommendRequest(_message.Message):
     EXCLUDE_IDS_FIELD_NUMBER: _builtins.int
     BUDGET_MS_FIELD_NUMBER: _builtins.int
     WITH_TIMINGS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """As in RecallRequest."""
     query: _builtins.str
@@ -429,6 +511,10 @@ class RecommendRequest(_message.Message):
     def exclude_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As in RecallRequest."""
 
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """As in RecallRequest."""
+
     def __init__(
         self,
         *,
@@ -442,10 +528,11 @@ class RecommendRequest(_message.Message):
         exclude_ids: _abc.Iterable[_builtins.str] | None = ...,
         budget_ms: _builtins.int = ...,
         with_timings: _builtins.bool = ...,
+        filter: Global___Filter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["history", b"history"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "history", b"history"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "candidates", b"candidates", "exclude_ids", b"exclude_ids", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "candidates", b"candidates", "exclude_ids", b"exclude_ids", "filter", b"filter", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -581,8 +668,9 @@ class SimilarItemsRequest(_message.Message):
     EXCLUDE_IDS_FIELD_NUMBER: _builtins.int
     BUDGET_MS_FIELD_NUMBER: _builtins.int
     WITH_TIMINGS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     k: _builtins.int
-    """How many items: 1 to limits.k (1,000). Fewer come back when the catalogue has fewer."""
+    """How many items: 1 to limits.k (1,000). Fewer come back when the catalogue, or what the filter leaves of it, has fewer."""
     with_titles: _builtins.bool
     """Whether the answer brings titles."""
     budget_ms: _builtins.int
@@ -597,6 +685,10 @@ class SimilarItemsRequest(_message.Message):
     def exclude_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As in RecallRequest. The items asked about never come back."""
 
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """As in RecallRequest."""
+
     def __init__(
         self,
         *,
@@ -606,10 +698,11 @@ class SimilarItemsRequest(_message.Message):
         exclude_ids: _abc.Iterable[_builtins.str] | None = ...,
         budget_ms: _builtins.int = ...,
         with_timings: _builtins.bool = ...,
+        filter: Global___Filter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "exclude_ids", b"exclude_ids", "item_ids", b"item_ids", "k", b"k", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "exclude_ids", b"exclude_ids", "filter", b"filter", "item_ids", b"item_ids", "k", b"k", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
