@@ -44,6 +44,15 @@ def test_a_basket_has_no_order_in_a_profile():
     np.testing.assert_allclose(profile.of_histories([basket]), [[0.5, 0.5, 0]])  # both stand half a place back
 
 
+def test_a_block_that_cannot_read_is_silent_where_a_query_is_given():
+    table = np.eye(3, dtype=np.float32)
+    profile = Profile(table, True, Reading(1.0, max_history=10), np.ones(3, np.float32), whitening=None, scale=1.0)
+    history = History(np.array([0, 2]), ["view"] * 2, np.array([0.0, 1.0]))
+    asking, browsing = profile.encode([history, history], [np.ones(5, np.float32), None])
+    assert asking.tolist() == [0, 0, 0]
+    assert browsing.tolist() == [2, 1, 2]
+
+
 def test_a_query_is_the_newest_event_of_a_profile():
     table = np.array([[3, 4]], np.float32)
     start = np.zeros(2, np.float32)

@@ -18,12 +18,15 @@ from towers.text_features import Whitening
 class Profile:
     """Turns histories and queries into a block's user vectors.
 
+    A block that cannot read is silent towards who asks for something: what it knows of the history was weighed for
+    people who ask for nothing, and would drown the question, which the towers have read with the history.
+
     Attributes:
         table: what each item adds, [N, d].
         of_items: whether the table is a slice of the item vectors (memory-mapped, when serving) or one of its own.
         reading: how histories are read.
         start: what every user vector begins with, [d].
-        whitening: of queries' sentence vectors; None where queries add nothing.
+        whitening: of queries' sentence vectors; None where queries cannot be read.
         scale: of query vectors; table and start have it already.
     """
 
@@ -45,6 +48,9 @@ class Profile:
         """
         vectors = np.tile(self.start, (len(histories), 1))  # [B, d]
         for user, (history, sentence) in enumerate(zip(histories, sentences, strict=True)):
+            if sentence is not None and self.whitening is None:
+                vectors[user] = 0
+                continue
             newest = history.last(self.reading.max_history)
             weights = recency_weights(newest, self.reading.decay)  # [≤ L]
             vectors[user] += weights @ self.table[newest.rows[len(newest.rows) - len(weights) :]]
