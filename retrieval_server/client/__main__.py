@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from data_prep.errors import ExitCode
 from retrieval_server.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Security
 from retrieval_server.client.errors import RetrievalError
-from retrieval_server.client.requests import Answering, Choosing, Filtering, Likening, Naming
+from retrieval_server.client.requests import Answering, Choosing, Filtering, Likening, Naming, UnfitItem
 from retrieval_server.client.retrieval_client import RetrievalClient
 from retrieval_server.client.tables import Answer, show
 from retrieval_server.escaping import escape
@@ -59,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
     except RetrievalError as error:
         print(f"error: {escape(str(error))}", file=sys.stderr)
         return ExitCode.USAGE if error.code in REFUSED else ExitCode.GATE_FAILED
+    except UnfitItem as error:
+        print(f"error: {escape(str(error))}", file=sys.stderr)
+        return ExitCode.USAGE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED

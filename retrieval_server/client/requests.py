@@ -4,8 +4,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, Unpack
 
-from google.protobuf.struct_pb2 import Struct
-
 from retrieval_server.retrieval.v1.admin_pb2 import DeleteItemsRequest, Item, UpsertItemsRequest
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
     Event,
@@ -168,9 +166,17 @@ def record_request(events: Sequence[Recording]) -> RecordEventsRequest:
     return RecordEventsRequest(events=[_event({"event_id": uuid.uuid4().hex, **event}) for event in events])
 
 
+class UnfitItem(TypeError):
+    """An item holds what a message cannot; the text names its place and the field."""
+
+
 def upsert_request(items: Sequence[Catalogued]) -> UpsertItemsRequest:
-    """The message of an UpsertItems."""
-    return UpsertItemsRequest(items=[_item(item) for item in items])
+    """The message of an UpsertItems.
+
+    Raises:
+        UnfitItem: an item holds what a message cannot.
+    """
+    return UpsertItemsRequest(items=[_item(place, item) for place, item in enumerate(items)])
 
 
 def delete_request(item_ids: Sequence[str]) -> DeleteItemsRequest:
@@ -178,14 +184,25 @@ def delete_request(item_ids: Sequence[str]) -> DeleteItemsRequest:
     return DeleteItemsRequest(item_ids=_strings("item_ids", item_ids))
 
 
-def _item(columns: Catalogued) -> Item:
-    """An item's message; what is None is left out, columns that are no field of it go into `columns`."""
+def _item(place: int, columns: Catalogued) -> Item:
+    """An item's message; what is None is left out, columns that are no field of it go into `columns`.
+
+    Raises:
+        UnfitItem: a value that a message cannot hold.
+    """
     own = {*Item.DESCRIPTOR.fields_by_name} - {"columns"}
-    given = {name: value for name, value in columns.items() if value is not None}
-    fields: dict[str, Any] = {name: value for name, value in given.items() if name in own}
-    others = Struct()
-    others.update({name: value for name, value in given.items() if name not in own})
-    return Item(**fields, columns=others)
+    item = Item()
+    for name, value in columns.items():
+        if value is None:
+            continue
+        try:
+            if name in own:
+                setattr(item, name, value)
+            else:
+                item.columns.update({name: value})
+        except (TypeError, ValueError) as error:
+            raise UnfitItem(f"items[{place}].{name}: {value!r} cannot be sent: {error}") from error
+    return item
 
 
 def _event(fields: Any) -> Event:

@@ -295,6 +295,9 @@ def test_the_command_line_puts_in_and_takes_out(
     file.write_text(json.dumps({"item_id": "a"}))
     assert main(["upsert", str(file), "--address", address]) == ExitCode.USAGE
     assert "items[0].text" in capsys.readouterr().err
+    file.write_text(json.dumps(NEW) + "\n" + json.dumps(NEW | {"price": "dear"}))
+    assert main(["upsert", str(file), "--address", address]) == ExitCode.USAGE
+    assert "items[1].price: 'dear' cannot be sent" in capsys.readouterr().err
     for text, said in (("{", "line 1 is not JSON"), ("7", "line 1 is not a JSON object")):
         file.write_text(text)
         with pytest.raises(SystemExit):
