@@ -1,13 +1,13 @@
 """How much is taken on: with more to do less is done for each call, and what still does not fit is refused at once."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from enum import IntEnum
 from threading import Lock
 from typing import Any
 
+from retrieval_server.call_pool import CallPool
 from retrieval_server.errors import CallError, TooBusy
-from retrieval_server.threads import limit_threads
 
 
 class Pressure(IntEnum):
@@ -19,7 +19,7 @@ class Pressure(IntEnum):
     """Nothing is reranked either."""
 
 
-class Handlers(ThreadPoolExecutor):
+class Handlers(CallPool):
     """The threads that work on calls, with a count of the calls that wait for one.
 
     Args:
@@ -32,7 +32,7 @@ class Handlers(ThreadPoolExecutor):
     """
 
     def __init__(self, count: int, threads: int) -> None:
-        super().__init__(count, "handler", initializer=limit_threads, initargs=(threads,))
+        super().__init__(count, "handler", threads)
         self.count = count
         self.waiting = 0
         self._waiting_lock = Lock()
@@ -41,13 +41,13 @@ class Handlers(ThreadPoolExecutor):
         """Have a call worked on as soon as a thread is free."""
 
         def run() -> Any:
-            self._count(-1)
+            self._change_waiting(-1)
             return call(*args, **kwargs)
 
-        self._count(1)
+        self._change_waiting(1)
         return super().submit(run)
 
-    def _count(self, change: int) -> None:
+    def _change_waiting(self, change: int) -> None:
         with self._waiting_lock:
             self.waiting += change
 

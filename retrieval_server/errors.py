@@ -169,13 +169,13 @@ class CallerGone(CallError):
 
 
 class Stopping(CallError):
-    """The server stops between two answers of a stream."""
+    """The server takes no more calls, nor the next request of a stream."""
 
     code = grpc.StatusCode.UNAVAILABLE
     reason = "STOPPING"
 
     def __init__(self) -> None:
-        super().__init__("the server is stopping; ask another for what is not answered yet")
+        super().__init__("the server is stopping; ask another, of a stream for what is not answered yet")
 
 
 class NotRecorded(CallError):

@@ -1,10 +1,10 @@
-"""Calls refused before they cost anything: for want of a role, or because too many are waiting already."""
+"""Calls refused before they cost anything: for want of a role, for too many that wait already, or at the end."""
 
 import grpc
 
 from retrieval_server.admin_service import ADMIN_NAME
 from retrieval_server.admission import Admission
-from retrieval_server.errors import CallError, Forbidden, Unauthenticated
+from retrieval_server.errors import CallError, Forbidden, Stopping, Unauthenticated
 from retrieval_server.interception import Find, Handler
 from retrieval_server.observation import Observer
 from retrieval_server.service import SERVICE_NAME
@@ -15,6 +15,9 @@ NEEDED = {f"/{SERVICE_NAME}/": Role.READER, f"/{ADMIN_NAME}/": Role.ADMIN}
 """Role that each service needs; health and reflection need none."""
 
 WRITING = f"/{SERVICE_NAME}/RecordEvents"
+
+HEALTH = "/grpc.health.v1.Health/"
+"""What is answered to the last: that the server is not serving."""
 
 
 class Gatekeeper(grpc.ServerInterceptor):
@@ -36,6 +39,11 @@ class Gatekeeper(grpc.ServerInterceptor):
         self._admission = admission
         self._side = side
         self._observer = observer
+        self._closed = False
+
+    def close(self) -> None:
+        """Refuse every call from now on, but those to health."""
+        self._closed = True
 
     def intercept_service(self, continuation: Find, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
         """The handler for a call, or one that refuses it."""
@@ -43,11 +51,18 @@ class Gatekeeper(grpc.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method
-        error = self._unauthorised(method, handler_call_details) or self._overloaded(method, handler)
+        error = (
+            self._stopping(method)
+            or self._unauthorised(method, handler_call_details)
+            or self._overloaded(method, handler)
+        )
         if error is None:
             return handler
         self._observer.ended(method, handler_call_details.invocation_metadata or (), error, 0.0)
         return self._side.refusal(handler, error)
+
+    def _stopping(self, method: str) -> CallError | None:
+        return Stopping() if self._closed and not method.startswith(HEALTH) else None
 
     def _unauthorised(self, method: str, details: grpc.HandlerCallDetails) -> CallError | None:
         needed = _needed(method)

@@ -60,7 +60,8 @@ def drain(server: "RetrievalServer", lame_duck_seconds: float, grace_seconds: fl
     """Stop a server without losing a call that it has accepted.
 
     Health says NOT_SERVING first. Calls are still taken for a while, so that whoever watches health can turn away;
-    then new ones are refused, and those in flight finish or, at the end of the grace, are cut off.
+    then new ones are refused with UNAVAILABLE, and those in flight finish or, at the end of the grace, are cut off.
+    The connections end last, when nothing is in flight any more.
 
     Args:
         server: the server to stop.
@@ -74,11 +75,12 @@ def drain(server: "RetrievalServer", lame_duck_seconds: float, grace_seconds: fl
     server.say_stopping()
     log.info("stopping: health says NOT_SERVING, calls are taken for %g s more", lame_duck_seconds)
     time.sleep(lame_duck_seconds)
-    remaining = grace_seconds - lame_duck_seconds
-    deadline = time.monotonic() + remaining
-    stopped = server.stop(remaining)
+    deadline = time.monotonic() + grace_seconds - lame_duck_seconds
+    server.turn_away()
+    idle = server.wait_until_idle(deadline - time.monotonic())
+    remaining = max(deadline - time.monotonic(), 0.0)
     # At the deadline gRPC cuts calls off and then reports that it has stopped: too late is not finished.
-    finished = stopped.wait(max(deadline - time.monotonic(), 0)) and time.monotonic() < deadline
+    finished = server.stop(remaining).wait(remaining) and idle and time.monotonic() < deadline
     log.info(
         "stopped in %.1f s: %s",
         time.monotonic() - started,

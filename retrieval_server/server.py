@@ -1,5 +1,6 @@
 """A gRPC server put together: services, interceptors, limits, and the one address it listens on."""
 
+import time
 from itertools import islice
 from pathlib import Path
 from threading import Event
@@ -81,7 +82,7 @@ class RetrievalServer:
         self._pipeline = Pipeline(self.recalling, reranking)
         self.recorder = _recorder(config)
         trusted = is_loopback(host) or config.tls.client_ca is not None
-        gatekeeper = Gatekeeper(
+        self._gatekeeper = Gatekeeper(
             tokens=None if config.tokens is None else Tokens.read(config.tokens),
             anonymous=Role.ADMIN if trusted else Role.WRITER,
             admission=self._admission,
@@ -90,7 +91,7 @@ class RetrievalServer:
         )
         self.grpc_server = grpc.server(
             self.handlers,
-            interceptors=[gatekeeper, self._side, Guard(self.observer, SERVICE_NAME, ADMIN_NAME)],
+            interceptors=[self._gatekeeper, self._side, Guard(self.observer, SERVICE_NAME, ADMIN_NAME)],
             maximum_concurrent_rpcs=config.max_concurrent_calls,
             options=[
                 # Of itself gRPC would let a second server bind the same port and take half the calls.
@@ -151,8 +152,24 @@ class RetrievalServer:
         self.health.stopping()
         self.observer.ready(False)
 
+    def turn_away(self) -> None:
+        """Refuse new calls with UNAVAILABLE, and have the streams end. The connections stay, and so do calls in flight.
+
+        Were gRPC to stop right away, it would cancel what arrives before the other side has heard of it.
+        """
+        self._gatekeeper.close()
+        self.streams.stop()
+        self._side.end_streams()
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait until the calls in flight have their answers; whether that came in time."""
+        deadline = time.monotonic() + seconds
+        return self.handlers.wait_until_idle(seconds) and self._side.wait_until_idle(deadline - time.monotonic())
+
     def stop(self, seconds: float | None) -> Event:
-        """Take no more calls, end the streams, and let the calls in flight finish.
+        """Turn new calls away and end the connections when the calls in flight are finished.
+
+        A call that arrives while a connection ends is cancelled by gRPC; clients of ours try it again.
 
         Args:
             seconds: until calls are cut off, None for at once.
@@ -160,13 +177,15 @@ class RetrievalServer:
         Returns:
             what can be waited for.
         """
-        self.streams.stop()
+        self.turn_away()
         stopped = self.grpc_server.stop(seconds)
-        self._side.close()
+        self._side.end_streams()  # those that began to watch health while the last calls were worked on
         return stopped
 
     def close(self) -> None:
         """Let go of threads and files, when no call is in flight."""
+        self._side.close()
+        self.handlers.shutdown(wait=False)
         self.items.close()
         self._pipeline.close()
         self.recorder.close()

@@ -1,5 +1,6 @@
 """Health and reflection: answered beside the real work, so that neither can keep the other waiting."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,12 +11,15 @@ from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 
+from retrieval_server.call_pool import CallPool
 from retrieval_server.errors import CallError
 from retrieval_server.interception import Find, Handler
-from retrieval_server.threads import limit_threads
 
 THREADS = 4
 """A health check takes microseconds; a reflection stream holds a thread while its tool is connected."""
+
+REFUSING = 2
+"""Threads that refuse calls: neither a slow call of an operator nor one that is taken is in their way."""
 
 
 class SideServices(grpc.ServerInterceptor):
@@ -32,8 +36,9 @@ class SideServices(grpc.ServerInterceptor):
 
     def __init__(self, service: str, streams: int, threads: int) -> None:
         self._prefix = f"/{service}/"
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="side")
-        self._streams = ThreadPoolExecutor(streams + 1, "stream", initializer=limit_threads, initargs=(threads,))
+        self._pool = CallPool(THREADS, "side", threads)
+        self._streams = CallPool(streams + 1, "stream", threads)
+        self._refusing = ThreadPoolExecutor(REFUSING, "refuse")
         self._open: set[grpc.ServicerContext] = set()
 
     def intercept_service(self, continuation: Find, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
@@ -48,7 +53,9 @@ class SideServices(grpc.ServerInterceptor):
             pool, contexts = self._streams, set()  # these end by themselves
         make = grpc.unary_unary_rpc_method_handler
         behaviour: Any = handler.unary_unary
-        if handler.unary_stream is not None:
+        if behaviour is not None:
+            contexts = set()  # an operator's call is finished, as any other
+        elif handler.unary_stream is not None:
             make, behaviour = grpc.unary_stream_rpc_method_handler, handler.unary_stream
         elif handler.stream_stream is not None:
             make, behaviour = grpc.stream_stream_rpc_method_handler, handler.stream_stream
@@ -56,24 +63,32 @@ class SideServices(grpc.ServerInterceptor):
         return make(moved, handler.request_deserializer, handler.response_serializer)
 
     def refusal(self, handler: Handler, error: CallError) -> Handler:
-        """A handler in another's place that ends every call with an error, on the side pool."""
+        """A handler in another's place that ends every call with an error, on threads of their own."""
 
         def refuse(_: Any, context: grpc.ServicerContext) -> Any:
             context.abort_with_status(error.status())
 
-        refused = _OnPool(refuse, self._pool, set())
+        refused = _OnPool(refuse, self._refusing, set())
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(refused, None, None)
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(refused, None, None)
         return grpc.unary_unary_rpc_method_handler(refused, None, None)
 
-    def close(self) -> None:
-        """End the streams of the side services that are still open."""
+    def end_streams(self) -> None:
+        """End the streams of the side services that are open: nobody who merely watches keeps a server alive."""
         for context in tuple(self._open):
             context.cancel()
-        self._pool.shutdown(wait=False)
-        self._streams.shutdown(wait=False)
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait until every call and stream on these threads is finished; whether that came in time."""
+        deadline = time.monotonic() + seconds
+        return self._pool.wait_until_idle(seconds) and self._streams.wait_until_idle(deadline - time.monotonic())
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        for pool in (self._pool, self._streams, self._refusing):
+            pool.shutdown(wait=False)
 
 
 class _OnPool:

@@ -45,8 +45,11 @@ class Security:
 OPEN = Security()
 """Plain text and no token, for a server on the same machine."""
 
-AGAIN = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
-"""Statuses after which the same call may well succeed: the server is stopping, starting, or has too much to do."""
+AGAIN = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED")
+"""Statuses after which the same call may well succeed: the server is stopping, starting, or has too much to do.
+
+gRPC cancels a call that arrives while the server's connections end; one that the caller cancels is not tried again.
+"""
 
 
 def channel_options(attempts: int) -> list[tuple[str, Any]]:

@@ -109,7 +109,9 @@ def ask_async(address: str, **settings: Any) -> str:
 
 
 @pytest.mark.parametrize("ask", [ask_sync, ask_async])
-@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED])
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED]
+)
 def test_what_may_succeed_next_time_is_tried_again(ask: Callable[..., str], code: grpc.StatusCode) -> None:
     flaky = Flaky(code, failures=2)
     with serving(flaky) as address:

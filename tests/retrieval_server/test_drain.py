@@ -2,6 +2,8 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import NoReturn
 
 import grpc
 import pytest
@@ -9,6 +11,7 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from retrieval_server import RetrievalClient, RetrievalError
+from retrieval_server.errors import NotChanged
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallRequest
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceStub
 from tests.retrieval_server.shop import Gated
@@ -30,18 +33,46 @@ def test_no_call_in_flight_is_lost_and_health_turns_first(gated: Gated) -> None:
         assert draining.result(60), "all calls finished within the grace"
 
 
-def test_calls_after_the_stop_are_unavailable(gated: Gated) -> None:
+def test_calls_are_refused_and_health_is_told_while_those_in_flight_finish(gated: Gated) -> None:
     with RetrievalClient(gated.server.address) as client, ThreadPoolExecutor(2) as pool:
         first = pool.submit(client.recall, query="milk")
         gated.encoder.wait_until_busy()
-        gated.server.health.stopping()
-        stopped = gated.server.stop(30)
-        with pytest.raises(RetrievalError) as refused:
-            client.recall(query="bread")
-        assert refused.value.code is grpc.StatusCode.UNAVAILABLE
+        with grpc.insecure_channel(gated.server.address) as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(HealthCheckRequest(), timeout=60)
+            assert next(watch).status == HealthCheckResponse.SERVING
+            draining = pool.submit(gated.drain, lame_duck_seconds=0.0)
+            with pytest.raises(grpc.RpcError):  # the streams end when calls are turned away
+                for answer in watch:
+                    assert answer.status == HealthCheckResponse.NOT_SERVING
+        for ask in (lambda: client.recall(query="bread"), client.status, lambda: client.record_events([])):
+            with pytest.raises(RetrievalError) as refused:
+                ask()
+            assert (refused.value.code, refused.value.reason) == (grpc.StatusCode.UNAVAILABLE, "STOPPING")
+        assert not client.is_serving()
         gated.encoder.open()
         assert first.result(30).item_ids
-        assert stopped.wait(30)
+        assert draining.result(60), "all calls finished within the grace"
+
+
+def test_a_call_of_an_operator_is_finished_before_the_server_stops(gated: Gated) -> None:
+    with RetrievalClient(gated.server.address) as client, ThreadPoolExecutor(2) as pool:
+        begun, may_end = Event(), Event()
+
+        def slowly(items: object) -> NoReturn:
+            begun.set()
+            assert may_end.wait(60)
+            raise NotChanged("for the test")
+
+        gated.server.items.upsert = slowly  # type: ignore[method-assign]
+        changing = pool.submit(client.upsert_items, [{"item_id": "new", "text": "new"}])
+        assert begun.wait(60)
+        draining = pool.submit(gated.drain, lame_duck_seconds=0.0)
+        assert gated.server.streams.stopping.wait(60)
+        may_end.set()
+        with pytest.raises(RetrievalError) as ended:
+            changing.result(60)
+        assert ended.value.reason == "NOT_CHANGED", "what the call itself had to say"
+        assert draining.result(60)
 
 
 def test_a_stream_that_watches_health_does_not_hold_the_server_up(gated: Gated) -> None:

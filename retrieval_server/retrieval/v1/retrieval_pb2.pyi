@@ -15,8 +15,8 @@ Errors carry google.rpc.Status details (trailing metadata "grpc-status-details-b
   FAILED_PRECONDITION  google.rpc.PreconditionFailure: what this bundle lacks, and how to get it.
   RESOURCE_EXHAUSTED   the message is larger, or the calls in flight are more, than the server accepts.
   DEADLINE_EXCEEDED    the caller's own deadline passed before there was an answer; a `budget_ms` never ends a call.
-  UNAVAILABLE          the server is still loading, or is stopping. Safe to retry. (CANCELLED, for a call that was on
-                       its way in at the very moment the server stopped taking any: likewise.)
+  UNAVAILABLE          the server is still loading, or is stopping. Safe to retry. (CANCELLED, for a call that arrives
+                       in the moment in which a stopped server ends its connections: likewise.)
   INTERNAL             google.rpc.RequestInfo: request_id is the error id to look for in the server's log. The text
                        of the error stays there.
 
