@@ -3,7 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import faiss
 import numpy as np
@@ -66,42 +66,79 @@ class Calibration:
     curve: list[Point]
 
 
-def calibrate(
-    index: Any,
-    vectors: NDArray[np.float32],
-    users: NDArray[np.float32],
-    k: int,
-    target: float,
-    stored: StoredVectors | None = None,
-) -> Calibration:
+@dataclass(frozen=True)
+class Sample:
+    """Users and what exact search finds for them.
+
+    Attributes:
+        queries: [B, D] their vectors.
+        truth: B exact answers.
+    """
+
+    queries: NDArray[np.float32]
+    truth: list[Hits]
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What indexes of the same vectors are measured by.
+
+    Attributes:
+        vectors: [N, D].
+        k: depth of the recall.
+        users: number of users.
+        choosing: half of them, who choose how hard to look.
+        judging: the other half.
+    """
+
+    vectors: NDArray[np.float32]
+    k: int
+    users: int
+    choosing: Sample
+    judging: Sample
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32], users: NDArray[np.float32], k: int) -> Self:
+        """Exact answers for some users.
+
+        Args:
+            vectors: [N, D] finite, may be memory-mapped.
+            users: [U, D] vectors of real users, or [U, K, D] of K interests each; at least one user. An index is
+                searched for one vector at a time, so each interest counts as a query of its own.
+            k: depth of the recall; a smaller catalogue lowers it to its size.
+        """
+        k = min(k, len(vectors))
+        halves = (users[::2], users[1::2]) if len(users) > 1 else (users, users)  # a user's interests stay together
+        queries = [half.reshape(-1, vectors.shape[1]) for half in halves]
+        samples = (Sample(half, exact_search(vectors, half, k)) for half in queries)
+        return cls(vectors, k, len(users), *samples)
+
+
+def calibrate(index: Any, yardstick: Yardstick, target: float, stored: StoredVectors | None = None) -> Calibration:
     """Find the least work that reaches a recall against exact search.
 
     The settings are compared by the work they make (codes scanned, rows re-scored), not by the clock, so that
     the same index and users always give the same answer. Half the users choose, the other half judge.
 
     Args:
-        index: a trained and filled `faiss.Index`.
-        vectors: [N, D] the same vectors.
-        users: [U, D] vectors of real users, or [U, K, D] of K interests each; at least one user. The index is
-            searched for one vector at a time, so each interest counts as a query of its own.
-        k: depth of the recall; a smaller catalogue lowers it to its size.
+        index: a trained `faiss.Index`, filled with the yardstick's vectors.
+        yardstick: users and their exact answers.
         target: index recall@k to reach.
         stored: the vectors as search keeps them; None for as they are.
     """
-    k = min(k, len(vectors))
-    stored = StoredVectors.keep(vectors, "float32") if stored is None else stored
-    halves = (users[::2], users[1::2]) if len(users) > 1 else (users, users)  # a user's interests stay together
-    chosen_on, judged_on = (half.reshape(-1, vectors.shape[1]) for half in halves)
-    curve = _curve(index, stored, vectors, chosen_on, k, target)
+    k, judging = yardstick.k, yardstick.judging
+    stored = StoredVectors.keep(yardstick.vectors, "float32") if stored is None else stored
+    curve = _curve(index, stored, yardstick, target)
     good = [point for point in curve if point.recall >= target]
     choice = good[0] if good else curve[-1]
     parameters = SearchParameters(choice.nprobe, choice.rescore, k)
+    found = ItemIndex(stored, index, parameters).search(judging.queries, k)
     return Calibration(
         parameters=parameters,
         target=target,
-        recall=index_recall(ItemIndex(stored, index, parameters), judged_on, k, vectors),
+        recall=shared(found, judging.truth, yardstick.vectors, judging.queries),
         reached=bool(good),
-        users=len(users),
+        users=yardstick.users,
         curve=curve,
     )
 
@@ -157,21 +194,14 @@ def milliseconds(index: ItemIndex, queries: NDArray[np.float32], k: int) -> floa
         faiss.omp_set_num_threads(threads)
 
 
-def _curve(
-    index: Any,
-    stored: StoredVectors,
-    vectors: NDArray[np.float32],
-    users: NDArray[np.float32],
-    k: int,
-    target: float,
-) -> list[Point]:
-    truth = exact_search(vectors, users, k)
+def _curve(index: Any, stored: StoredVectors, yardstick: Yardstick, target: float) -> list[Point]:
+    k, users = yardstick.k, yardstick.choosing.queries
     effort = Effort(index)
     rescores = (1.0,) if isinstance(index, faiss.IndexFlat) else RESCORE_STEPS
     points: list[Point] = []
     reached = 0.0
     for step in track(effort.steps(), "Calibrating"):
-        recalls = _recalls(ItemIndex(stored, index, SearchParameters(step, rescores[-1], k)), vectors, users, truth)
+        recalls = _recalls(ItemIndex(stored, index, SearchParameters(step, rescores[-1], k)), yardstick)
         points += [Point(step, rescore, recall, 0.0) for rescore, recall in zip(rescores, recalls, strict=False)]
         gain, reached = recalls[-1] - reached, recalls[-1]
         if reached >= target and gain < LEAST_GAIN:
@@ -196,17 +226,15 @@ def _front(points: list[Point]) -> list[Point]:
     return front
 
 
-def _recalls(
-    index: ItemIndex, vectors: NDArray[np.float32], users: NDArray[np.float32], truth: list[Hits]
-) -> list[float]:
+def _recalls(index: ItemIndex, yardstick: Yardstick) -> list[float]:
     """Recall for every re-scoring depth from one search: shallower ones are the deepest one's beginnings."""
-    k = len(truth[0].rows)
+    k, users, truth = yardstick.k, yardstick.choosing.queries, yardstick.choosing.truth
     deepest = min(len(index), math.ceil(index.parameters.rescore * k))
     _, rows = index.candidates(users, deepest, index.parameters.nprobe)
     keys = ranking_keys(
         index.stored.scores(index.stored.weighed(users), rows), np.broadcast_to(np.arange(deepest), rows.shape)
     )
-    worth = StoredVectors.keep(vectors, "float32").scores(users, rows)  # [U, deepest], exact
+    worth = StoredVectors.keep(yardstick.vectors, "float32").scores(users, rows)  # [U, deepest], exact
     keys[rows < 0], worth[rows < 0] = np.iinfo(np.int64).max, -np.inf
     recalls = []
     for rescore in (step for step in RESCORE_STEPS if step <= index.parameters.rescore):

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.device import inner_index
+from index.list_means import lists_of_rows
 
 FAISS: Any = faiss
 """FAISS's own type hints know neither graphs nor the keyword arguments of search parameters."""
 
-EFFORTS_PER_DOUBLING = 2
-"""Calibration tries efforts that grow by the square root of two."""
+EFFORTS_PER_DOUBLING = 4
+"""Calibration tries efforts that grow by the fourth root of two."""
 
-LEAST_SHARE = 256
-"""It begins at a 256th of all inverted lists."""
+LEAST_SHARE = 128
+"""It begins at a 128th of all inverted lists."""
 
 NANOSECONDS_A_CANDIDATE = 130.0
 """To keep a candidate in FAISS's heap and to score it again; this and the next were measured at 128 dimensions."""
@@ -122,15 +123,7 @@ class Effort:
     @cached_property
     def _list_of(self) -> NDArray[np.int32]:
         """The inverted list of every row, [N]: four bytes an item, made at the first selection."""
-        found = np.empty(self._whole.ntotal, np.int32)
-        lists = self._inner.invlists
-        for number in range(self.lists):
-            size = lists.list_size(number)
-            if size:
-                held = lists.get_ids(number)
-                found[faiss.rev_swig_ptr(held, size)] = number
-                lists.release_ids(number, held)
-        return found
+        return lists_of_rows(self._inner, self._whole.ntotal)
 
     def _coarse(self, selector: Any) -> Any:
         if hasattr(faiss.downcast_index(self._inner.quantizer), "hnsw"):

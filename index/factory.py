@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from data_prep.command import UsageError
 from index.device import inner_index, train
+from index.list_means import assign_by_directions, finds_by_means
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +167,9 @@ def train_index(
 
 
 def fill(index: Any, vectors: NDArray[np.float32]) -> None:
-    """Add vectors to a trained index, in chunks."""
+    """Add vectors to a trained, empty index, in chunks."""
+    if finds_by_means(index):  # so it may have been before it was emptied
+        assign_by_directions(index)
     for start in range(0, len(vectors), ROWS_PER_ADD):
         index.add(np.ascontiguousarray(vectors[start : start + ROWS_PER_ADD]))
 

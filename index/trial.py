@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import GateFailed
-from index.calibrate import TIMED_QUERIES, TIMED_ROUNDS, Calibration, calibrate, milliseconds, shared
+from index.calibrate import TIMED_QUERIES, TIMED_ROUNDS, Calibration, Yardstick, calibrate, milliseconds, shared
 from index.config import BuildConfig
 from index.exact import exact_search
 from index.factory import Plan, centroids_of, fill, train_index
+from index.list_means import find_by_the_better
 from index.search import ItemIndex
 from index.stored import AUTO, FORMATS, StoredVectors, bytes_of
 
@@ -117,11 +118,11 @@ def choose_index(
     if len(plans) == 1:
         return _built(plans[0], vectors, users, config, None, [], 0)
     candidates: list[_Candidate] = []
-    centroids = None
+    centroids, yardstick = None, Yardstick.of(part, users, k)
     for plan in plans:
         index = train_index(plan, vectors, config.points_per_list, config.seed, config.require_gpu, centroids)
         centroids = centroids_of(index) if centroids is None else centroids
-        candidates.append(_tried(plan, index, part, users, k, config))
+        candidates.append(_tried(plan, index, yardstick, config))
     best, fit, trials = _cheapest(
         candidates, users.reshape(-1, vectors.shape[1])[:TIMED_QUERIES], config.bytes_per_item
     )
@@ -141,7 +142,7 @@ def take_over(
         trained: a trained, empty `faiss.Index`.
         vectors, users, config: as `choose_index`'s.
     """
-    candidate = _tried(plan, trained, vectors, users, config.recall_k, config)
+    candidate = _tried(plan, trained, Yardstick.of(vectors, users, config.recall_k), config)
     if candidate.fit is None or not candidate.fit.calibration.reached:
         return None
     return Chosen(candidate.plan, trained, candidate.fit.stored, candidate.fit.calibration, [], 0)
@@ -180,24 +181,30 @@ def _built(
     tried_on: int,
 ) -> Chosen:
     index = train_index(plan, vectors, config.points_per_list, config.seed, config.require_gpu, centroids)
-    fill(index, vectors)
-    stored = StoredVectors.keep(vectors, plan.vectors)
-    calibration = calibrate(index, vectors, users, config.recall_k, config.recall_target, stored)
+    stored, yardstick = StoredVectors.keep(vectors, plan.vectors), Yardstick.of(vectors, users, config.recall_k)
+    _fill(index, yardstick, config.recall_target)
+    calibration = calibrate(index, yardstick, config.recall_target, stored)
     return Chosen(plan, index, stored, calibration, trials, tried_on)
 
 
-def _tried(
-    plan: Plan, index: Any, part: NDArray[np.float32], users: NDArray[np.float32], k: int, config: BuildConfig
-) -> _Candidate:
+def _fill(index: Any, yardstick: Yardstick, target: float) -> None:
+    """Fill a trained index with a yardstick's vectors, and have it find its lists as the users find theirs soonest."""
+    fill(index, yardstick.vectors)
+    users = yardstick.choosing
+    find_by_the_better(index, yardstick.vectors, users.queries, [hits.rows for hits in users.truth], target)
+
+
+def _tried(plan: Plan, index: Any, yardstick: Yardstick, config: BuildConfig) -> _Candidate:
     """Fill and calibrate a trained index, with vectors stored as planned, or coarser where the budget asks for it."""
-    fill(index, part)
+    part = yardstick.vectors
+    _fill(index, yardstick, config.recall_target)
     codes = len(faiss.serialize_index(index)) / len(part)
     for form in list(FORMATS)[list(FORMATS).index(plan.vectors) :]:
         plan = replace(plan, vectors=form)
         size = codes + bytes_of(form, part.shape[1])
         if config.bytes_per_item is None or size <= config.bytes_per_item:
             stored = StoredVectors.keep(part, form)
-            calibration = calibrate(index, part, users, k, config.recall_target, stored)
+            calibration = calibrate(index, yardstick, config.recall_target, stored)
             log.info("%s, %s: %.0f bytes an item, index recall %.4f", plan.factory, form, size, calibration.recall)
             return _Candidate(plan, index, size, _Fit(stored, calibration))
     log.info("%s: %.0f bytes an item, over the budget of %g", plan.factory, size, config.bytes_per_item)

@@ -209,7 +209,7 @@ def test_a_second_build_exits_3_and_names_the_first(command, tmp_path):
 def test_recall_below_the_floor_exits_1_and_publishes_nothing(config, tmp_path, monkeypatch):
     from index import calibrate
 
-    monkeypatch.setattr(calibrate, "index_recall", lambda *_: 0.93)
+    monkeypatch.setattr(calibrate, "shared", lambda *_: 0.93)
     with pytest.raises(GateFailed, match=r"index recall@30 is 0\.9300, below recall_floor=0\.95"):
         build(config())
     assert published(tmp_path / "bundles") == []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from index.calibrate import calibrate, index_recall, shared
+from index.calibrate import Yardstick, calibrate, index_recall, shared
 from index.exact import exact_search
 from index.factory import Plan, make_index
 from index.search import ItemIndex, SearchParameters
@@ -20,7 +20,7 @@ def ivf(catalogue):
 
 
 def test_the_target_is_reached_on_users_that_had_no_say(ivf, catalogue, users):
-    found = calibrate(ivf, catalogue, users(catalogue, 200, 1), k=20, target=0.97)
+    found = calibrate(ivf, Yardstick.of(catalogue, users(catalogue, 200, 1), 20), target=0.97)
     assert found.reached
     assert found.recall >= 0.95
     fresh = users(catalogue, 100, 2)
@@ -28,7 +28,7 @@ def test_the_target_is_reached_on_users_that_had_no_say(ivf, catalogue, users):
 
 
 def test_no_cheaper_point_of_the_curve_reached_the_target(ivf, catalogue, users):
-    found = calibrate(ivf, catalogue, users(catalogue, 200, 1), k=20, target=0.9)
+    found = calibrate(ivf, Yardstick.of(catalogue, users(catalogue, 200, 1), 20), target=0.9)
     chosen = (found.parameters.nprobe, found.parameters.rescore)
     place = [(point.nprobe, point.rescore) for point in found.curve].index(chosen)
     assert all(point.recall < 0.9 for point in found.curve[:place])
@@ -37,7 +37,7 @@ def test_no_cheaper_point_of_the_curve_reached_the_target(ivf, catalogue, users)
 
 def test_the_curve_agrees_with_searching(ivf, catalogue, users):
     everyone = users(catalogue, 60, 3)
-    found = calibrate(ivf, catalogue, everyone, k=20, target=0.9)
+    found = calibrate(ivf, Yardstick.of(catalogue, everyone, 20), target=0.9)
     for point in found.curve[::6]:
         searched = ItemIndex(catalogue, ivf, SearchParameters(point.nprobe, point.rescore, 20))
         # Searching may do better, falling back where too little was found, and 4-bit scores tie at the last candidate.
@@ -45,13 +45,15 @@ def test_the_curve_agrees_with_searching(ivf, catalogue, users):
 
 
 def test_the_same_users_give_the_same_parameters(ivf, catalogue, users):
-    first, second = (calibrate(ivf, catalogue, users(catalogue, 50, 4), 20, 0.95) for _ in range(2))
+    first, second = (
+        calibrate(ivf, Yardstick.of(catalogue, users(catalogue, 50, 4), 20), target=0.95) for _ in range(2)
+    )
     assert first.parameters == second.parameters
     assert first.recall == second.recall
 
 
 def test_an_unreachable_target_gives_the_best_there_is_and_says_so(ivf, catalogue, users):
-    found = calibrate(ivf, catalogue, users(catalogue, 50, 5), k=20, target=1.1)
+    found = calibrate(ivf, Yardstick.of(catalogue, users(catalogue, 50, 5), 20), target=1.1)
     assert not found.reached
     assert found.recall >= 0.99
 
@@ -60,7 +62,7 @@ def test_an_unreachable_target_gives_the_best_there_is_and_says_so(ivf, catalogu
 def test_a_flat_index_recalls_everything(count):
     vectors = np.eye(count, 8, dtype=np.float32)
     flat = make_index(Plan("Flat", "test"), vectors, 64, 0, False)
-    found = calibrate(flat, vectors, np.ones((1, 8), np.float32), k=100, target=0.97)
+    found = calibrate(flat, Yardstick.of(vectors, np.ones((1, 8), np.float32), 100), target=0.97)
     assert found.recall == 1.0
     assert found.parameters.k == count
     assert len(found.curve) == 1
@@ -82,10 +84,10 @@ def test_an_equally_good_twin_counts_as_found():
 
 def test_every_interest_is_a_query_and_a_users_interests_stay_in_one_half(ivf, catalogue, users):
     pairs = users(catalogue, 80, 6).reshape(40, 2, 32)
-    found = calibrate(ivf, catalogue, pairs, k=20, target=0.9)
+    found = calibrate(ivf, Yardstick.of(catalogue, pairs, 20), target=0.9)
     # The even users' vectors first, then the odd ones', dealt out by turns: the halves of a calibration of single ones.
     singles = np.stack([pairs[::2].reshape(-1, 32), pairs[1::2].reshape(-1, 32)], axis=1).reshape(-1, 32)
-    alone = calibrate(ivf, catalogue, singles, k=20, target=0.9)
+    alone = calibrate(ivf, Yardstick.of(catalogue, singles, 20), target=0.9)
     assert found.parameters == alone.parameters
     assert found.recall == alone.recall
     assert (found.users, alone.users) == (40, 80)

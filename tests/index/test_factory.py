@@ -134,7 +134,7 @@ def test_the_same_seed_makes_the_same_index(clustered):
 
 def test_centroids_can_be_lent_to_another_index(clustered):
     vectors = clustered(3000, 16, 0)
-    lender = make_index(Plan("IVF16,PQ16x4fs", "test"), vectors, 64, 0, False)
+    lender = make_index(Plan("IVF16,PQ8x4fsr", "test"), vectors, 64, 0, False)
     borrower = make_index(Plan("IVF16,SQ8", "test"), vectors, 64, 1, False, centroids_of(lender))
     assert np.array_equal(centroids_of(borrower), centroids_of(lender))
     assert centroids_of(make_index(Plan("Flat", "test"), vectors, 64, 0, False)) is None

@@ -8,7 +8,7 @@ import numpy as np
 from worker import Rows, Search, Vectors
 
 from data_prep.command import instantiate, load_config
-from index.calibrate import calibrate
+from index.calibrate import Yardstick, calibrate
 from index.config import BuildConfig
 from index.search import ItemIndex
 from index.trial import Chosen, choose_index
@@ -17,11 +17,9 @@ from index.trial import Chosen, choose_index
 class Ours:
     """An index that finds its setting for a recall on users whom the measurement does not see."""
 
-    def __init__(self, vectors: Vectors, chosen: Chosen, users: Vectors, k: int) -> None:
-        self.vectors = vectors
+    def __init__(self, chosen: Chosen, yardstick: Yardstick) -> None:
         self.chosen = chosen
-        self.users = users
-        self.k = k
+        self.yardstick = yardstick
         self.found: dict[float, ItemIndex] = {}
 
     def bytes(self) -> int:
@@ -39,7 +37,7 @@ class Ours:
     def _calibrated(self, target: float) -> ItemIndex:
         if target not in self.found:
             index, stored = self.chosen.index, self.chosen.stored
-            found = calibrate(index, self.vectors, self.users, self.k, target, stored)
+            found = calibrate(index, self.yardstick, target, stored)
             self.found[target] = ItemIndex(stored, index, found.parameters)
         return self.found[target]
 
@@ -56,4 +54,4 @@ def build(vectors: Vectors, users: str, overrides: list[str]) -> Ours:
     config = load_config(BuildConfig, "build", ["run=none", "data=none", *overrides])
     asked = np.load(Path(users))[: config.calibration_users]
     chosen = choose_index(instantiate(config.index).plans(*vectors.shape), vectors, asked, config)
-    return Ours(vectors, chosen, asked, config.recall_k)
+    return Ours(chosen, Yardstick.of(vectors, asked, config.recall_k))
