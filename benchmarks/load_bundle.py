@@ -61,7 +61,7 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
     from towers import Model
 
     config = load_config(BuildConfig, "build", [*overrides, f"bundles={bundles}"])
-    inputs = check_inputs(config.run, config.data)
+    inputs = check_inputs(config.run, config.data, config.reranker)
     model = Model.open(inputs.run)
     small = inputs.dataset.items.reset_index(drop=True)
     vectors = around(model.item_vectors(small), count, config.seed)

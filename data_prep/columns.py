@@ -31,6 +31,8 @@ class Columns:
     POSITION = "position"
     PROPENSITY = "propensity"
 
+    GRADE = "grade"
+
     SPLIT_TEMPORAL = "split_temporal"
     SPLIT_LEAVE_ONE_OUT = "split_leave_one_out"
 

@@ -61,6 +61,11 @@ class Dataset:
         """`user_id` (unique) and attributes, where the source knew any."""
         return self._read("users") if "users" in self.manifest.tables else None
 
+    @cached_property
+    def judgements(self) -> pd.DataFrame | None:
+        """`query`, `item_id`, `grade` (0 and up, higher is better), one row a pair, where somebody judged any."""
+        return self._read("judgements") if "judgements" in self.manifest.tables else None
+
     @property
     def fingerprint(self) -> str:
         """Stands for the tables' contents and the default split."""

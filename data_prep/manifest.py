@@ -1,7 +1,7 @@
 """What `manifest.json` says of a dataset."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Manifest:
         statistics: counts and the first and last time.
         split: protocol, cuts and sizes.
         tables: the Parquet files, by table.
+        judgements_dropped: judgements left out, by reason.
     """
 
     schema_version: int
@@ -69,6 +70,7 @@ class Manifest:
     statistics: Mapping[str, Any]
     split: SplitOutcome
     tables: Mapping[str, TableRecord]
+    judgements_dropped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:

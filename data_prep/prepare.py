@@ -1,7 +1,7 @@
 """`python -m data_prep`: a source's raw logs become a dataset in `artifacts/data/<name>/`."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -9,11 +9,12 @@ from typing import Any, cast
 import pandas as pd
 
 from data_prep.cleaning import Rule, clean, require_few_bad_rows
-from data_prep.columns import Columns
+from data_prep.columns import Column, Columns
 from data_prep.command import command, instantiate
 from data_prep.dataset import Dataset, sort_events, write_tables
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import lock
+from data_prep.judgements import sound_judgements
 from data_prep.manifest import SCHEMA_VERSION, FileRecord, Manifest, TableRecord
 from data_prep.report import report
 from data_prep.splits import SplitConfig, SplitOutcome, split
@@ -73,17 +74,21 @@ def prepare(config: PrepareConfig) -> Dataset:
         log.info("cleaning %s event rows", f"{loaded.rows_read:,}")
         cleaned = clean(loaded, rules)
         require_few_bad_rows(cleaned, config.max_bad_rows)
-        _require_events(cleaned)
+        _require_something(cleaned)
+        if cleaned.judgements is not None:
+            sound, left_out = sound_judgements(cleaned.judgements, cleaned.items, config.max_bad_rows)
+            cleaned = replace(cleaned, judgements=sound, judgements_dropped=left_out)
         log.info("splitting and validating %s events", f"{len(cleaned.events):,}")
         events, outcome = split(sort_events(cleaned.events), cleaned.has_times, config.split)
         tables = _canonical(cleaned, events)
-        validate(tables["items"], tables["events"], tables.get("users"), cleaned.has_times)
+        validate(tables["items"], tables["events"], tables.get("users"), cleaned.has_times, tables.get("judgements"))
         log.info("writing %s", target)
         return write_tables(target, tables, lambda records: _describe(config, cleaned, tables, outcome, records))
 
 
-def _require_events(tables: Tables) -> None:
-    if tables.events.empty:
+def _require_something(tables: Tables) -> None:
+    """Refuse logs of which nothing is left; only a source of judgements may have had none."""
+    if tables.events.empty and (tables.rows_read or tables.judgements is None):
         gone = {**tables.bad_rows, **tables.dropped}
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in gone.items() if number)
         raise GateFailed(f"no events are left of {tables.rows_read:,} rows ({reasons or 'there were none'})")
@@ -99,6 +104,8 @@ def _canonical(tables: Tables, events: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if tables.users is not None:
         present = among(tables.users[Columns.USER_ID], events[Columns.USER_ID])
         result["users"] = tables.users[present].reset_index(drop=True)
+    if tables.judgements is not None:
+        result["judgements"] = tables.judgements
     return result
 
 
@@ -120,23 +127,32 @@ def _describe(
         bad_rows=tables.bad_rows,
         dropped=tables.dropped,
         items_dropped=tables.items_dropped,
-        statistics=_statistics(written["items"], written["events"], tables.has_times),
+        statistics=_statistics(written, tables.has_times),
         split=outcome,
         tables=records,
+        judgements_dropped=tables.judgements_dropped,
     )
 
 
-def _statistics(items: pd.DataFrame, events: pd.DataFrame, has_times: bool) -> dict[str, Any]:
+def _statistics(tables: dict[str, pd.DataFrame], has_times: bool) -> dict[str, Any]:
+    items, events, judgements = tables["items"], tables["events"], tables.get("judgements")
     per_user = events[Columns.USER_ID].value_counts()
     times = events[Columns.TIMESTAMP]
+    dated = has_times and len(events) > 0
     return {
         "users": len(per_user),
         "items": len(items),
         "items_with_events": int(events[Columns.ITEM_ID].nunique()),
         "items_named_by_id": int((items[Columns.TEXT] == items[Columns.ITEM_ID]).sum()),
         "events": len(events),
-        "event_types": {str(name): int(number) for name, number in events[Columns.EVENT].value_counts().items()},
-        "events_per_user": {"median": float(per_user.median()), "max": int(per_user.max())},
-        "first": times.min().isoformat() if has_times else None,
-        "last": times.max().isoformat() if has_times else None,
+        "event_types": _counts(events[Columns.EVENT]),
+        "events_per_user": {"median": float(per_user.median()), "max": int(per_user.max())} if len(events) else None,
+        "first": times.min().isoformat() if dated else None,
+        "last": times.max().isoformat() if dated else None,
+        "judged_queries": 0 if judgements is None else int(judgements[Columns.QUERY].nunique()),
+        "grades": {} if judgements is None else _counts(judgements[Columns.GRADE]),
     }
+
+
+def _counts(values: Column) -> dict[str, int]:
+    return {str(value): int(number) for value, number in values.value_counts().items()}

@@ -1,5 +1,7 @@
 """The outcome on the terminal: what became of the rows that were read, and what there is now."""
 
+from collections.abc import Mapping
+
 from rich.box import SIMPLE
 from rich.console import Console, Group
 from rich.table import Table
@@ -23,7 +25,9 @@ LONGEST = 60
 def report(dataset: Dataset) -> None:
     """Print the outcome of a preparation to stdout."""
     manifest = dataset.manifest
-    parts = [_rows(manifest), _contents(manifest), _splits(manifest), _titles(dataset)]
+    parts = [_contents(manifest)]
+    if manifest.rows_read:
+        parts = [_rows(manifest), *parts, _splits(manifest), _titles(dataset)]
     Console().print(Group(*parts))
     print(f"{dataset.path} ready, fingerprint {dataset.fingerprint}")
 
@@ -62,15 +66,24 @@ def _contents(manifest: Manifest) -> Table:
     if figures["items_named_by_id"]:
         items += f"; {figures['items_named_by_id']:,} have no text and go by their id"
     table.add_row("items", f"{items})")
-    for reason, number in ((reason, number) for reason, number in manifest.items_dropped.items() if number):
-        table.add_row("[not bold]  dropped", f"{number:,}: {reason}")
-    types = ", ".join(f"{number:,} {name}" for name, number in figures["event_types"].items())
-    table.add_row("events", types)
-    per_user = figures["events_per_user"]
-    table.add_row("events a user", f"median {per_user['median']:g}, most {per_user['max']:,}")
-    if manifest.has_times:
+    _add_dropped(table, manifest.items_dropped)
+    if per_user := figures["events_per_user"]:
+        types = ", ".join(f"{number:,} {name}" for name, number in figures["event_types"].items())
+        table.add_row("events", types)
+        table.add_row("events a user", f"median {per_user['median']:g}, most {per_user['max']:,}")
+    if figures["first"]:
         table.add_row("time", " to ".join(figures[end][:16].replace("T", " ") for end in ("first", "last")) + " UTC")
+    if grades := figures.get("grades"):
+        graded = ", ".join(f"{number:,} of grade {grade}" for grade, number in sorted(grades.items(), reverse=True))
+        table.add_row("judgements", f"{figures['judged_queries']:,} queries, {graded}")
+    _add_dropped(table, manifest.judgements_dropped)
     return table
+
+
+def _add_dropped(table: Table, dropped: Mapping[str, int]) -> None:
+    for reason, number in dropped.items():
+        if number:
+            table.add_row("[not bold]  dropped", f"{number:,}: {reason}")
 
 
 def _splits(manifest: Manifest) -> Table:

@@ -88,12 +88,16 @@ def split(events: pd.DataFrame, has_times: bool, config: SplitConfig) -> tuple[p
         has_times: whether `timestamp` means anything; without, there is only leave-one-out.
         config: checked already.
 
+    Where there are no events at all, the parts are empty and there are no cuts.
+
     Raises:
         GateFailed: a part of the temporal split would be empty.
     """
     columns = {Columns.SPLIT_LEAVE_ONE_OUT: leave_one_out(events[Columns.USER_ID])}
     valid_from = test_from = None
-    if has_times:
+    if events.empty:
+        columns[Columns.SPLIT_TEMPORAL] = np.empty(0, np.int8)
+    elif has_times:
         times = events[Columns.TIMESTAMP]
         valid_from, test_from = cuts(times, config.valid_fraction, config.test_fraction)
         columns[Columns.SPLIT_TEMPORAL] = temporal(times, valid_from, test_from)
@@ -105,7 +109,8 @@ def split(events: pd.DataFrame, has_times: bool, config: SplitConfig) -> tuple[p
         test_from=test_from.isoformat() if test_from else None,
         events={name: _sizes(columns[column]) for name, column in SPLIT_COLUMNS.items() if column in columns},
     )
-    _require_parts(outcome)
+    if not events.empty:
+        _require_parts(outcome)
     return events.assign(**columns), outcome
 
 

@@ -24,22 +24,26 @@ class Tables:
         events: `user_id`, `item_id`, `timestamp` (UTC; NaT throughout without times), `event`, and the
             optional columns of DESIGN's events table. A value that could not be read is null.
         users: `user_id` and attributes, where a source knows any.
+        judgements: `query`, `item_id`, `grade` as `judgement_table` makes them, where a source has any.
         has_times: whether events have times; otherwise their order within a user is all there is.
         dropped: number of event rows left out, by reason, in the order it happened.
         bad_rows: number of event rows that made no sense, by reason; they count against `max_bad_rows`.
         examples: the first bad rows as a person would want to see them.
         items_dropped: number of items left out, by reason.
+        judgements_dropped: number of judgements left out, by reason.
         files: what was read.
     """
 
     items: pd.DataFrame
     events: pd.DataFrame
     users: pd.DataFrame | None = None
+    judgements: pd.DataFrame | None = None
     has_times: bool = True
     dropped: Mapping[str, int] = field(default_factory=dict)
     bad_rows: Mapping[str, int] = field(default_factory=dict)
     examples: tuple[str, ...] = ()
     items_dropped: Mapping[str, int] = field(default_factory=dict)
+    judgements_dropped: Mapping[str, int] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
 
     @property

@@ -31,16 +31,13 @@ ITEMS = pa.DataFrameSchema(
 
 def events_schema(items: pd.DataFrame, has_times: bool) -> pa.DataFrameSchema:
     """The rules for events of these items."""
-    known = pa.Check(
-        lambda values: pd.Series(among(values, items[Columns.ITEM_ID]), values.index), error="in the item table"
-    )
     split_columns = {Columns.SPLIT_LEAVE_ONE_OUT: pa.Column("int8", PARTS)}
     if has_times:
         split_columns[Columns.SPLIT_TEMPORAL] = pa.Column("int8", PARTS)
     return pa.DataFrameSchema(
         {
             Columns.USER_ID: pa.Column(str, FILLED),
-            Columns.ITEM_ID: pa.Column(str, known),
+            Columns.ITEM_ID: pa.Column(str, _known(items)),
             Columns.TIMESTAMP: pa.Column(pd.DatetimeTZDtype("us", "UTC"), nullable=not has_times),
             Columns.EVENT: pa.Column("category"),
             Columns.QUERY: pa.Column(str, nullable=True, required=False),
@@ -57,7 +54,25 @@ def events_schema(items: pd.DataFrame, has_times: bool) -> pa.DataFrameSchema:
 USERS = pa.DataFrameSchema({Columns.USER_ID: pa.Column(str, [FILLED, UNIQUE])})
 
 
-def validate(items: pd.DataFrame, events: pd.DataFrame, users: pd.DataFrame | None, has_times: bool) -> None:
+def judgements_schema(items: pd.DataFrame) -> pa.DataFrameSchema:
+    """The rules for judgements of these items."""
+    return pa.DataFrameSchema(
+        {
+            Columns.QUERY: pa.Column(str, FILLED),
+            Columns.ITEM_ID: pa.Column(str, _known(items)),
+            Columns.GRADE: pa.Column("int64", pa.Check.ge(0)),
+        },
+        unique=[Columns.QUERY, Columns.ITEM_ID],
+    )
+
+
+def validate(
+    items: pd.DataFrame,
+    events: pd.DataFrame,
+    users: pd.DataFrame | None,
+    has_times: bool,
+    judgements: pd.DataFrame | None = None,
+) -> None:
     """Check the tables that are about to be written.
 
     Raises:
@@ -67,6 +82,14 @@ def validate(items: pd.DataFrame, events: pd.DataFrame, users: pd.DataFrame | No
     _check("events", events, events_schema(items, has_times))
     if users is not None:
         _check("users", users, USERS)
+    if judgements is not None:
+        _check("judgements", judgements, judgements_schema(items))
+
+
+def _known(items: pd.DataFrame) -> pa.Check:
+    return pa.Check(
+        lambda values: pd.Series(among(values, items[Columns.ITEM_ID]), values.index), error="in the item table"
+    )
 
 
 def _check(name: str, frame: pd.DataFrame, schema: pa.DataFrameSchema) -> None:

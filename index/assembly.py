@@ -102,7 +102,7 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         _check_recall(chosen.calibration, config.recall_floor)
     origin = Origin(comparison, encoded.computed, encoded.reused, encoded.resumed, warm)
     worth = model_recall(inputs.run, inputs.fingerprints["run"], config.dim)
-    report = as_json(chosen, config.recall_floor, worth, origin, stages.seconds)
+    report = as_json(chosen, config.recall_floor, worth, origin, inputs.reranker, stages.seconds)
     contents = Contents(inputs, model, items, vectors, changes.merged, chosen, histories, report)
     version = name_version(contents)
     with stages("write"):
@@ -126,6 +126,7 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         sizes=_sizes(path),
         seconds=stages.seconds,
         origin=origin,
+        reranker=inputs.reranker,
     )
 
 

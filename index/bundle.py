@@ -38,6 +38,7 @@ SCALE = "stored_scale.npy"
 HISTORIES = "histories.parquet"
 MODEL = "model"
 RERANKER = "reranker"
+RENDERED = "texts.arrow"
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class Bundle:
         index = _parsed(lambda path: ItemIndex(stored, _index(path), manifest.index.parameters), folder / INDEX)
         item_ids = items[Columns.ITEM_ID].to_numpy(dtype=object)
         users = ModelEncoder.load(folder / MODEL, vectors)
+        reranker = CrossEncoder.load(folder / RERANKER) if (folder / RERANKER).is_dir() else None
         return cls(
             version=manifest.version,
             manifest=manifest,
@@ -108,12 +110,12 @@ class Bundle:
             item_ids=item_ids,
             row_of=dict(zip(item_ids.tolist(), range(len(item_ids)), strict=True)),
             titles=TextColumn(items[Columns.TITLE]),
-            texts=TextColumn(items[Columns.TEXT]),
+            texts=_texts(folder / RERANKER, items, reranker),
             vectors=vectors,
             index=index,
             user_encoder=users,
             item_encoder=ItemEncoder.load(folder / MODEL, users, vectors),
-            reranker=CrossEncoder.load(folder / RERANKER) if (folder / RERANKER).is_dir() else None,
+            reranker=reranker,
             histories=_parsed(Histories.load, folder / HISTORIES),
         )
 
@@ -143,6 +145,16 @@ class Bundle:
     def history(self, user_id: str) -> History | None:
         """A user's newest events, oldest first; None for somebody the bundle does not know."""
         return self.histories.of(user_id)
+
+
+def _texts(folder: Path, items: pd.DataFrame, reranker: CrossEncoder | None) -> TextColumn:
+    """What the reranker reads of each row: the prepared texts, or those made for it when the bundle was built."""
+    if reranker is None or reranker.rendering.template is None:
+        return TextColumn(items[Columns.TEXT])
+    texts = _parsed(map_items, folder / RENDERED)
+    if len(texts) != len(items):
+        raise BundleError(f"{folder / RENDERED}: {len(texts):,} texts for {len(items):,} items")
+    return TextColumn(texts[Columns.TEXT])
 
 
 def _index(path: Path) -> Any:

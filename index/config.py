@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.command import UsageError
+from index.inputs import RERANKER_CHOICES
 
 
 @dataclass
@@ -28,6 +29,8 @@ class BuildConfig:
         trial_rows: items that several indexes are tried on; of a larger catalogue so many are drawn.
         kept_history: newest events remembered of each user, so that a caller need only name one; the towers read
             fewer, the others still count as seen.
+        reranker: whether to publish the run's reranker: `if_better` than the recall order on users or queries that it
+            did not learn from, `always` or `never`.
         warm: take vectors of unchanged items, and the index's training, from the current bundle if its model is the
             same one.
         changes_since: changes logged from then on are merged into the item table, ISO 8601; null for when the data
@@ -51,6 +54,7 @@ class BuildConfig:
     bytes_per_item: float | None
     trial_rows: int
     kept_history: int
+    reranker: str
     warm: bool
     changes_since: str | None
     points_per_list: int
@@ -59,6 +63,8 @@ class BuildConfig:
     seed: int
 
     def __post_init__(self) -> None:
+        if self.reranker not in RERANKER_CHOICES:
+            raise UsageError(f"reranker must be one of {', '.join(RERANKER_CHOICES)}, not {self.reranker!r}")
         for name in ("recall_target", "recall_floor"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} must lie within 0…1, not {getattr(self, name)}")

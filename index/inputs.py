@@ -1,12 +1,30 @@
 """What a build starts from, and the check that it belongs together, before anything heavy is imported."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from json import JSONDecodeError
 from pathlib import Path
+from typing import Any
 
 from data_prep.command import UsageError
 from data_prep.dataset import Dataset
 from data_prep.files import fingerprint, read_json, sha256
+
+ALWAYS, IF_BETTER, NEVER = RERANKER_CHOICES = ("always", "if_better", "never")
+
+
+@dataclass(frozen=True)
+class RerankerChoice:
+    """Whether a run's reranker is published.
+
+    Attributes:
+        folder: of the reranker; None where there is none, or it is left out.
+        why: in words.
+        compared: what its training found beside the recall order, by `users` and `queries`; empty for no reranker.
+    """
+
+    folder: Path | None
+    why: str
+    compared: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -16,29 +34,30 @@ class Inputs:
     Attributes:
         dataset: the data.
         run: folder of the towers trained on it.
-        reranker: folder of the reranker trained on those towers' candidates, if there is one.
+        reranker: the reranker trained on those towers' candidates, and whether it is published.
         fingerprints: of each, by name.
     """
 
     dataset: Dataset
     run: Path
-    reranker: Path | None
+    reranker: RerankerChoice
     fingerprints: dict[str, str]
 
 
-def check_inputs(run: Path, data: Path | None) -> Inputs:
+def check_inputs(run: Path, data: Path | None, reranker: str) -> Inputs:
     """Refuse inputs that do not belong together, from their fingerprints alone.
 
     Args:
         run: folder of a training run.
         data: folder of a dataset; None for the one the run was trained on.
+        reranker: `always`, `if_better` or `never`: whether to publish the run's reranker.
 
     Raises:
         UsageError: run, reranker or dataset is missing, or was not made from what lies before it; the message
             has both fingerprints.
     """
-    trained_on = _mark(run, "dataset_fingerprint", "python -m towers.train")
-    towers = _mark(run, "fingerprint", "python -m towers.train")
+    trained_on = str(_mark(run, "dataset_fingerprint", "python -m towers.train"))
+    towers = str(_mark(run, "fingerprint", "python -m towers.train"))
     dataset = Dataset.open(data or Path(_mark(run, "data", "python -m towers.train")))
     if trained_on != dataset.fingerprint:
         raise UsageError(
@@ -46,23 +65,53 @@ def check_inputs(run: Path, data: Path | None) -> Inputs:
             "name the data it was trained on, or train again"
         )
     fingerprints = {"dataset": dataset.fingerprint, "run": towers}
-    reranker = run / "reranker"
-    if not reranker.is_dir():
-        return Inputs(dataset, run, None, fingerprints)
-    mined_from = _mark(reranker, "towers_fingerprint", "python -m towers.train_reranker")
+    choice = choose_reranker(run, towers, reranker)
+    if choice.folder is not None:
+        files = sorted(path for path in choice.folder.rglob("*") if path.is_file())
+        fingerprints["reranker"] = fingerprint(*map(sha256, files))
+    return Inputs(dataset, run, choice, fingerprints)
+
+
+def choose_reranker(run: Path, towers: str, wanted: str) -> RerankerChoice:
+    """Whether to publish a run's reranker, from what its training found.
+
+    Args:
+        run: folder of the run.
+        towers: its fingerprint.
+        wanted: `always`, `if_better` or `never`.
+
+    Raises:
+        UsageError: it was trained for other towers, or is damaged.
+    """
+    folder, cure = run / "reranker", "python -m towers.train_reranker"
+    if wanted == NEVER or not folder.is_dir():
+        return RerankerChoice(None, "none was trained" if wanted != NEVER else "left out: reranker=never")
+    mined_from = str(_mark(folder, "towers_fingerprint", cure))
     if mined_from != towers:
         raise UsageError(
-            f"{reranker} was trained for towers {mined_from}, but {run} holds {towers}; "
+            f"{folder} was trained for towers {mined_from}, but {run} holds {towers}; "
             "train the reranker again, or remove it"
         )
-    files = sorted(path for path in reranker.rglob("*") if path.is_file())
-    return Inputs(dataset, run, reranker, fingerprints | {"reranker": fingerprint(*map(sha256, files))})
+    result = _mark(folder, "result", cure)
+    try:
+        better = bool(result["better"])
+        compared = {kind: result[kind] for kind in ("users", "queries") if result[kind] is not None}
+        said = ", ".join(
+            f"NDCG@10 {found['mean']:+.4f} ({found['low']:+.4f} … {found['high']:+.4f}) on {found['cases']:,} {kind}"
+            for kind, found in compared.items()
+        )
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{folder / 'run.json'} is of an earlier version; train the reranker again") from error
+    said = f"{said or 'nothing'} beside the recall order"
+    if better or wanted == ALWAYS:
+        return RerankerChoice(folder, f"published: {said}", compared)
+    return RerankerChoice(None, f"left out, not better beyond chance: {said} (reranker=always publishes it)", compared)
 
 
-def _mark(folder: Path, name: str, cure: str) -> str:
+def _mark(folder: Path, name: str, cure: str) -> Any:
     path = folder / "run.json"
     try:
-        return str(read_json(path)[name])
+        return read_json(path)[name]
     except FileNotFoundError as error:
         raise UsageError(f"no finished run in {folder} ({path.name} is missing); `{cure}` makes one") from error
     except (JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:

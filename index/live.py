@@ -155,13 +155,19 @@ class LiveView:
             self,
             item_ids=GrownTable(self.item_ids, ids),
             titles=GrownTable(self.titles, items[Columns.TITLE].to_numpy(dtype=object)),
-            texts=GrownTable(self.texts, items[Columns.TEXT].to_numpy(dtype=object)),
+            texts=GrownTable(self.texts, self._texts(items)),
             row_of=LiveRows(self._bundle.row_of, rows),
             vectors=vectors,
             index=LiveIndex(self.index.main, alive, segment(vectors.added), added_alive, successors),
             user_encoder=self.user_encoder.grown(encoded),
             added=pd.concat([self.added, items], ignore_index=True) if len(items) else self.added,
         )
+
+    def _texts(self, items: pd.DataFrame) -> NDArray[np.object_]:
+        """What the reranker reads of items, [n]."""
+        if self.reranker is None:
+            return items[Columns.TEXT].to_numpy(dtype=object)
+        return np.array(self.reranker.rendering.items(items), dtype=object)
 
 
 class LiveBundle:

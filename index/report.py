@@ -12,6 +12,7 @@ from rich.table import Table
 from index.calibrate import Calibration
 from index.catalogue import Comparison
 from index.factory import Plan
+from index.inputs import RerankerChoice
 from index.trial import Chosen, Trial
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class BuildResult:
         sizes: bytes of each file or folder.
         seconds: wall time of each stage.
         origin: what is new in it, and what was taken over.
+        reranker: whether the run's reranker is in it, and why.
     """
 
     version: str
@@ -68,6 +70,7 @@ class BuildResult:
     sizes: dict[str, int]
     seconds: dict[str, float]
     origin: Origin
+    reranker: RerankerChoice
 
 
 def as_json(
@@ -75,6 +78,7 @@ def as_json(
     floor: float,
     model: "ModelRecall | None",
     origin: Origin,
+    reranker: RerankerChoice,
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """The contents of `report.json`: what is known once everything but the writing is done."""
@@ -94,6 +98,7 @@ def as_json(
         "parameters": asdict(calibration.parameters),
         "curve": [asdict(point) for point in calibration.curve],
         "catalogue": asdict(origin),
+        "reranker": {"published": reranker.folder is not None, "why": reranker.why, "compared": reranker.compared},
         "seconds": dict(seconds),
     }
 
@@ -132,6 +137,7 @@ def _summary(result: BuildResult) -> Table:
         f"{calibration.recall:.4f} against exact search on {calibration.users:,} users (floor {result.floor:g})",
     )
     table.add_row("model recall", _model_recall(result.model_recall))
+    table.add_row("reranker", result.reranker.why)
     largest = [f"{name} {size / 1e6:,.1f}" for name, size in result.sizes.items() if size >= 100_000]
     table.add_row("size", f"{sum(result.sizes.values()) / 1e6:,.1f} MB ({', '.join(largest)})")
     table.add_row("time", ", ".join(f"{stage} {taken:.1f} s" for stage, taken in result.seconds.items()))

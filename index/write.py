@@ -19,7 +19,19 @@ from numpy.typing import NDArray
 from data_prep.columns import Columns
 from data_prep.errors import GateFailed
 from data_prep.files import fingerprint, write_json
-from index.bundle import HISTORIES, INDEX, ITEMS, MAPPED_ITEMS, MODEL, RERANKER, SCALE, STORED, VECTORS, Bundle
+from index.bundle import (
+    HISTORIES,
+    INDEX,
+    ITEMS,
+    MAPPED_ITEMS,
+    MODEL,
+    RENDERED,
+    RERANKER,
+    SCALE,
+    STORED,
+    VECTORS,
+    Bundle,
+)
 from index.changes import Merged
 from index.curve_plot import CURVE, draw_curve
 from index.histories import Histories
@@ -28,7 +40,7 @@ from index.item_file import save_items
 from index.manifest import FORMAT, IndexRecord, Manifest, records
 from index.report import REPORT
 from index.trial import Chosen
-from towers import Model
+from towers import CrossEncoder, Model
 from towers.vector_file import save_vectors
 
 LIBRARIES = ("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyarrow", "torch", "sentence-transformers")
@@ -73,8 +85,8 @@ def write_contents(folder: Path, version: str, contents: Contents) -> None:
     users = contents.model.user_encoder(contents.items, contents.vectors)
     users.save(folder / MODEL)
     contents.model.item_encoder(contents.items, contents.vectors, users).save(folder / MODEL)
-    if contents.inputs.reranker is not None:
-        shutil.copytree(contents.inputs.reranker, folder / RERANKER)
+    if contents.inputs.reranker.folder is not None:
+        _write_reranker(folder / RERANKER, contents.inputs.reranker.folder, contents.items)
     contents.items.to_parquet(folder / ITEMS, index=False)
     save_items(folder / MAPPED_ITEMS, contents.items)
     contents.histories.save(folder / HISTORIES)
@@ -88,6 +100,14 @@ def write_contents(folder: Path, version: str, contents: Contents) -> None:
     replace(_manifest(version, contents), files=records(folder)).write(folder)
     for path in folder.rglob("*"):  # some libraries write files that only their owner can read
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _write_reranker(folder: Path, trained: Path, items: pd.DataFrame) -> None:
+    """Copy a reranker without those of its folds, and write what it reads of items where that is not their text."""
+    shutil.copytree(trained, folder, ignore=lambda _, names: [name for name in names if name.startswith("fold-")])
+    rendering = CrossEncoder.load(folder).rendering
+    if rendering.template is not None:
+        save_items(folder / RENDERED, pd.DataFrame({Columns.TEXT: rendering.items(items)}))
 
 
 def check_answers(folder: Path, contents: Contents, users: NDArray[np.float32]) -> None:

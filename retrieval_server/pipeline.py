@@ -15,7 +15,6 @@ from retrieval_server.profile import Profile, rows_of
 from retrieval_server.recalling import Ranking, Recalling
 from retrieval_server.reranking import Reranking
 from retrieval_server.served_bundle import ServedBundle
-from towers import render_context
 
 LOWEST_SCORE = float(np.finfo(np.float32).min)
 """Score of what was not scored: below every real one, and still a number in JSON."""
@@ -205,8 +204,9 @@ class Pipeline:
             budget.degraded[Stage.RERANK] = Reason.OVERLOAD
         if bundle.reranker is None or not len(rows) or budget.pressure >= Pressure.NO_RERANK:
             return 0, recalled, recall_scores[recalled]
-        read = profile.history.last(bundle.reranker.context_items)
-        context = render_context(list(bundle.titles[read.rows]), profile.query)
+        rendering = bundle.reranker.rendering
+        read = profile.history.last(rendering.context_items)
+        context = rendering.context(list(bundle.titles[read.rows]), read.events, profile.query)
         texts = list(bundle.texts[rows[recalled]])
         with budget.stage(Stage.RERANK):
             scored = self._reranking.score(bundle.reranker, context, texts, recall_scores[recalled], budget)

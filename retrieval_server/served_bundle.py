@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from index import Bundle, Filter, Hits, ItemIndex, LiveBundle, LiveIndex, LiveView
 from retrieval_server.errors import NotReady
-from towers import History
+from towers import History, Rendering
 from towers.grown_table import Table
 
 
@@ -61,8 +61,8 @@ class Scoring(Protocol):
     """Scores candidate texts against a context; `towers.CrossEncoder` is one."""
 
     @property
-    def context_items(self) -> int:
-        """How many of the newest items of a history belong into the context."""
+    def rendering(self) -> Rendering:
+        """How those asking were shown to it in training, and are to be now."""
         ...
 
     def score(self, context: str, candidates: Sequence[str], recall_scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -70,6 +70,6 @@ def tiny_bundle(artifacts: Path, tiny_run: Path, tiny_data: Path) -> Path:
     from index.build import build
     from index.config import BuildConfig
 
-    overrides = [f"run={tiny_run}", f"data={tiny_data}", f"artifacts={artifacts}"]
+    overrides = [f"run={tiny_run}", f"data={tiny_data}", f"artifacts={artifacts}", "reranker=always"]
     build(load_config(BuildConfig, "build", overrides))
     return artifacts / "bundles" / "current"

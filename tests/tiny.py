@@ -104,6 +104,7 @@ RERANK_OVERRIDES = [
     "model.width=32",
     "mining.depth=12",
     "mining.negatives=3",
+    "comparison.bootstrap_samples=50",
     "trainer.epochs=1",
     "trainer.threads=1",
 ]

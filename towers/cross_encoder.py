@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +14,12 @@ from torch import Tensor, nn
 
 from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
+from towers.rendering import Rendering
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CONFIG, HEAD = "reranker.json", "head.safetensors"
 HEAD_WIDTH = 32  # dimensions of one attention head, as in MiniLM
 PAIRS_AT_ONCE = 64
-
-
-def render_context(titles: Sequence[str], query: str) -> str:
-    """What is known of a user, as text for the cross-encoder.
-
-    Args:
-        titles: titles of the history's items, oldest first.
-        query: search text, "" for none.
-
-    Returns:
-        The query, then the titles from the newest to the oldest, so that cutting the text loses the oldest.
-    """
-    return "; ".join(part for part in (query.strip(), *reversed(titles)) if part)
 
 
 class CrossEncoder(nn.Module):
@@ -44,18 +33,18 @@ class CrossEncoder(nn.Module):
         backbone: a BERT-like transformer.
         tokenizer: its tokenizer.
         max_tokens: context and item text together; the longer of the two is cut first.
-        context_items: newest items of a history in the context.
+        rendering: how users and items were shown to it.
         recall_weight: initial w.
     """
 
     def __init__(
-        self, backbone: nn.Module, tokenizer: Any, max_tokens: int, context_items: int, recall_weight: float
+        self, backbone: nn.Module, tokenizer: Any, max_tokens: int, rendering: Rendering, recall_weight: float
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
-        self.context_items = context_items
+        self.rendering = rendering
         self.head = nn.Linear(int(backbone.config.hidden_size), 1)  # type: ignore[union-attr, arg-type]
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -65,7 +54,7 @@ class CrossEncoder(nn.Module):
         """Scores of n pairs, [n].
 
         Args:
-            contexts: n contexts, as `render_context` makes them.
+            contexts: n contexts, as `rendering` makes them.
             candidates: n item texts.
             recall_scores: the towers' inner products, [n].
         """
@@ -87,7 +76,7 @@ class CrossEncoder(nn.Module):
         """Scores of candidates for one user, higher is better.
 
         Args:
-            context: as `render_context` makes it.
+            context: as `rendering` makes it.
             candidates: n item texts.
             recall_scores: the towers' inner products with the user's vector, [n].
 
@@ -103,6 +92,12 @@ class CrossEncoder(nn.Module):
             found[chosen] = self([context] * len(chosen), texts, recalled).cpu().numpy()
         return found
 
+    @torch.no_grad()
+    def temper(self, strength: float) -> None:
+        """Let what was read count `strength` times as much beside the towers' score."""
+        self.head.weight.mul_(strength)
+        self.head.bias.mul_(strength)
+
     def save(self, folder: Path) -> None:
         """Write everything `load` needs into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -111,11 +106,7 @@ class CrossEncoder(nn.Module):
         save_file(
             {"weight": self.head.weight, "bias": self.head.bias, "recall_weight": self.recall_weight}, folder / HEAD
         )
-        config = {
-            "format": FORMAT_VERSION,
-            "max_tokens": self.max_tokens,
-            "context_items": self.context_items,
-        }
+        config = {"format": FORMAT_VERSION, "max_tokens": self.max_tokens, "rendering": asdict(self.rendering)}
         write_json(folder / CONFIG, config)
 
     @classmethod
@@ -131,7 +122,7 @@ class CrossEncoder(nn.Module):
         if config["format"] != FORMAT_VERSION:
             raise UsageError(f"{folder}: format {config['format']}, this version reads {FORMAT_VERSION}; train it anew")
         backbone, tokenizer = _pretrained(folder)
-        model = cls(backbone, tokenizer, config["max_tokens"], config["context_items"], recall_weight=0.0)
+        model = cls(backbone, tokenizer, config["max_tokens"], Rendering(**config["rendering"]), recall_weight=0.0)
         head = load_file(folder / HEAD)
         model.head.load_state_dict({"weight": head["weight"], "bias": head["bias"]})
         model.recall_weight.data = head["recall_weight"]

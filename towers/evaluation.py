@@ -26,8 +26,14 @@ class Scorer(Protocol):
 
     name: str
 
-    def score(self, histories: Sequence[History]) -> Tensor:
-        """Scores of every item for B histories, [B, N]; higher is better, finite."""
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
+        """Scores of every item for B people, [B, N]; higher is better, finite.
+
+        Args:
+            histories: B histories, which may be empty.
+            queries: B search texts, "" for none. A scorer of words takes the query as the newest event of the history;
+                one that cannot read ignores it.
+        """
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,11 @@ class EvaluationBatch:
     seen_users: Tensor
     seen_rows: Tensor
 
+    @property
+    def queries(self) -> Sequence[str]:
+        """Search texts, B of them: nobody asks for anything."""
+        return [""] * len(self.histories)
+
     def to(self, device: torch.device, non_blocking: bool = False) -> "EvaluationBatch":
         """The same batch on another device."""
         pairs = (self.truth_users, self.truth_rows, self.seen_users, self.seen_rows)
@@ -223,7 +234,7 @@ def evaluate(scorer: Scorer, cases: Cases, batch_size: int) -> Outcome:
     top = torch.empty(len(cases), depth, dtype=torch.int64)
     batches = EvaluationBatches(cases, batch_size)
     for batch in track(batches, f"evaluating {scorer.name}", total=len(batches)):
-        scores = scorer.score(batch.histories)
+        scores = scorer.score(batch.histories, batch.queries)
         metrics[batch.places] = rank_batch(scores, batch, cases)
         best = scores.topk(depth, dim=1)
         top[batch.places] = torch.where(best.values.isfinite(), best.indices, -1).cpu()  # seen is not recommended

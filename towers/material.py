@@ -141,6 +141,12 @@ def read_sequences_of(dataset: Dataset, settings: Mapping[str, Any]) -> Sequence
     return read_sequences(dataset, settings["protocol"], attributes, settings["cold_share"], settings["seed"])
 
 
+def derived_queries(items: pd.DataFrame, config: QueryConfig) -> list[str]:
+    """The search text derived from each item, "" for none, [N]."""
+    codes, texts = _derive_queries(items, config)
+    return ["" if code == PADDING else texts[code] for code in codes.tolist()]
+
+
 def _derive_queries(items: pd.DataFrame, config: QueryConfig) -> tuple[NDArray[np.int64], list[str]]:
     """A search text for each item: the last words of its first non-empty column. Returns positions [N] and texts."""
     query = pd.Series([""] * len(items), dtype=str)

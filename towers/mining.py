@@ -1,105 +1,152 @@
-"""What the reranker learns from: the towers' own top candidates for users whose next items are known."""
+"""What the reranker learns from: recall's own top candidates in moments whose outcome is known."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from data_prep.progress import track
-from towers.cross_encoder import render_context
-from towers.evaluation import Cases
+from towers.history import History
 from towers.interests import score
 from towers.model_encoder import ModelEncoder
+from towers.moments import Moment
+from towers.rendering import Rendering
+
+Recall = Callable[[Sequence[History], Sequence[str]], Tensor]
+"""Scores of every item for B histories and queries, [B, N]."""
 
 
 @dataclass(frozen=True)
 class Shortlist:
-    """The towers' best candidates for one user, best first.
+    """Recall's best candidates in one moment, best first.
 
     Attributes:
         context: the user, as text.
         rows: candidate items, [K].
-        scores: the towers' inner products, [K].
-        wanted: which candidates the user went on to, [K].
-        missed: items the user went on to that are not among the candidates.
+        scores: recall's, [K].
+        grades: of each candidate, [K]; 0 where nothing is known.
+        missed_rows: items of a known grade that are not among the candidates, [M].
+        missed_scores: recall's scores of them, [M].
+        missed_grades: their grades, [M].
     """
 
     context: str
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
-    wanted: NDArray[np.bool_]
-    missed: int
+    grades: NDArray[np.int64]
+    missed_rows: NDArray[np.int64]
+    missed_scores: NDArray[np.float32]
+    missed_grades: NDArray[np.int64]
+
+    @property
+    def missed(self) -> int:
+        """Wanted items that are not among the candidates: no reranker brings them back."""
+        return int((self.missed_grades > 0).sum())
+
+    @property
+    def wanted(self) -> int:
+        """Wanted items, found or missed."""
+        return int((self.grades > 0).sum()) + self.missed
 
 
 @dataclass(frozen=True)
 class Group:
-    """One wanted candidate, first, and some that were not wanted.
+    """Some candidates of one moment that are compared in training.
 
     Attributes:
         context: the user, as text.
-        rows: [1 + n].
-        scores: the towers' inner products, [1 + n].
+        rows: [n].
+        scores: recall's, [n].
+        grades: [n]; at least two of them differ.
+        teacher: a teacher's scores, [n]; None where nobody teaches.
     """
 
     context: str
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
+    grades: NDArray[np.int64]
+    teacher: NDArray[np.float32] | None = None
 
 
-def shortlists(
-    users: ModelEncoder,
-    vectors: NDArray[np.float32],
-    cases: Cases,
-    titles: Sequence[str],
-    depth: int,
-    context_items: int,
-    batch_size: int,
-) -> Iterator[Shortlist]:
-    """Exact top candidates for every case.
+def recall_of(users: ModelEncoder, vectors: NDArray[np.float32]) -> Recall:
+    """Inner products of a model's vectors.
 
     Args:
         users: the model's user encoder, over the catalogue's vectors.
         vectors: item vectors, [N, dim].
-        cases: users with something held out; better not what the towers were trained on, whose scores flatter.
-        titles: of the items, [N].
-        depth: K.
-        context_items: newest items rendered into the context.
-        batch_size: users scored at a time.
     """
     items = torch.from_numpy(vectors)
-    depth = min(depth, len(items))
-    for start in track(range(0, len(cases), batch_size), "mining candidates"):
-        chosen = range(start, min(start + batch_size, len(cases)))
-        histories = [cases.history(case) for case in chosen]
-        scores = score(torch.from_numpy(users.encode(histories, [""] * len(histories))), items)  # [B, N]
-        for i, case in enumerate(chosen):
-            scores[i, cases.seen(case)] = -torch.inf
+    return lambda histories, queries: score(torch.from_numpy(users.encode(histories, queries)), items)
+
+
+def shortlists(
+    recall: Recall,
+    moments: Sequence[Moment],
+    titles: Sequence[str],
+    rendering: Rendering,
+    depth: int,
+    batch_size: int,
+) -> Iterator[Shortlist]:
+    """Exact top candidates for every moment.
+
+    Args:
+        recall: scores the catalogue; better not trained on these moments, or its scores flatter.
+        moments: whose outcome is known.
+        titles: of the items, [N].
+        rendering: how users are shown.
+        depth: K.
+        batch_size: moments scored at a time.
+    """
+    depth = min(depth, len(titles))
+    for start in track(range(0, len(moments), batch_size), "mining candidates"):
+        chosen = moments[start : start + batch_size]
+        scores = recall([moment.history for moment in chosen], [moment.query for moment in chosen])  # [B, N]
+        for i, moment in enumerate(chosen):
+            scores[i, moment.barred] = -torch.inf
         top = scores.topk(depth, dim=1)
-        for history, case, rows, found in zip(histories, chosen, top.indices.numpy(), top.values.numpy(), strict=True):
-            open_to = np.isfinite(found)
-            wanted = np.isin(rows[open_to], cases.truth[case])
-            names = [titles[row] for row in history.last(context_items).rows]
-            missed = len(cases.truth[case]) - int(wanted.sum())
-            yield Shortlist(render_context(names, ""), rows[open_to], found[open_to], wanted, missed)
+        for i, moment in enumerate(chosen):
+            best, rows = top.values[i].numpy(), top.indices[i].numpy()
+            rows, best = rows[np.isfinite(best)], best[np.isfinite(best)]
+            known = dict(zip(moment.rows.tolist(), moment.grades.tolist(), strict=True))
+            missed = ~np.isin(moment.rows, rows)
+            read = moment.history.last(rendering.context_items)
+            yield Shortlist(
+                context=rendering.context([titles[row] for row in read.rows], read.events, moment.query),
+                rows=rows,
+                scores=best,
+                grades=np.array([known.get(row, 0) for row in rows.tolist()], np.int64),
+                missed_rows=moment.rows[missed],
+                missed_scores=scores[i, moment.rows[missed]].numpy(),
+                missed_grades=moment.grades[missed],
+            )
 
 
-def groups(lists: Sequence[Shortlist], negatives: int, per_user: int, rng: np.random.Generator) -> list[Group]:
-    """Training groups out of shortlists.
+def groups(
+    lists: Sequence[Shortlist], wanted: int, negatives: int, add_missed: bool, rng: np.random.Generator
+) -> list[Group]:
+    """Training groups out of shortlists, one each; where nothing is wanted or all is, there is nothing to learn.
 
     Args:
         lists: the shortlists.
-        negatives: unwanted candidates drawn for each wanted one, without replacement.
-        per_user: groups of one user, at most, so that heavy shoppers do not outweigh the rest.
+        wanted: candidates above grade 0 in a group, at most, so that heavy shoppers do not outweigh the rest.
+        negatives: other candidates in a group, at most; drawn without replacement, as the wanted are.
+        add_missed: whether what recall missed may stand in a group too. Then the reranker also learns of items it will
+            never be offered, and that recall's scores mean less than they do.
         rng: draws.
     """
     found = []
     for one in lists:
-        wanted, unwanted = np.flatnonzero(one.wanted), np.flatnonzero(~one.wanted)
-        if len(unwanted) < negatives:
-            continue
-        for positive in rng.permutation(wanted)[:per_user]:
-            places = np.append(positive, rng.choice(unwanted, negatives, replace=False))
-            found.append(Group(one.context, one.rows[places], one.scores[places]))
+        rows, scores, grades = one.rows, one.scores, one.grades
+        if add_missed:
+            rows = np.concatenate([rows, one.missed_rows])
+            scores = np.concatenate([scores, one.missed_scores])
+            grades = np.concatenate([grades, one.missed_grades])
+        above = rng.permutation(np.flatnonzero(grades > 0))[:wanted]
+        below = rng.permutation(np.flatnonzero(grades == 0))[:negatives]
+        if len(above) and len(np.unique(grades[np.append(above, below)])) > 1:
+            places = np.append(above, below)
+            found.append(Group(one.context, rows[places], scores[places], grades[places]))
     return found

@@ -32,24 +32,24 @@ class Mix:
         self.weights = [weight for _, weight in parts]
         self.deviations = [1.0] * len(parts)
 
-    def calibrate(self, histories: Sequence[History], batch_size: int) -> Self:
+    def calibrate(self, histories: Sequence[History], queries: Sequence[str], batch_size: int) -> Self:
         """Measure each part's deviation, over all its scores for a sample of users.
 
         Args:
-            histories: the sample.
-            batch_size: histories scored at a time.
+            histories, queries: the sample, as `Scorer.score` takes them.
+            batch_size: of them scored at a time.
         """
-        self.deviations = [_deviation(scorer, histories, batch_size) for scorer in self.scorers]
+        self.deviations = [_deviation(scorer, histories, queries, batch_size) for scorer in self.scorers]
         return self
 
-    def scores(self, histories: Sequence[History]) -> list[Tensor]:
+    def scores(self, histories: Sequence[History], queries: Sequence[str]) -> list[Tensor]:
         """Each part's scores over its deviation, before weighing: [B, N] each."""
         parts = zip(self.scorers, self.deviations, strict=True)
-        return [scorer.score(histories) / deviation for scorer, deviation in parts]
+        return [scorer.score(histories, queries) / deviation for scorer, deviation in parts]
 
-    def score(self, histories: Sequence[History]) -> Tensor:
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """The weighted sum, [B, N]."""
-        return _weighted(self.scores(histories), self.weights)
+        return _weighted(self.scores(histories, queries), self.weights)
 
 
 def _weighted(scores: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
@@ -60,11 +60,12 @@ def _weighted(scores: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     return total
 
 
-def _deviation(scorer: Scorer, histories: Sequence[History], batch_size: int) -> float:
+def _deviation(scorer: Scorer, histories: Sequence[History], queries: Sequence[str], batch_size: int) -> float:
     """Standard deviation of all scores; 1 for a scorer that is constant, which weighs nothing whatever its scale."""
     sums = np.zeros(3)
     for start in range(0, len(histories), batch_size):
-        scores = scorer.score(histories[start : start + batch_size]).double()
+        some = slice(start, start + batch_size)
+        scores = scorer.score(histories[some], queries[some]).double()
         sums += [scores.numel(), scores.sum().item(), scores.square().sum().item()]
     count, total, squares = sums
     variance = squares / count - (total / count) ** 2 if count else 0.0
@@ -113,7 +114,7 @@ def _ndcg(
     before, after = [], []
     batches = EvaluationBatches(cases, batch_size)
     for batch in track(batches, "weighing", total=len(batches)):
-        scores = mix.scores(batch.histories)  # of all parts, once for all moves
+        scores = mix.scores(batch.histories, batch.queries)  # of all parts, once for all moves
         whole = _weighted(scores, weights)
         whole[batch.seen_users, batch.seen_rows] = -torch.inf
         before.append(_gains(whole, batch, cases))

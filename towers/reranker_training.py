@@ -1,4 +1,4 @@
-"""The cross-encoder in training: groups of candidates, a softmax over each group, NDCG on held-out users."""
+"""The cross-encoder in training: groups of candidates, one of `towers.rerank_losses`, NDCG on cases kept aside."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,18 +6,16 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from data_prep.errors import GateFailed
 from towers.cross_encoder import CrossEncoder
 from towers.fitting import EpochDataset, linear_decay
-from towers.metrics import per_user
 from towers.mining import Group, Shortlist
+from towers.rerank_losses import RerankLoss
+from towers.reranker_comparison import CUTOFF, shortlist_ndcg
 from towers.reranker_config import RerankConfig
 
-CUTOFF = 10
 WATCHED = f"valid/ndcg@{CUTOFF}"
 
 
@@ -39,18 +37,20 @@ class GroupBatches(EpochDataset[list[Group]]):
 
 
 class RerankerTraining(pl.LightningModule):
-    """Trains the cross-encoder to put the wanted candidate of a group first (softmax over the group).
+    """Trains the cross-encoder on groups.
 
     Args:
         model: the cross-encoder.
         texts: text of every item, [N].
+        loss: what it is trained to do with a group.
         config: learning rate and the like.
     """
 
-    def __init__(self, model: CrossEncoder, texts: Sequence[str], config: RerankConfig) -> None:
+    def __init__(self, model: CrossEncoder, texts: Sequence[str], loss: RerankLoss, config: RerankConfig) -> None:
         super().__init__()
         self.model = model
         self.texts = texts
+        self.loss = loss
         self.config = config
         self._found: list[float] = []
 
@@ -62,9 +62,16 @@ class RerankerTraining(pl.LightningModule):
         contexts = [group.context for group in batch for _ in group.rows]
         candidates = [self.texts[row] for group in batch for row in group.rows]
         recalled = torch.from_numpy(np.concatenate([group.scores for group in batch])).to(self.device)
-        logits = self.model(contexts, candidates, recalled).view(len(batch), -1)  # [G, 1 + n]
-        first = torch.zeros(len(batch), dtype=torch.int64, device=self.device)
-        loss = functional.cross_entropy(logits, first)
+        found = self.model(contexts, candidates, recalled)  # [pairs]
+        lengths = torch.tensor([len(group.rows) for group in batch])
+        mask = (torch.arange(int(lengths.max())) < lengths.unsqueeze(1)).to(self.device)  # [G, n]
+
+        def padded(values: Tensor) -> Tensor:
+            return torch.zeros(mask.shape, device=self.device).masked_scatter(mask, values.float())
+
+        grades = padded(torch.from_numpy(np.concatenate([group.grades for group in batch])).to(self.device))
+        teacher = padded(torch.from_numpy(np.concatenate([_taught(group) for group in batch])).to(self.device))
+        loss = self.loss(padded(found), grades, mask, teacher).mean()
         if not torch.isfinite(loss):
             raise GateFailed(f"the reranker's loss became {loss.item()} at batch {batch_idx}: lower learning_rate")
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
@@ -88,10 +95,5 @@ class RerankerTraining(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def shortlist_ndcg(one: Shortlist, scores: NDArray[np.float32]) -> float:
-    """NDCG@10 of a reordered shortlist; items that were missed count as not found."""
-    order = np.argsort(-scores, kind="stable")
-    found = 1 + np.flatnonzero(one.wanted[order])
-    ranks = torch.from_numpy(np.append(found, np.full(one.missed, 1_000_000)))
-    users = torch.zeros(len(ranks), dtype=torch.int64)
-    return float(per_user(ranks, users, 1, [CUTOFF])[f"ndcg@{CUTOFF}"])
+def _taught(group: Group) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.zeros(len(group.rows), np.float32) if group.teacher is None else group.teacher

@@ -14,7 +14,8 @@ from towers.model import Model
 
 TOKENS_AT_ONCE = 4096  # of histories encoded together
 
-Encode = Callable[[Sequence[History]], NDArray[np.float32]]
+Encode = Callable[[Sequence[History], Sequence[str]], NDArray[np.float32]]
+"""User vectors of B histories and B search texts."""
 
 
 class VectorScorer:
@@ -22,7 +23,7 @@ class VectorScorer:
 
     Args:
         name: the row's name in tables.
-        encode: user vectors of B histories, [B, dim] or [B, interests, dim].
+        encode: user vectors, [B, dim] or [B, interests, dim].
         items: item vectors, [N, dim].
         max_history: newest events that `encode` reads.
     """
@@ -39,10 +40,10 @@ class VectorScorer:
         self.max_history = max_history
         self.items = torch.from_numpy(items)
 
-    def score(self, histories: Sequence[History]) -> Tensor:
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """The best of a user's vectors with every item, [B, N]."""
         packs = packs_of_like_length(histories, self.max_history, TOKENS_AT_ONCE)
-        packed = np.concatenate([self.encode([histories[i] for i in pack]) for pack in packs])
+        packed = np.concatenate([self.encode([histories[i] for i in p], [queries[i] for i in p]) for p in packs])
         users = np.empty_like(packed)
         users[np.concatenate(packs)] = packed
         return score(torch.from_numpy(users), self.items)
@@ -58,9 +59,4 @@ def model_scorer(name: str, model: Model, items: pd.DataFrame) -> VectorScorer:
     """
     vectors = model.item_vectors(items)
     encoder = model.user_encoder(items, vectors)
-    return VectorScorer(name, without_queries(encoder.encode), vectors, encoder.max_history)
-
-
-def without_queries(encode: Callable[[Sequence[History], Sequence[str]], NDArray[np.float32]]) -> Encode:
-    """User vectors of histories alone."""
-    return lambda histories: encode(histories, [""] * len(histories))
+    return VectorScorer(name, encoder.encode, vectors, encoder.max_history)

@@ -6,165 +6,169 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from numpy.typing import NDArray
 
 from data_prep.columns import Columns, Split
 from data_prep.command import command
 from data_prep.dataset import Dataset
-from data_prep.errors import GateFailed, UsageError
+from data_prep.errors import UsageError
 from data_prep.files import lock, new_directory, read_json, write_json
-from towers.checkpoints import begin
-from towers.cross_encoder import CrossEncoder, small_backbone
+from towers.config import QueryConfig
+from towers.cross_encoder import CrossEncoder
 from towers.evaluation import Cases
-from towers.fitting import Session, fit
-from towers.material import read_sequences
-from towers.mining import Shortlist, groups, shortlists
+from towers.judged import JudgedQueries
+from towers.material import derived_queries, read_sequences_of
+from towers.mining import Shortlist, recall_of, shortlists
 from towers.model import Model
+from towers.moments import Moment, of_items, of_judgements, of_users
+from towers.reranker_comparison import CUTOFF, Comparison, compare_orders, ndcg_of, readings
 from towers.reranker_config import RerankConfig
-from towers.reranker_training import CUTOFF, WATCHED, GroupBatches, RerankerTraining, shortlist_ndcg
-from towers.run import RUN, TrainedTowers, dataset_of
-from towers.text_encoder import package_folder
+from towers.reranker_fit import Fitting
+from towers.reranker_material import Material
+from towers.run import RUN, dataset_of
 
 log = logging.getLogger(__name__)
 
-RERANKER = "reranker"
+MOMENTS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class RerankResult:
-    """What training the reranker came to, on users it did not learn from.
+    """What training the reranker came to, on users and queries it did not learn from.
 
     Attributes:
         folder: where it was written.
-        recall_ndcg: NDCG@10 of the towers' order.
-        reranked_ndcg: NDCG@10 of the reranker's order of the same candidates.
-        missed: share of the wanted items that were not among the candidates.
-        groups: groups it learnt from.
+        users: its order beside recall's on users; None where none were kept aside.
+        queries: the same on judged queries, each reranked by a model that did not learn from it; None for none.
+        strength: factor of what it reads beside recall's score.
+        better: whether it is better than recall on either, beyond chance, and worse on neither.
     """
 
     folder: Path
-    recall_ndcg: float
-    reranked_ndcg: float
-    missed: float
-    groups: int
+    users: Comparison | None
+    queries: Comparison | None
+    strength: float
+    better: bool
 
 
-def mine(config: RerankConfig, model: Model, dataset: Dataset, protocol: str) -> list[Shortlist]:
-    """Shortlists of the validation split: the model did not learn from it, so its scores do not flatter.
+def mine(config: RerankConfig, model: Model, dataset: Dataset, settings: dict[str, Any]) -> Material:
+    """Shortlists of the validation split, which the model did not learn from, so that its scores do not flatter.
+
+    Args:
+        config: the command's.
+        model: what recalls.
+        dataset: the data.
+        settings: the run's `config`.
 
     Raises:
-        GateFailed: none of the users' wanted items is among the candidates.
+        GateFailed: there are too few users.
     """
-    sequences = read_sequences(dataset, protocol, model.towers.users.attributes.columns)
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
-    cases = Cases.held_out(sequences, item_ids, Split.VALID, model.exclude_seen, [CUTOFF])
+    cases = Cases.held_out(read_sequences_of(dataset, settings), item_ids, Split.VALID, model.exclude_seen, [CUTOFF])
+    derived = derived_queries(dataset.items, QueryConfig(**settings["queries"]))
+    rng = np.random.default_rng((config.seed, 3))
+    users = of_users(cases, derived, config.mining.query_rate, rng)
+    asked = of_items(derived, config.mining.item_queries, rng)
     vectors = model.item_vectors(dataset.items)
-    users = model.user_encoder(dataset.items, vectors)
+    recall = recall_of(model.user_encoder(dataset.items, vectors), vectors)
     titles = [str(title) for title in dataset.items[Columns.TITLE]]
-    mining = config.mining
-    found = list(shortlists(users, vectors, cases, titles, mining.depth, config.model.context_items, batch_size=256))
-    if not any(one.wanted.any() for one in found):
-        raise GateFailed(
-            f"mining.depth: none of {len(found)} users' next items is among the towers' first {mining.depth}; "
-            "raise it, or train the towers longer"
-        )
-    return found
+
+    def found(moments: Sequence[Moment]) -> list[Shortlist]:
+        return list(shortlists(recall, moments, titles, config.rendering, config.mining.depth, MOMENTS_AT_ONCE))
+
+    queries: list[Moment] = []
+    folds: list[NDArray[np.int64]] = []
+    if dataset.judgements is not None and config.judged.folds:
+        judged = JudgedQueries.of(dataset)
+        queries = of_judgements(judged.queries, judged.rows, judged.grades)
+        folds = judged.folds(config.judged.folds, config.seed)
+    return Material.of(found(users), found(asked), found(queries), folds, config)
 
 
 def train_reranker(config: RerankConfig) -> RerankResult:
     """Train a cross-encoder on what the towers recall.
 
     Raises:
-        UsageError: run and data do not belong together.
+        UsageError: run and data do not belong together, or loss, teacher and run do not.
         GateFailed: there is nothing to learn from.
         Locked: another process trains this run's reranker.
     """
-    training_folder = config.run / "reranker_training"
-    with lock(config.run / ".reranker.lock", f"train the reranker of {config.run}"):
+    training = config.run / f"{config.name}_training"
+    with lock(config.run / f".{config.name}.lock", f"train the {config.name} of {config.run}"):
         torch.set_num_threads(config.trainer.threads)
         pl.seed_everything(config.seed, verbose=False)
         recall, dataset = Model.open(config.run), dataset_of(config.run, config.data)
-        towers, marks = recall.towers, read_json(config.run / RUN)
+        marks = read_json(config.run / RUN)
         if marks["until"] != "valid":
             raise UsageError(
                 f"run: {config.run} was refit on the validation split, from which the reranker learns; train the "
                 "reranker for a run with refit=false"
             )
-        lists = mine(config, recall, dataset, marks["config"]["protocol"])
-        learning, held_out = split_users(lists, config)
-        rng = np.random.default_rng(config.seed)
-        material = groups(learning, config.mining.negatives, config.mining.per_user, rng)
-        material = [material[i] for i in rng.permutation(len(material))[: config.mining.max_groups]]
-        if not material:
-            raise GateFailed(
-                "mining.negatives: no user has that many unwanted candidates beside a wanted one; lower it"
-            )
-        recall_ndcg = float(np.mean([shortlist_ndcg(one, one.scores) for one in held_out]))
-        log.info("%d groups to learn from; NDCG@10 of the recall order %.4f", len(material), recall_ndcg)
-
-        folder = Path(config.model.folder) if config.model.folder else package_folder(config.model.package)
-        backbone, tokenizer = small_backbone(folder, config.model.layers, config.model.width)
-        model = CrossEncoder(
-            backbone,
-            tokenizer,
-            config.model.max_tokens,
-            config.model.context_items,
-            recall_weight=1 / towers.temperature,
-        )
-        texts = [str(text) for text in dataset.items[Columns.TEXT]]
-        settings = {name: value for name, value in asdict(config).items() if name in ("model", "mining", "seed")}
-        begin(training_folder, {"towers": towers.fingerprint, **settings}, config.resume)
-        module = RerankerTraining(model, texts, config)
-        batches = GroupBatches(material, config.groups_per_batch, config.seed)
-        validation: DataLoader[Shortlist] = DataLoader(held_out, batch_size=None)  # type: ignore[arg-type]
-        session = Session(training_folder, config.trainer, config.resume, config.seed)
-        figures = fit(module, batches, validation, WATCHED, session)
-
-        wanted = sum(int(one.wanted.sum()) + one.missed for one in lists)
-        result = RerankResult(
-            folder=config.run / RERANKER,
-            recall_ndcg=recall_ndcg,
-            reranked_ndcg=figures[f"ndcg@{CUTOFF}"],
-            missed=sum(one.missed for one in lists) / wanted,
-            groups=len(material),
-        )
-        publish(config, model, towers, result)
-        shutil.rmtree(training_folder)  # what it was for is published; the next training begins anew
+        material = mine(config, recall, dataset, marks["config"])
+        texts = config.rendering.items(dataset.items)
+        towers = recall.towers
+        fitting = Fitting(config, towers.fingerprint, texts, 1 / towers.temperature, training)
+        queries, folds = judge_folds(fitting, material)
+        model, strength = fitting.fit(material.part(None, config.mining.held_out, config.seed))
+        users = None
+        if material.compared:
+            read = readings(model, material.compared, texts)
+            users = _compared(config, material.compared, ndcg_of(material.compared, read, model.recall_weight.item()))
+        found = [one for one in (users, queries) if one is not None]
+        better = any(one.better for one in found) and not any(one.worse for one in found)
+        result = RerankResult(config.run / config.name, users, queries, strength, better)
+        publish(config, model, folds, towers.fingerprint, result)
+        shutil.rmtree(training)  # what it was for is published; the next training begins anew
         return result
 
 
-def split_users(lists: Sequence[Shortlist], config: RerankConfig) -> tuple[list[Shortlist], list[Shortlist]]:
-    """Users to learn from, and users to choose the epoch by."""
-    order = np.random.default_rng((config.seed, 1)).permutation(len(lists))
-    number = min(max(int(len(lists) * config.mining.held_out), 1), config.mining.max_held_out)
-    return [lists[i] for i in order[number:]], [lists[i] for i in order[:number]]
-
-
-def publish(config: RerankConfig, model: CrossEncoder, towers: TrainedTowers, result: RerankResult) -> None:
+def publish(
+    config: RerankConfig, model: CrossEncoder, folds: Sequence[CrossEncoder], towers: str, result: RerankResult
+) -> None:
     """Write the reranker into the run, whole or not at all."""
-    with new_directory(config.run / RERANKER) as folder:
+    with new_directory(config.run / config.name) as folder:
         model.save(folder)
-        described = {"towers_fingerprint": towers.fingerprint, "config": asdict(config), "result": asdict(result)}
+        for number, one in enumerate(folds):
+            one.save(folder / f"fold-{number}")
+        described = {"towers_fingerprint": towers, "config": asdict(config), "result": asdict(result)}
         write_json(folder / RUN, json.loads(json.dumps(described, default=str)))
+
+
+def judge_folds(fitting: Fitting, material: Material) -> tuple[Comparison | None, list[CrossEncoder]]:
+    """Judge every fold's queries by a reranker that learnt from the other folds; the comparison and the rerankers."""
+    if not material.folds:
+        return None, []
+    config, kept = fitting.config, []
+    reranked = np.zeros(len(material.queries))
+    for fold, places in enumerate(material.folds):
+        model, _ = fitting.fit(material.part(fold, config.mining.held_out, config.seed))
+        lists = [material.queries[place] for place in places]
+        reranked[places] = ndcg_of(lists, readings(model, lists, fitting.texts), model.recall_weight.item())
+        if config.judged.keep_folds:
+            kept.append(model)
+    return _compared(config, material.queries, reranked), kept
+
+
+def _compared(config: RerankConfig, lists: Sequence[Shortlist], reranked: NDArray[np.float64]) -> Comparison:
+    settings = config.comparison
+    return compare_orders(lists, reranked, settings.bootstrap_samples, settings.confidence, config.seed)
 
 
 @command(RerankConfig, "rerank")
 def main(config: RerankConfig) -> RerankResult:
     """Train, and say whether it was worth it."""
     result = train_reranker(config)
-    print(
-        f"reranker {result.folder}: NDCG@10 {result.reranked_ndcg:.4f} on users it did not learn from, "
-        f"the recall order has {result.recall_ndcg:.4f}; {result.missed:.1%} of the wanted items were not among "
-        f"the towers' first {config.mining.depth}"
-    )
-    if result.reranked_ndcg <= result.recall_ndcg:
-        log.warning(
-            "the reranker does not improve on the recall order; serve without it, or give it more to learn from"
-        )
+    for kind, found in (("users", result.users), ("judged queries", result.queries)):
+        if found is not None:
+            print(f"{found.cases:,} {kind} it did not learn from: {found}")
+    print(f"{config.name} {result.folder}: what it reads counts {result.strength:g} times beside recall's score")
+    if not result.better:
+        log.warning("the reranker is not better than the recall order beyond chance; index.build leaves it out")
     return result
 
 

@@ -1,21 +1,22 @@
 """What each block, and each channel beside the vector, is to weigh: chosen on validation users."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from data_prep.command import instantiate
 from towers.baselines import Baseline, TrainingData
-from towers.blocks import FittedBlock
+from towers.blocks import FittedBlock, Profile
 from towers.config import WeighingConfig
 from towers.evaluation import Cases, Scorer
 from towers.mix import Mix, choose_weights
 from towers.model import Model, WeightedBlock
 from towers.run import TrainedTowers
-from towers.scoring import VectorScorer, model_scorer, without_queries
+from towers.scoring import Encode, VectorScorer, model_scorer
 
 ONE_VECTOR = "one vector"
 LATE_FUSED = "late fused"
@@ -57,11 +58,13 @@ def weigh_blocks(
     encoder = whole.user_encoder(items, vectors)
     parts: list[tuple[Scorer, float]] = []
     own = vectors[:, : towers.dim]
-    parts.append((VectorScorer("towers", without_queries(encoder.towers.encode), own, encoder.towers.max_history), 1.0))
+    parts.append((VectorScorer("towers", encoder.towers.encode, own, encoder.towers.max_history), 1.0))
     start = towers.dim
     for block, profile in zip(blocks, encoder.profiles.values(), strict=True):
         own = vectors[:, start : start + block.dim]
-        parts.append((VectorScorer(block.name, profile.of_histories, own, block.reading.max_history), 0.0))
+        parts.append(
+            (VectorScorer(block.name, _encode(profile, encoder.towers.sentence), own, block.reading.max_history), 0.0)
+        )
         start += block.dim
     mix = _calibrated(ONE_VECTOR, parts, cases, batch_size)
     weights = choose_weights(mix, cases, config.grid, config.passes, config.certainty, batch_size)
@@ -110,6 +113,11 @@ def weigh_channels(
     return dict(zip(channels, weights[1:], strict=True))
 
 
+def _encode(profile: Profile, sentence: Callable[[str], NDArray[np.float32] | None]) -> Encode:
+    """A block's user vectors from histories and search texts."""
+    return lambda histories, queries: profile.encode(histories, [sentence(query) for query in queries])
+
+
 def _calibrated(name: str, parts: Sequence[tuple[Scorer, float]], cases: Cases, batch_size: int) -> Mix:
     histories = [cases.history(case) for case in range(min(len(cases), 1024))]
-    return Mix(name, parts).calibrate(histories, batch_size)
+    return Mix(name, parts).calibrate(histories, [""] * len(histories), batch_size)

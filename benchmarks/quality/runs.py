@@ -206,7 +206,7 @@ class VectorScorer:
         self.unknown = torch.from_numpy(~answer.known)
         self.next = 0
 
-    def score(self, histories: Sequence[History]) -> Tensor:
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """Inner products, [B, N]; items that the peer never saw come last."""
         chosen = self.users[self.next : self.next + len(histories)]
         self.next += len(histories)

@@ -72,7 +72,8 @@ def measure(folder: Path, request: bytes, answer_bytes: int, k: int, batch: int,
     pair = 0.0
     if bundle.reranker is not None:
         reranker, texts = bundle.reranker, bundle.items["text"].head(candidates).tolist()
-        context = "; ".join(bundle.items["title"].head(reranker.context_items))
+        titles = bundle.items["title"].head(reranker.rendering.context_items).tolist()
+        context = reranker.rendering.context(titles, [""] * len(titles), "")
         pair = _fastest(lambda: reranker.score(context, texts, np.zeros(candidates, np.float32))) / candidates
     with echoing(answer_bytes) as echo:
         echoed = []

@@ -43,6 +43,7 @@ GROUPS = {
     "prepare": ["source", "cleaning", "split"],
     "evaluate": ["evaluation", "baselines"],
     "search": ["space", "sampler"],
+    "rerank": ["rerank_loss"],
     "build": ["index"],
     "serve": ["event_store"],
 }

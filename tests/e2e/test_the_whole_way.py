@@ -34,10 +34,10 @@ def test_logs_become_answers(tiny_logs: tuple[Path, Path], tiny_encoder: Path, t
     run("towers.train", data, artifacts, "run=first", f"encoder.folder={tiny_encoder}", *TRAIN_OVERRIDES)
     bert = f"model.folder={tiny_encoder.parent / 'bert'}"
     said = run("towers.train_reranker", trained, artifacts, bert, *RERANK_OVERRIDES)
-    assert "the recall order has" in said
+    assert "users it did not learn from: NDCG@10" in said
     table = run("towers.evaluate", trained, artifacts, "evaluation.cutoffs=[5,10]", "threads=1")
     assert all(name in table for name in ("two towers", "popularity", "item-knn", "text similarity"))
-    assert "is current" in run("index.build", trained, artifacts, "threads=1")
+    assert "is current" in run("index.build", trained, artifacts, "threads=1", "reranker=always")
 
     bundle = tmp_path / "bundles" / "current"
     server = subprocess.Popen(

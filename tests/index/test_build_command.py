@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -16,13 +17,13 @@ import torch
 from data_prep.command import GateFailed, UsageError, load_config
 from data_prep.dataset import Dataset
 from data_prep.prepare import PrepareConfig, prepare
-from index import Bundle, current_bundle
+from index import Bundle, LiveBundle, current_bundle
 from index.build import build
 from index.calibrate import index_recall
 from index.config import BuildConfig
 from index.publish import building
 from tests.tiny import tabular_overrides
-from towers import Model
+from towers import CrossEncoder, Model, Rendering
 from towers.config import TrainConfig
 from towers.matryoshka import truncate
 from towers.train import train
@@ -169,6 +170,48 @@ def test_a_reranker_of_other_towers_is_refused_with_both(config, tiny_run, tmp_p
     with pytest.raises(UsageError, match=r"0123456789abcdef.*train the reranker again") as refusal:
         build(config(f"run={run}"))
     assert Model.open(tiny_run).fingerprint in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("better", "overrides", "published", "why"),
+    [
+        (True, [], True, r"published: NDCG@10 \+0\.0100 \(\+0\.0020 … \+0\.0180\) on 40 users"),
+        (False, [], False, r"left out, not better beyond chance: NDCG@10 \+0\.0100.*reranker=always"),
+        (False, ["reranker=always"], True, "published"),
+        (True, ["reranker=never"], False, "reranker=never"),
+    ],
+)
+def test_a_reranker_is_published_where_it_is_better_than_recall(
+    config, tiny_run, tmp_path, better, overrides, published, why
+):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    marks = json.loads((run / "reranker" / "run.json").read_text())
+    found = {"cases": 40, "recall_ndcg": 0.1, "reranked_ndcg": 0.11, "mean": 0.01, "low": 0.002, "high": 0.018}
+    marks["result"] |= {"better": better, "users": found, "queries": None}
+    (run / "reranker" / "run.json").write_text(json.dumps(marks))
+    result = build(config(f"run={run}", *overrides))
+    assert (result.path / "reranker").is_dir() == published
+    assert ("reranker" in Bundle.load(result.path).manifest.fingerprints) == published
+    report = json.loads((result.path / "report.json").read_text())["reranker"]
+    assert report["published"] == published
+    assert re.search(why, report["why"])
+
+
+def test_what_the_reranker_is_shown_of_items_is_made_at_build_and_for_live_items(config, tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    reranker = CrossEncoder.load(run / "reranker")
+    reranker.rendering = Rendering("{title}, {category}, {price}", context_items=2, event_types=True)
+    reranker.save(run / "reranker")
+    (run / "reranker" / "fold-0").mkdir()
+    bundle = build(config(f"run={run}", "reranker=always")).path
+    assert not (bundle / "reranker" / "fold-0").exists()
+    live = LiveBundle.load(bundle)
+    row = live.bundle.row_of["te-0"]
+    assert live.bundle.texts[np.array([row])].tolist() == ["green tea, tea, 1.5"]
+    live.upsert([{"item_id": "new", "title": "white tea", "text": "a tea", "category": "tea", "price": 3.0}])
+    assert live.view.texts[np.array([row, live.view.row_of["new"]])].tolist() == [
+        "green tea, tea, 1.5", "white tea, tea, 3.0",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[1]", "\udcff"])

@@ -13,7 +13,7 @@ from index import Hits
 from retrieval_server.lifecycle import drain
 from retrieval_server.served_bundle import ServedBundle
 from retrieval_server.server import RetrievalServer
-from towers import History
+from towers import History, Rendering
 
 ITEMS = 40
 DIM = 8
@@ -87,7 +87,7 @@ class PlainReranker:
     Candidates with a towers' score above one come before all others.
     """
 
-    context_items = 2
+    rendering = Rendering(None, context_items=2, event_types=False)
 
     def score(self, context: str, candidates: Sequence[str], recall_scores: NDArray[np.float32]) -> NDArray[np.float32]:
         wanted = len(context) % ITEMS

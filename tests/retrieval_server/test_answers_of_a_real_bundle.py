@@ -12,7 +12,7 @@ from retrieval_server import RetrievalClient
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallResponse, RecommendResponse, RerankResponse
 from retrieval_server.served_bundle import ServedBundle
 from tests.retrieval_server.shop import ServerFor
-from towers import History, render_context
+from towers import History
 
 K = 10
 
@@ -96,9 +96,10 @@ def test_the_reranker_reads_the_newest_titles_the_texts_and_the_towers_scores(
     history = History(np.array([3, 1, 2]), [""] * 3, np.full(3, np.nan))
     candidates = np.array([5, 6, 7, 8])
     (vector,) = bundle.user_encoder.encode([history], ["sweet"])
-    titles = [bundle.items["title"].iloc[row] for row in history.last(bundle.reranker.context_items).rows]
+    titles = [bundle.items["title"].iloc[row] for row in history.rows]
+    context = bundle.reranker.rendering.context(titles, history.events, "sweet")
     texts = [bundle.items["text"].iloc[row] for row in candidates]
-    scores = bundle.reranker.score(render_context(titles, "sweet"), texts, bundle.vectors[candidates] @ vector)
+    scores = bundle.reranker.score(context, texts, bundle.vectors[candidates] @ vector)
     answer = real_client.rerank(
         [bundle.item_ids[row] for row in candidates],
         history=[bundle.item_ids[row] for row in history.rows],

@@ -18,13 +18,13 @@ from retrieval_server.recalling import Recalling
 from retrieval_server.reranking import Reranking
 from retrieval_server.served_bundle import ServedBundle
 from tests.retrieval_server.shop import ServerFor, item
-from towers import History, render_context
+from towers import History, Rendering
 
 
 def scores_of(shop: ServedBundle, rows: list[int], query: str, candidates: list[int]) -> np.ndarray:
     """The reranker's scores for a history, fed by hand."""
     assert shop.reranker is not None
-    context = render_context([shop.titles[row] for row in rows[-shop.reranker.context_items :]], query)
+    context = shop.reranker.rendering.context([shop.titles[row] for row in rows], [""] * len(rows), query)
     history = History(np.array(rows, np.int64), [""] * len(rows), np.full(len(rows), np.nan))
     (vector,) = shop.user_encoder.encode([history], [query])
     recall_scores = np.array([shop.vectors[row] @ vector for row in candidates], np.float32)
@@ -50,7 +50,7 @@ def test_a_candidates_recall_score_is_that_of_its_best_interest(shop: ServedBund
             return shop.vectors[[[1, 2]] * len(histories)]  # [B, 2, d]
 
     class Recorded:
-        context_items = 2
+        rendering = Rendering(None, context_items=2, event_types=False)
 
         def score(self, context: str, candidates: Sequence[str], recall_scores: np.ndarray) -> np.ndarray:
             return recall_scores

@@ -57,13 +57,13 @@ rows_of_a_user = st.lists(st.integers(0, ITEMS - 1), max_size=6)
 
 
 def test_popularity_is_the_count_whoever_asks():
-    found = Popularity().fit(training([0, 0, 2], [2, 0])).score([history(), history(2)])
+    found = Popularity().fit(training([0, 0, 2], [2, 0])).score([history(), history(2)], [""] * 2)
     assert found.tolist() == [[3, 0, 2, 0, 0, 0, 0, 0]] * 2
 
 
 def test_decayed_popularity_halves_each_half_life_before_the_newest_event():
     data = training([0, 1], [1, 2], times=[[0, 20 * DAY], [10 * DAY, 10 * DAY]])
-    found = DecayedPopularity(half_life_days=10).fit(data).score([history()])
+    found = DecayedPopularity(half_life_days=10).fit(data).score([history()], [""])
     assert found[0, :4].tolist() == pytest.approx([0.25, 1.5, 0.5, 0])
 
 
@@ -106,7 +106,7 @@ def test_item_knn_is_the_similarity_with_recent_items(log, rows, neighbours, exc
     expected = sum((0.5**age * similarity[row] for age, row in enumerate(reversed(rows))), np.zeros(ITEMS))
 
     fitted = ItemKNN(KINDS[kind], neighbours, 0.5, 0.5).fit(training(*log, exclude_seen=exclude_seen))
-    found = fitted.score([history(*rows), history()])
+    found = fitted.score([history(*rows), history()], [""] * 2)
     np.testing.assert_allclose(found[0], expected, atol=1e-4)
     assert not found[1].any()
 
@@ -116,16 +116,16 @@ def test_item_knn_is_the_similarity_with_recent_items(log, rows, neighbours, exc
 def test_user_knn_asks_the_people_most_alike(log, rows, neighbours, kind):
     near = prune(similarity_by_loop([set(rows)], [set(u) for u in log], ITEMS, kind, shrinkage=1.0), neighbours)[0]
     expected = np.array([sum(near[u] for u, items in enumerate(log) if item in items) for item in range(ITEMS)])
-    found = UserKNN(KINDS[kind], neighbours, 1.0).fit(training(*log)).score([history(*rows)])
+    found = UserKNN(KINDS[kind], neighbours, 1.0).fit(training(*log)).score([history(*rows)], [""])
     np.testing.assert_allclose(found[0], expected, atol=1e-4)
 
 
 def test_a_basket_has_no_order_and_weighs_as_its_middle():
     knn = ItemKNN(Cosine(), ITEMS, 0, 0.5).fit(training([0, 1, 2], [1, 3], exclude_seen=False))
-    one = knn.score([history(3, 1, 2, times=[1, 5, 5])])
-    other = knn.score([history(3, 2, 1, times=[1, 5, 5])])
+    one = knn.score([history(3, 1, 2, times=[1, 5, 5])], [""])
+    other = knn.score([history(3, 2, 1, times=[1, 5, 5])], [""])
     assert torch.equal(one, other)
-    alone = {row: knn.score([history(row)])[0] for row in (1, 2, 3)}
+    alone = {row: knn.score([history(row)], [""])[0] for row in (1, 2, 3)}
     torch.testing.assert_close(one[0], 0.5**0.5 * (alone[1] + alone[2]) + 0.25 * alone[3])
 
 
@@ -154,7 +154,9 @@ def test_markov_counts_what_came_one_and_two_baskets_later(users, asked):
     users, asked = [sorted(u, key=lambda e: e[1]) for u in users], sorted(asked, key=lambda e: e[1])
     data = training(*([i for i, _ in u] for u in users), times=[[t for _, t in u] for u in users])
     found = (
-        Markov([1.0, 0.5], normalize=1).fit(data).score([history(*(i for i, _ in asked), times=[t for _, t in asked])])
+        Markov([1.0, 0.5], normalize=1)
+        .fit(data)
+        .score([history(*(i for i, _ in asked), times=[t for _, t in asked])], [""])
     )
     np.testing.assert_allclose(found[0], markov_by_loop(users, [1.0, 0.5], asked), atol=1e-5)
 
@@ -162,7 +164,7 @@ def test_markov_counts_what_came_one_and_two_baskets_later(users, asked):
 def test_cooccurrence_leads_from_the_newest_items():
     data = training([0, 1, 2], [1, 2])
     matrix = directional_cooccurrence(data.interactions, 9, 0.5, 0.5, 0.5, 0.3).toarray()
-    found = Cooccurrence(9, 0.5, 0.5, 0.5, 0.3, decay=0.6).fit(data).score([history(0, 1)])
+    found = Cooccurrence(9, 0.5, 0.5, 0.5, 0.3, decay=0.6).fit(data).score([history(0, 1)], [""])
     np.testing.assert_allclose(found[0], matrix[1] + 0.6 * matrix[0], rtol=1e-5)
 
 
@@ -174,7 +176,7 @@ def test_ease_solves_each_items_regression_on_the_others():
         others = [i for i in range(ITEMS) if i != item]
         a = x[:, others]
         weights[others, item] = np.linalg.solve(a.T @ a + 2 * np.eye(ITEMS - 1), a.T @ x[:, item])
-    found = Ease(2.0, 1.0, ITEMS).fit(training(*users)).score([history(0, 3)])
+    found = Ease(2.0, 1.0, ITEMS).fit(training(*users)).score([history(0, 3)], [""])
     np.testing.assert_allclose(found[0], weights[0] + weights[3], atol=1e-5)
 
 
@@ -195,7 +197,7 @@ def test_ials_folds_users_in_by_their_normal_equations():
     left = items.T @ (confidence[:, None] * items) + 0.1 * np.eye(3)
     np.testing.assert_allclose(found[0], np.linalg.solve(left, items.T @ (confidence * wanted)), rtol=1e-3, atol=1e-5)
     assert not found[1].any()
-    scores = model.score([history(0, 1)])[0]
+    scores = model.score([history(0, 1)], [""])[0]
     assert scores[2] > scores[3:].max()
 
 
@@ -207,7 +209,7 @@ def test_ials_without_its_package_is_left_out(monkeypatch):
 
 def test_tf_idf_is_the_cosine_with_recent_texts():
     vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit_transform(WORDS).toarray()
-    found = TfIdf(max_words=2, decay=0.5).fit(training([0])).score([history(3, 0)])
+    found = TfIdf(max_words=2, decay=0.5).fit(training([0])).score([history(3, 0)], [""])
     np.testing.assert_allclose(found[0], vectors @ (vectors[0] + 0.5 * vectors[3]), atol=1e-5)
 
 
@@ -225,9 +227,28 @@ def test_bm25_is_the_sum_over_the_words_of_the_history():
             total += idf * f * (k1 + 1) / (f + k1 * (1 - b + b * len(text) / mean))
         return total
 
-    found = BM25(k1, b, decay=0.5).fit(training([0])).score([history(3, 0)])
+    found = BM25(k1, b, decay=0.5).fit(training([0])).score([history(3, 0)], [""])
     expected = [by_loop(texts[0], t) + 0.5 * by_loop(texts[3], t) for t in texts]
     np.testing.assert_allclose(found[0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scorer", [TfIdf(1, 0.5), BM25(1.2, 0.75, 0.5)], ids=["tf-idf", "bm25"])
+def test_a_query_scores_by_its_words_and_counts_as_the_newest_event(scorer):
+    scorer.fit(training([0]))
+    empty, had = history(), history(3, 0)
+    same_words = scorer.score([history(2)], [""])
+    torch.testing.assert_close(scorer.score([empty], [WORDS[2]]), same_words)
+    both = 0.5 * scorer.score([had], [""]) + same_words
+    torch.testing.assert_close(scorer.score([had, empty], [WORDS[2], ""]), torch.cat([both, torch.zeros_like(both)]))
+
+
+def test_a_query_of_unknown_words_finds_nothing():
+    assert not BM25(1.2, 0.75, 0.5).fit(training([0])).score([history()], ["zzz"]).any()
+
+
+def test_a_scorer_that_cannot_read_ignores_the_query():
+    knn = ItemKNN(Cosine(), 5, 0, 0.5).fit(training([0, 1, 2], [0, 2]))
+    torch.testing.assert_close(knn.score([history(0)], ["tea"]), knn.score([history(0)], [""]))
 
 
 def test_texts_without_words_leave_word_scorers_out():
@@ -243,10 +264,15 @@ def test_text_similarity_prefers_what_reads_like_the_newest_item():
     vectors = np.stack([*(tea + 0.2 * rng.normal(size=(30, 16))), *(dogs + 0.2 * rng.normal(size=(30, 16)))])
     items = pd.DataFrame({"text": ["?"] * 60})
     log = Interactions(np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0), 60)
-    data = TrainingData(log, items, lambda texts: vectors.astype(np.float32), True)
-    found = TextSimilarity(0.5).fit(data).score([history(40, 2)])[0]
+    said = {"?": vectors, "dogs": dogs[np.newaxis]}
+    data = TrainingData(log, items, lambda texts: said[texts[0]].astype(np.float32), True)
+    similarity = TextSimilarity(0.5).fit(data)
+    found = similarity.score([history(40, 2)], [""])[0]
     assert found[:30].mean() > found[30:].mean()
     assert found.argmax() == 2
+    asked, had, both = similarity.score([history(), history(2), history(2)], ["dogs", "", "dogs"])
+    assert asked[30:].mean() > asked[:30].mean()
+    torch.testing.assert_close(both, asked + 0.5 * had)
 
 
 def test_a_mix_of_baselines_adds_them_in_units_of_their_deviation():
@@ -254,9 +280,9 @@ def test_a_mix_of_baselines_adds_them_in_units_of_their_deviation():
     parts = {"words": TfIdf(1, 0.5), "items": ItemKNN(Cosine(), 5, 0, 0.5)}
     mix = BaselineMix("both", parts, {"words": 2.0, "items": 1.0}, sample_users=10, seed=0).fit(data)
     histories = [history(0, 1, 2), history(0, 2), history(3, 4)]
-    words, items = (parts[name].score(histories) for name in ("words", "items"))
+    words, items = (parts[name].score(histories, [""] * len(histories)) for name in ("words", "items"))
     expected = 2 * words / words.std(correction=0) + items / items.std(correction=0)
-    torch.testing.assert_close(mix.score(histories), expected)
+    torch.testing.assert_close(mix.score(histories, [""] * len(histories)), expected)
 
 
 def test_a_mix_whose_weights_do_not_fit_its_parts_is_refused():

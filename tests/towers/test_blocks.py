@@ -32,7 +32,7 @@ def history(*rows: int) -> History:
 def test_a_profile_is_the_decayed_sum_of_what_its_items_add():
     table = np.array([[1, 0], [0, 1], [4, 4]], np.float32)
     profile = Profile(table, True, Reading(0.5, max_history=2), np.zeros(2, np.float32), whitening=None, scale=1.0)
-    found = profile.of_histories([history(2, 0, 1), history(1), history()])
+    found = profile.encode([history(2, 0, 1), history(1), history()], [None] * 3)
     # The oldest of three is beyond max_history; the newest weighs 1, the one before one half.
     np.testing.assert_allclose(found, [[0.5, 1], [0, 1], [0, 0]])
 
@@ -41,7 +41,7 @@ def test_a_basket_has_no_order_in_a_profile():
     table = np.eye(3, dtype=np.float32)
     profile = Profile(table, True, Reading(0.25, max_history=10), np.zeros(3, np.float32), whitening=None, scale=1.0)
     basket = History(np.array([0, 1]), ["buy", "buy"], np.array([5.0, 5.0]))
-    np.testing.assert_allclose(profile.of_histories([basket]), [[0.5, 0.5, 0]])  # both stand half a place back
+    np.testing.assert_allclose(profile.encode([basket], [None]), [[0.5, 0.5, 0]])  # both stand half a place back
 
 
 def test_a_block_that_cannot_read_is_silent_where_a_query_is_given():
@@ -185,7 +185,7 @@ def test_linear_factors_of_full_rank_are_the_linear_model_and_leave_rare_items_o
 def test_a_block_that_reads_no_history_says_the_same_to_everybody():
     start = np.array([2], np.float32)
     profile = Profile(np.ones((3, 1), np.float32), True, Reading(1.0, 0), start, whitening=None, scale=2.0)
-    np.testing.assert_allclose(profile.of_histories([history(0, 1), history()]), [[2], [2]])
+    np.testing.assert_allclose(profile.encode([history(0, 1), history()], [None, None]), [[2], [2]])
 
 
 class Contrary:

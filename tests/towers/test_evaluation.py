@@ -27,7 +27,7 @@ class ByHistory:
 
     name = "by history"
 
-    def score(self, histories: Sequence[History]) -> Tensor:
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         return torch.stack([self.of(history) for history in histories])
 
     def of(self, history: History) -> Tensor:

@@ -21,7 +21,7 @@ class Table:
     def __init__(self, name: str, scores: np.ndarray) -> None:
         self.name, self.scores = name, torch.from_numpy(scores.astype(np.float32))
 
-    def score(self, histories: Sequence[History]) -> Tensor:
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         return self.scores[[int(h.rows[0]) for h in histories]]
 
 
@@ -50,15 +50,19 @@ def test_each_part_counts_in_units_of_its_deviation_over_all_users():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 5, ITEMS))
     histories = [History(np.array([i]), ["view"], np.full(1, np.nan)) for i in range(5)]
-    mix = Mix("mix", [(Table("a", a), 1.0), (Table("b", 100 * b + 7), 0.5)]).calibrate(histories, batch_size=2)
+    mix = Mix("mix", [(Table("a", a), 1.0), (Table("b", 100 * b + 7), 0.5)]).calibrate(
+        histories, [""] * len(histories), batch_size=2
+    )
     assert mix.deviations == pytest.approx([a.std(), 100 * b.std()], rel=1e-4)
     expected = a / a.std() + 0.5 * (100 * b + 7) / (100 * b.std())
-    np.testing.assert_allclose(mix.score(histories), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(mix.score(histories, [""] * len(histories)), expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_constant_part_changes_nothing():
     histories = [History(np.array([i]), ["view"], np.full(1, np.nan)) for i in range(5)]
-    mix = Mix("mix", [(Table("a", np.full((5, ITEMS), 0.1)), 1.0)]).calibrate(histories, batch_size=5)
+    mix = Mix("mix", [(Table("a", np.full((5, ITEMS), 0.1)), 1.0)]).calibrate(
+        histories, [""] * len(histories), batch_size=5
+    )
     assert mix.deviations == [1.0]
 
 
@@ -67,7 +71,7 @@ def test_chosen_weights_favour_the_part_that_knows_and_silence_the_one_that_misl
     noise, wrong = rng.normal(size=(2, ITEMS, ITEMS))
     wrong -= answers(20)
     mix = Mix("mix", [(Table("noise", noise), 1.0), (Table("wrong", wrong), 1.0), (Table("knows", answers(1)), 1.0)])
-    mix.calibrate([cases.history(i) for i in range(len(cases))], batch_size=7)
+    mix.calibrate([cases.history(i) for i in range(len(cases))], [""] * len(cases), batch_size=7)
     weights = choose_weights(mix, cases, grid=[0, 0.5, 2, 8], passes=3, certainty=2, batch_size=7)
     assert weights[0] == 1 and weights[1] == 0 and weights[2] >= 1
     assert weights == choose_weights(mix, cases, grid=[0, 0.5, 2, 8], passes=3, certainty=2, batch_size=40)

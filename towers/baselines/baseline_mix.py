@@ -45,9 +45,10 @@ class BaselineMix:
         users = np.flatnonzero(np.diff(log.offsets))
         if len(users) > self.sample_users:
             users = np.sort(np.random.default_rng(self.seed).choice(users, self.sample_users, replace=False))
-        self.mix = Mix(self.name, fitted).calibrate([log.history(int(user)) for user in users], USERS_AT_ONCE)
+        histories = [log.history(int(user)) for user in users]
+        self.mix = Mix(self.name, fitted).calibrate(histories, [""] * len(histories), USERS_AT_ONCE)
         return self
 
-    def score(self, histories: Sequence[History]) -> Tensor:
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """The weighted sum, [B, N]."""
-        return self.mix.score(histories)
+        return self.mix.score(histories, queries)

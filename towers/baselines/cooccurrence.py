@@ -49,7 +49,7 @@ class Cooccurrence:
         )  # [N, N]
         return self
 
-    def score(self, histories: Sequence[History]) -> Tensor:
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]; zero for items that never met the history's."""
         profiles = recency_profiles(histories, self.matrix.shape[0], self.decay)
         return torch.from_numpy((profiles @ self.matrix).toarray())

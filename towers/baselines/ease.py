@@ -46,7 +46,7 @@ class Ease:
         self.weights = linear_weights(matrix, self.regularization)  # [N, N]
         return self
 
-    def score(self, histories: Sequence[History]) -> Tensor:
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]."""
         profiles = recency_profiles(histories, len(self.weights), self.decay)
         return torch.from_numpy(profiles @ self.weights)

@@ -67,7 +67,7 @@ class IALS:
         self.gram = self.items.T @ self.items + self.regularization * torch.eye(self.items.shape[1])  # [f, f]
         return self
 
-    def score(self, histories: Sequence[History]) -> Tensor:
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]; zero for an empty history."""
         return self.user_factors(histories) @ self.items.T
 

@@ -47,7 +47,7 @@ class ItemKNN:
         self.near = near  # [N, N]
         return self
 
-    def score(self, histories: Sequence[History]) -> Tensor:
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]; zero for items that share no user with the history."""
         profiles = recency_profiles(histories, self.near.shape[0], self.decay)
         return torch.from_numpy((profiles @ self.near).toarray())
@@ -75,7 +75,7 @@ class UserKNN:
         self.items = _binary(training)  # [U, N]
         return self
 
-    def score(self, histories: Sequence[History]) -> Tensor:
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]; zero for items that no neighbour had."""
         people = sets(histories, self.items.shape[1])
         near = nearest(people, self.items, self.similarity, self.shrinkage, self.neighbours, themselves=True)

@@ -47,7 +47,7 @@ class Markov:
         self.transitions = sp.csr_array(sp.diags_array(counts**-self.normalize) @ total)  # [N, N]
         return self
 
-    def score(self, histories: Sequence[History]) -> Tensor:
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]; zero for what never followed."""
         profiles = sp.csr_array((len(histories), self.transitions.shape[0]), dtype=np.float32)
         for step, weight in enumerate(self.step_weights, start=1):

@@ -24,7 +24,7 @@ class Popularity:
         self.weights = torch.from_numpy(training.interactions.counts().astype(np.float32))  # [N]
         return self
 
-    def score(self, histories: Sequence[History]) -> Tensor:
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """The counts, once for each history: [B, N]."""
         return self.weights.repeat(len(histories), 1)
 
@@ -56,6 +56,6 @@ class DecayedPopularity:
         self.weights = torch.from_numpy(weights.astype(np.float32))  # [N]
         return self
 
-    def score(self, histories: Sequence[History]) -> Tensor:
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """The decayed counts, once for each history: [B, N]."""
         return self.weights.repeat(len(histories), 1)

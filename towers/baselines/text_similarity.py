@@ -1,9 +1,11 @@
-"""Text similarity: items whose whitened text is near that of the newest items of the history."""
+"""Text similarity: items whose whitened text is near the query, and the newest items of the history."""
 
 from collections.abc import Sequence
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -30,12 +32,20 @@ class TextSimilarity:
     def fit(self, training: TrainingData) -> Self:
         """Whiten the texts' vectors."""
         raw = training.vectors
-        whitening = Whitening(raw.shape[1]).fit(raw)
-        self.vectors = functional.normalize(whitening(torch.from_numpy(raw)), dim=1)  # [N, text_dim]
+        self.encode = training.encode
+        self.whitening = Whitening(raw.shape[1]).fit(raw)
+        self.vectors = self._unit(raw)  # [N, text_dim]
         return self
 
-    def score(self, histories: Sequence[History]) -> Tensor:
-        """Sum of cosines, the newest event weighing most: [B, N]."""
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
+        """Sum of cosines, the newest event weighing most, a query being the newest: [B, N]."""
         profiles = recency_profiles(histories, len(self.vectors), self.decay)
-        users = torch.from_numpy(profiles @ self.vectors.numpy())
+        users = torch.from_numpy(profiles @ self.vectors.numpy())  # [B, text_dim]
+        asked = [i for i, query in enumerate(queries) if query]
+        if asked:
+            users[asked] = self.decay * users[asked] + self._unit(self.encode([queries[i] for i in asked]))
         return users @ self.vectors.T
+
+    def _unit(self, sentences: NDArray[np.float32]) -> Tensor:
+        """Whitened sentence vectors of length 1, [n, text_dim]."""
+        return functional.normalize(self.whitening(torch.from_numpy(sentences)), dim=1)

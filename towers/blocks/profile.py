@@ -58,7 +58,3 @@ class Profile:
                 query = self.scale * unit_text(self.whitening, sentence[np.newaxis])[0]
                 vectors[user] = self.reading.decay * vectors[user] + query
         return vectors
-
-    def of_histories(self, histories: Sequence[History]) -> NDArray[np.float32]:
-        """User vectors of histories alone, [B, d]."""
-        return self.encode(histories, [None] * len(histories))

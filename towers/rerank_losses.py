@@ -1,0 +1,170 @@
+"""What a reranker is trained to do with a group of candidates: losses as pure functions, and a class for each.
+
+All take scores, grades and a mask of G groups of at most n candidates, [G, n] each, and return one number a group, [G].
+A grade is 0 for what is not wanted; the mask is False where a group has fewer candidates than n. The gain of a grade is
+2^grade - 1, as in NDCG, so an event (grade 1) weighs 1. A group in which a loss finds nothing to compare costs 0.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from towers.fitting import require
+
+
+def gains(grades: Tensor) -> Tensor:
+    """2^grade - 1 (Burges et al., "Learning to rank using gradient descent", ICML 2005)."""
+    return torch.exp2(grades) - 1
+
+
+def softmax(scores: Tensor, grades: Tensor, mask: Tensor) -> Tensor:
+    """Cross-entropy of each wanted candidate against those of a lower grade, weighted by gain.
+
+    For one wanted candidate in a group it is the softmax over the group. Several do not compete with their equals.
+    """
+    lower = (grades.unsqueeze(1) < grades.unsqueeze(2)) & mask.unsqueeze(1)  # [G, i, j]: j below i
+    rivals = scores.unsqueeze(1).masked_fill(~lower, -torch.inf)  # [G, i, j]
+    total = torch.logsumexp(torch.cat([scores.unsqueeze(2), rivals], dim=2), dim=2)  # [G, n]
+    weights = gains(grades) * mask
+    return _mean(weights * (total - scores), weights)
+
+
+def binary(scores: Tensor, grades: Tensor, mask: Tensor, threshold: float) -> Tensor:
+    """Mean binary cross-entropy of each candidate by itself, wanted from grade `threshold` on."""
+    each = functional.binary_cross_entropy_with_logits(scores, (grades >= threshold).to(scores.dtype), reduction="none")
+    return _mean(each * mask, mask.to(scores.dtype))
+
+
+def lambda_rank(scores: Tensor, grades: Tensor, mask: Tensor, sigma: float) -> Tensor:
+    """Sum over pairs i above j in grade of |change of NDCG if they swapped| * log(1 + exp(-sigma (s_i - s_j))).
+
+    The change is that of the order that the scores give now, without gradient. Source: Burges, "From RankNet to
+    LambdaRank to LambdaMART", 2010, section 4; as a loss: Wang et al., "The LambdaLoss framework", CIKM 2018.
+    """
+    places = scores.detach().masked_fill(~mask, -torch.inf).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    discounts = 1 / torch.log2(places + 2.0)  # [G, n]
+    gain = gains(grades) * mask
+    best = gain.sort(dim=1, descending=True).values / torch.log2(torch.arange(scores.shape[1], device=gain.device) + 2)
+    swapped = _differences(gain) * _differences(discounts) / best.sum(dim=1).clamp(min=1e-12)[:, None, None]
+    cost = functional.softplus(-sigma * _differences(scores))
+    return (swapped.abs() * cost * _pairs(grades, mask)).sum(dim=(1, 2))
+
+
+def list_net(scores: Tensor, grades: Tensor, mask: Tensor, sharpness: float) -> Tensor:
+    """Cross-entropy between who would come first by `sharpness` * grade and who by score, both as softmax.
+
+    Source: Cao et al., "Learning to rank: from pairwise approach to listwise approach" (ListNet), ICML 2007, eq. 4 for
+    the first place.
+    """
+    target = torch.softmax((sharpness * grades).masked_fill(~mask, -torch.inf), dim=1)
+    log_found = torch.log_softmax(scores.masked_fill(~mask, -torch.inf), dim=1).masked_fill(~mask, 0.0)
+    return -(target * log_found).sum(dim=1)
+
+
+def margin_mse(scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
+    """Mean over pairs i above j in grade of ((s_i - s_j) - (t_i - t_j))^2, t being the teacher's scores, [G, n].
+
+    Source: Hofstätter et al., "Improving efficient neural ranking models with cross-architecture knowledge
+    distillation", 2020, eq. 5.
+    """
+    pairs = _pairs(grades, mask).to(scores.dtype)  # [G, i, j]
+    off = _differences(scores) - _differences(teacher)
+    return _mean((off.square() * pairs).flatten(1), pairs.flatten(1))
+
+
+def _pairs(grades: Tensor, mask: Tensor) -> Tensor:
+    """Pairs (i, j) of real candidates with i above j in grade, [G, n, n]."""
+    real = mask.unsqueeze(2) & mask.unsqueeze(1)
+    return (grades.unsqueeze(2) > grades.unsqueeze(1)) & real
+
+
+def _differences(values: Tensor) -> Tensor:
+    """value_i - value_j, [G, n] -> [G, i, j]."""
+    return values.unsqueeze(2) - values.unsqueeze(1)
+
+
+def _mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Sum of values over sum of weights, [G, m] each -> [G]; 0 where all weights are."""
+    return values.sum(dim=1) / weights.sum(dim=1).clamp(min=1e-12)
+
+
+class RerankLoss(ABC):
+    """One of the functions above with its settings; `conf/rerank_loss` has a file for each.
+
+    Attributes:
+        taught: whether it learns from a teacher's scores.
+    """
+
+    taught: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
+        """The loss of each group, [G]; `teacher` holds zeros where nobody teaches."""
+
+
+class Softmax(RerankLoss):
+    """See `softmax`. The default: events say what was wanted more than what was there."""
+
+    def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
+        return softmax(scores, grades, mask)
+
+
+@dataclass(frozen=True)
+class Binary(RerankLoss):
+    """See `binary`. For scores that are to be read as chances.
+
+    Attributes:
+        threshold: grade from which a candidate counts as wanted.
+    """
+
+    threshold: float
+
+    def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
+        return binary(scores, grades, mask, self.threshold)
+
+
+@dataclass(frozen=True)
+class LambdaRank(RerankLoss):
+    """See `lambda_rank`. For graded judgements, where the first places matter.
+
+    Attributes:
+        sigma: steepness.
+    """
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        require("rerank_loss.sigma", self.sigma, 1e-6)
+
+    def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
+        return lambda_rank(scores, grades, mask, self.sigma)
+
+
+@dataclass(frozen=True)
+class ListNet(RerankLoss):
+    """See `list_net`. For graded judgements of whole lists.
+
+    Attributes:
+        sharpness: factor of the grades; the higher, the more of the target lies on the best.
+    """
+
+    sharpness: float
+
+    def __post_init__(self) -> None:
+        require("rerank_loss.sharpness", self.sharpness, 1e-6)
+
+    def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
+        return list_net(scores, grades, mask, self.sharpness)
+
+
+class MarginMSE(RerankLoss):
+    """See `margin_mse`. For a small student of a deep teacher."""
+
+    taught = True
+
+    def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
+        return margin_mse(scores, grades, mask, teacher)
