@@ -25,8 +25,8 @@ PAIRS_AT_ONCE = 64
 class CrossEncoder(nn.Module):
     """score = head(transformer(context, item text)) + w * towers' score.
 
-    The head starts at zero and w at the inverse of the towers' temperature, so that an untrained reranker keeps the
-    recall order and training moves it from there. Source of the architecture: Nogueira & Cho, "Passage Re-ranking with
+    The head starts at zero and w above it, so that an untrained reranker keeps the recall order and training moves it
+    from there. Source of the architecture: Nogueira & Cho, "Passage Re-ranking with
     BERT", 2019.
 
     Args:
