@@ -16,7 +16,7 @@ from towers.cross_encoder import CrossEncoder, small_backbone
 from towers.fitting import Session, fit
 from towers.mining import Group, Shortlist
 from towers.rerank_losses import RerankLoss
-from towers.reranker_comparison import choose_strength, readings
+from towers.reranker_comparison import choose_strength
 from towers.reranker_config import RerankConfig
 from towers.reranker_material import Part
 from towers.reranker_training import WATCHED, GroupBatches, RerankerTraining, starting_weight
@@ -66,9 +66,8 @@ class Fitting:
         batches = GroupBatches(material, config.groups_per_batch, config.seed)
         validation: DataLoader[Shortlist] = DataLoader(list(part.watched), batch_size=None)  # type: ignore[arg-type]
         fit(module, batches, validation, WATCHED, Session(folder, config.trainer, config.resume, config.seed))
-        model.eval()
-        read = readings(model, part.watched, self.texts)
-        strength = choose_strength(part.watched, read, model.recall_weight.item(), config.comparison.strengths)
+        model.eval()  # fit ends with a validation, whose readings are those of the best epoch
+        strength = choose_strength(part.watched, module.readings, model.recall_weight.item(), config.comparison.strengths)
         model.temper(strength)
         return model, strength
 

@@ -15,7 +15,7 @@ from towers.cross_encoder import CrossEncoder
 from towers.fitting import EpochDataset, linear_decay
 from towers.mining import Group, Shortlist
 from towers.rerank_losses import RerankLoss
-from towers.reranker_comparison import CUTOFF, shortlist_ndcg
+from towers.reranker_comparison import CUTOFF, ndcg_of, readings
 from towers.reranker_config import RerankConfig
 
 WATCHED = f"valid/ndcg@{CUTOFF}"
@@ -97,6 +97,9 @@ class RerankerTraining(pl.LightningModule):
         texts: text of every item, [N].
         loss: what it is trained to do with a group.
         config: learning rate and the like.
+
+    Attributes:
+        readings: what reading added to the scores of each list of the last validation, as of `readings`.
     """
 
     def __init__(self, model: CrossEncoder, texts: Sequence[str], loss: RerankLoss, config: RerankConfig) -> None:
@@ -105,6 +108,7 @@ class RerankerTraining(pl.LightningModule):
         self.texts = texts
         self.loss = loss
         self.config = config
+        self.readings: list[NDArray[np.float32]] = []
         self._found: list[float] = []
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
@@ -124,11 +128,11 @@ class RerankerTraining(pl.LightningModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        self._found = []
+        self.readings, self._found = [], []
 
     def validation_step(self, batch: Shortlist, batch_idx: int) -> None:
-        scores = self.model.score(batch.context, [self.texts[row] for row in batch.rows], batch.scores)
-        self._found.append(shortlist_ndcg(batch, scores))
+        self.readings += readings(self.model, [batch], self.texts)
+        self._found += ndcg_of([batch], self.readings[-1:], self.model.recall_weight.item()).tolist()
 
     def on_validation_epoch_end(self) -> None:
         self.log(WATCHED, float(np.mean(self._found)), prog_bar=True)
