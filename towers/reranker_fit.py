@@ -67,7 +67,8 @@ class Fitting:
         validation: DataLoader[Shortlist] = DataLoader(list(part.watched), batch_size=None)  # type: ignore[arg-type]
         fit(module, batches, validation, WATCHED, Session(folder, config.trainer, config.resume, config.seed))
         model.eval()  # fit ends with a validation, whose readings are those of the best epoch
-        strength = choose_strength(part.watched, module.readings, model.recall_weight.item(), config.comparison.strengths)
+        weight, tried = model.recall_weight.item(), config.comparison.strengths
+        strength = choose_strength(part.watched, module.readings, weight, tried)
         model.temper(strength)
         return model, strength
 
