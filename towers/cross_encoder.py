@@ -25,8 +25,8 @@ PAIRS_AT_ONCE = 64
 class CrossEncoder(nn.Module):
     """score = head(transformer(context, item text)) + w * towers' score.
 
-    The head starts at zero and w at the inverse of the towers' temperature, so that an untrained reranker keeps the
-    recall order and training moves it from there. Source of the architecture: Nogueira & Cho, "Passage Re-ranking with
+    The head starts at zero and w above it, so that an untrained reranker keeps the recall order and training moves it
+    from there. Source of the architecture: Nogueira & Cho, "Passage Re-ranking with
     BERT", 2019.
 
     Args:
@@ -110,8 +110,12 @@ class CrossEncoder(nn.Module):
         write_json(folder / CONFIG, config)
 
     @classmethod
-    def load(cls, folder: Path) -> "CrossEncoder":
+    def load(cls, folder: Path, backbone: nn.Module | None = None) -> "CrossEncoder":
         """Read what `save` wrote.
+
+        Args:
+            folder: where.
+            backbone: what reads pairs in place of the transformer whose weights are there.
 
         Raises:
             UsageError: the folder holds no reranker, or one of another format.
@@ -121,7 +125,8 @@ class CrossEncoder(nn.Module):
         config = read_json(folder / CONFIG)
         if config["format"] != FORMAT_VERSION:
             raise UsageError(f"{folder}: format {config['format']}, this version reads {FORMAT_VERSION}; train it anew")
-        backbone, tokenizer = _pretrained(folder)
+        tokenizer = _tokenizer(folder)
+        backbone = _transformer(folder) if backbone is None else backbone
         model = cls(backbone, tokenizer, config["max_tokens"], Rendering(**config["rendering"]), recall_weight=0.0)
         head = load_file(folder / HEAD)
         model.head.load_state_dict({"weight": head["weight"], "bias": head["bias"]})
@@ -129,12 +134,17 @@ class CrossEncoder(nn.Module):
         return model.eval()
 
 
-def _pretrained(folder: Path) -> tuple[nn.Module, Any]:
-    """Transformer and tokenizer from a folder, never from a hub and never from a pickle."""
-    from transformers import AutoModel, AutoTokenizer  # seconds to import: only where it is needed
+def _transformer(folder: Path) -> nn.Module:
+    """Transformer from a folder, never from a hub and never from a pickle."""
+    from transformers import AutoModel  # seconds to import: only where it is needed
 
-    backbone = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-    return backbone, AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)  # type: ignore[no-any-return]
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 def small_backbone(folder: Path, layers: int, width: int) -> tuple[nn.Module, Any]:
@@ -151,7 +161,7 @@ def small_backbone(folder: Path, layers: int, width: int) -> tuple[nn.Module, An
     Raises:
         UsageError: layers or width do not fit.
     """
-    large, tokenizer = _pretrained(folder)
+    large, tokenizer = _transformer(folder), _tokenizer(folder)
     config = large.config
     if not 1 <= layers <= int(config.num_hidden_layers):  # type: ignore[union-attr, arg-type]
         raise UsageError(f"layers: {layers} is not within 1…{config.num_hidden_layers}, the layers of {folder}")  # type: ignore[union-attr]

@@ -16,10 +16,10 @@ from towers.cross_encoder import CrossEncoder, small_backbone
 from towers.fitting import Session, fit
 from towers.mining import Group, Shortlist
 from towers.rerank_losses import RerankLoss
-from towers.reranker_comparison import choose_strength, readings
+from towers.reranker_comparison import choose_strength
 from towers.reranker_config import RerankConfig
 from towers.reranker_material import Part
-from towers.reranker_training import WATCHED, GroupBatches, RerankerTraining
+from towers.reranker_training import WATCHED, GroupBatches, RerankerTraining, starting_weight
 from towers.run import RUN
 from towers.text_encoder import package_folder
 
@@ -37,14 +37,12 @@ class Fitting:
         config: the command's.
         towers: fingerprint of the run whose candidates are reranked.
         texts: what is read of every item, [N].
-        recall_weight: weight of recall's scores to begin with.
         folder: of the trainings, each in a folder of its own.
     """
 
     config: RerankConfig
     towers: str
     texts: Sequence[str]
-    recall_weight: float
     folder: Path
 
     def fit(self, part: Part) -> tuple[CrossEncoder, float]:
@@ -58,8 +56,9 @@ class Fitting:
         material = part.groups(config.mining, config.judged.repeat, np.random.default_rng(config.seed))
         if loss.taught:
             material = taught(material, load_teacher(config, self.towers, part.name), self.texts)
-        log.info("%s%d groups to learn from", f"{part.name}: " if part.name else "", len(material))
-        model = self._untrained()
+        weight = starting_weight(material, loss)
+        log.info("%s%d groups to learn from; recall's scores weigh %.3g", part.title, len(material), weight)
+        model = self._untrained(weight)
         settings = {name: value for name, value in asdict(config).items() if name in DECISIVE}
         folder = self.folder / (part.name or "all")
         begin(folder, {"towers": self.towers, **settings}, config.resume)
@@ -67,18 +66,18 @@ class Fitting:
         batches = GroupBatches(material, config.groups_per_batch, config.seed)
         validation: DataLoader[Shortlist] = DataLoader(list(part.watched), batch_size=None)  # type: ignore[arg-type]
         fit(module, batches, validation, WATCHED, Session(folder, config.trainer, config.resume, config.seed))
-        model.eval()
-        read = readings(model, part.watched, self.texts)
-        strength = choose_strength(part.watched, read, model.recall_weight.item(), config.comparison.strengths)
+        model.eval()  # fit ends with a validation, whose readings are those of the best epoch
+        weight, tried = model.recall_weight.item(), config.comparison.strengths
+        strength = choose_strength(part.watched, module.readings, weight, tried)
         model.temper(strength)
         return model, strength
 
-    def _untrained(self) -> CrossEncoder:
+    def _untrained(self, recall_weight: float) -> CrossEncoder:
         """A cross-encoder that keeps the recall order."""
         model = self.config.model
         folder = Path(model.folder) if model.folder else package_folder(model.package)
         backbone, tokenizer = small_backbone(folder, model.layers, model.width)
-        return CrossEncoder(backbone, tokenizer, model.max_tokens, self.config.rendering, self.recall_weight)
+        return CrossEncoder(backbone, tokenizer, model.max_tokens, self.config.rendering, recall_weight)
 
 
 def _loss(config: RerankConfig) -> RerankLoss:

@@ -27,6 +27,11 @@ class Part:
     judged: Sequence[Shortlist]
     watched: Sequence[Shortlist]
 
+    @property
+    def title(self) -> str:
+        """The name as the start of a message."""
+        return f"{self.name}: " if self.name else ""
+
     def groups(self, mining: MiningConfig, repeat: int, rng: np.random.Generator) -> list[Group]:
         """The groups of an epoch.
 
@@ -73,7 +78,7 @@ class Material:
         folds: Sequence[NDArray[np.int64]],
         config: RerankConfig,
     ) -> "Material":
-        """Keep some users aside.
+        """Keep some users aside; where there are none, some of the queries derived from items, to choose the epoch.
 
         Args:
             users: shortlists of users.
@@ -85,18 +90,19 @@ class Material:
         Raises:
             GateFailed: there is nobody to choose the epoch by.
         """
-        order = np.random.default_rng((config.seed, 1)).permutation(len(users))
-        number = min(round(len(users) * config.mining.held_out), config.mining.max_held_out)
+        cases = users or items
+        order = np.random.default_rng((config.seed, 1)).permutation(len(cases))
+        number = min(round(len(cases) * config.mining.held_out), config.mining.max_held_out)
         watched, compared = order[: number // 2], order[number // 2 : number]
         if not len(watched) and not folds:
             raise GateFailed(
-                f"mining.held_out: {len(users)} users are too few to keep some aside for choosing the epoch, and "
+                f"mining.held_out: {len(cases)} users are too few to keep some aside for choosing the epoch, and "
                 "there are no judged queries"
             )
         return cls(
-            learning=[*(users[i] for i in order[number:]), *items],
-            watched=[users[i] for i in watched],
-            compared=[users[i] for i in compared],
+            learning=[*(cases[i] for i in order[number:]), *(items if users else ())],
+            watched=[cases[i] for i in watched],
+            compared=[cases[i] for i in compared] if users else [],
             queries=list(queries),
             folds=list(folds),
         )

@@ -1,11 +1,13 @@
 """The cross-encoder in training: groups of candidates, one of `towers.rerank_losses`, NDCG on cases kept aside."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.errors import GateFailed
@@ -13,10 +15,61 @@ from towers.cross_encoder import CrossEncoder
 from towers.fitting import EpochDataset, linear_decay
 from towers.mining import Group, Shortlist
 from towers.rerank_losses import RerankLoss
-from towers.reranker_comparison import CUTOFF, shortlist_ndcg
+from towers.reranker_comparison import CUTOFF, ndcg_of, readings
 from towers.reranker_config import RerankConfig
 
 WATCHED = f"valid/ndcg@{CUTOFF}"
+
+
+@dataclass(frozen=True)
+class PaddedGroups:
+    """G groups side by side, n the longest; zeros where a group is shorter.
+
+    Attributes:
+        mask: where there are candidates, [G, n].
+        scores: recall's, [G, n].
+        grades: [G, n].
+        teacher: a teacher's scores, [G, n]; zeros where nobody teaches.
+    """
+
+    mask: Tensor
+    scores: Tensor
+    grades: Tensor
+    teacher: Tensor
+
+    @classmethod
+    def of(cls, groups: Sequence[Group], device: torch.device) -> Self:
+        """Put groups side by side."""
+        lengths = torch.tensor([len(group.rows) for group in groups])
+        mask = torch.arange(int(lengths.max())) < lengths.unsqueeze(1)
+
+        def padded(parts: Sequence[NDArray[Any]]) -> Tensor:
+            flat = torch.from_numpy(np.concatenate(parts)).float()
+            return torch.zeros(mask.shape).masked_scatter(mask, flat).to(device)
+
+        taught = [np.zeros(len(one.rows)) if one.teacher is None else one.teacher for one in groups]
+        scores, grades = padded([one.scores for one in groups]), padded([one.grades for one in groups])
+        return cls(mask.to(device), scores, grades, padded(taught))
+
+
+def starting_weight(groups: Sequence[Group], loss: RerankLoss) -> float:
+    """The weight of recall's scores at which they alone have the least loss.
+
+    Towers are trained against random candidates, of which they are rightly sure. Among their own best they know far
+    less: with a softmax over 1 / temperature times their scores, all that a reranker learns is to contradict them.
+
+    Args:
+        groups: the training groups.
+        loss: what will be minimised.
+    """
+    padded = PaddedGroups.of(groups, torch.device("cpu"))
+    deviation = float(padded.scores[padded.mask].std()) or 1.0
+    tried = [float(weight) / deviation for weight in np.logspace(-2, 2, 41)]
+
+    def mean_loss(weight: float) -> float:
+        return float(loss(weight * padded.scores, padded.grades, padded.mask, padded.teacher).mean())
+
+    return min(tried, key=mean_loss)
 
 
 class GroupBatches(EpochDataset[list[Group]]):
@@ -44,6 +97,9 @@ class RerankerTraining(pl.LightningModule):
         texts: text of every item, [N].
         loss: what it is trained to do with a group.
         config: learning rate and the like.
+
+    Attributes:
+        readings: what reading added to the scores of each list of the last validation, as of `readings`.
     """
 
     def __init__(self, model: CrossEncoder, texts: Sequence[str], loss: RerankLoss, config: RerankConfig) -> None:
@@ -52,6 +108,7 @@ class RerankerTraining(pl.LightningModule):
         self.texts = texts
         self.loss = loss
         self.config = config
+        self.readings: list[NDArray[np.float32]] = []
         self._found: list[float] = []
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
@@ -61,28 +118,21 @@ class RerankerTraining(pl.LightningModule):
     def training_step(self, batch: list[Group], batch_idx: int) -> Tensor:
         contexts = [group.context for group in batch for _ in group.rows]
         candidates = [self.texts[row] for group in batch for row in group.rows]
-        recalled = torch.from_numpy(np.concatenate([group.scores for group in batch])).to(self.device)
-        found = self.model(contexts, candidates, recalled)  # [pairs]
-        lengths = torch.tensor([len(group.rows) for group in batch])
-        mask = (torch.arange(int(lengths.max())) < lengths.unsqueeze(1)).to(self.device)  # [G, n]
-
-        def padded(values: Tensor) -> Tensor:
-            return torch.zeros(mask.shape, device=self.device).masked_scatter(mask, values.float())
-
-        grades = padded(torch.from_numpy(np.concatenate([group.grades for group in batch])).to(self.device))
-        teacher = padded(torch.from_numpy(np.concatenate([_taught(group) for group in batch])).to(self.device))
-        loss = self.loss(padded(found), grades, mask, teacher).mean()
+        padded = PaddedGroups.of(batch, self.device)
+        found = self.model(contexts, candidates, padded.scores[padded.mask])  # [pairs]
+        scores = torch.zeros_like(padded.scores).masked_scatter(padded.mask, found)
+        loss = self.loss(scores, padded.grades, padded.mask, padded.teacher).mean()
         if not torch.isfinite(loss):
             raise GateFailed(f"the reranker's loss became {loss.item()} at batch {batch_idx}: lower learning_rate")
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        self._found = []
+        self.readings, self._found = [], []
 
     def validation_step(self, batch: Shortlist, batch_idx: int) -> None:
-        scores = self.model.score(batch.context, [self.texts[row] for row in batch.rows], batch.scores)
-        self._found.append(shortlist_ndcg(batch, scores))
+        self.readings += readings(self.model, [batch], self.texts)
+        self._found += ndcg_of([batch], self.readings[-1:], self.model.recall_weight.item()).tolist()
 
     def on_validation_epoch_end(self) -> None:
         self.log(WATCHED, float(np.mean(self._found)), prog_bar=True)
@@ -93,7 +143,3 @@ class RerankerTraining(pl.LightningModule):
         total = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, linear_decay(total, c.warmup_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def _taught(group: Group) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return np.zeros(len(group.rows), np.float32) if group.teacher is None else group.teacher

@@ -112,19 +112,34 @@ def train_reranker(config: RerankConfig) -> RerankResult:
         material = mine(config, recall, dataset, marks["config"])
         texts = config.rendering.items(dataset.items)
         towers = recall.towers
-        fitting = Fitting(config, towers.fingerprint, texts, 1 / towers.temperature, training)
-        queries, folds = judge_folds(fitting, material)
-        model, strength = fitting.fit(material.part(None, config.mining.held_out, config.seed))
-        users = None
-        if material.compared:
-            read = readings(model, material.compared, texts)
-            users = _compared(config, material.compared, ndcg_of(material.compared, read, model.recall_weight.item()))
-        found = [one for one in (users, queries) if one is not None]
-        better = any(one.better for one in found) and not any(one.worse for one in found)
-        result = RerankResult(config.run / config.name, users, queries, strength, better)
-        publish(config, model, folds, towers.fingerprint, result)
+        result = train_on(Fitting(config, towers.fingerprint, texts, training), material)
         shutil.rmtree(training)  # what it was for is published; the next training begins anew
         return result
+
+
+def train_on(fitting: Fitting, material: Material) -> RerankResult:
+    """Train on shortlists, whatever recalled them, compare, and write the reranker.
+
+    Args:
+        fitting: what all trainings share.
+        material: the shortlists.
+
+    Raises:
+        UsageError: loss and teacher do not go together.
+        GateFailed: there is nothing to learn from.
+    """
+    config = fitting.config
+    queries, folds = judge_folds(fitting, material)
+    model, strength = fitting.fit(material.part(None, config.mining.held_out, config.seed))
+    users = None
+    if material.compared:
+        read = readings(model, material.compared, fitting.texts)
+        users = _compared(config, material.compared, ndcg_of(material.compared, read, model.recall_weight.item()))
+    found = [one for one in (users, queries) if one is not None]
+    better = any(one.better for one in found) and not any(one.worse for one in found)
+    result = RerankResult(config.run / config.name, users, queries, strength, better)
+    publish(config, model, folds, fitting.towers, result)
+    return result
 
 
 def publish(

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from data_prep.columns import Columns
 from data_prep.errors import CommandError, ExitCode
-from index.bundle import HISTORIES, ITEMS
+from index.bundle import HISTORIES, ITEMS, RERANKER
 from index.histories import Histories
 from index.publish import current_bundle
 from retrieval_server.client.channel import DEFAULT_ADDRESS
@@ -42,14 +42,15 @@ def tour(client: RetrievalClient, bundle: Path, users: int, seed: int) -> None:
         user_id = str(histories.user_ids[place])
         history = [str(items[Columns.TITLE].iloc[row]) for row in histories.at(int(place)).rows[::-1]]
         recalled = client.recall(user_id=user_id, k=SHOWN)
-        reranked = client.rerank(recalled.item_ids, user_id=user_id)
         recommended = client.recommend(user_id=user_id, k=SHOWN)
         columns = {
             "had, newest first": history,
             "Recall": [titles[i] for i in recalled.item_ids],
-            "Rerank of these": [titles[i] for i in reranked.item_ids],
             "Recommend": [titles[i] for i in recommended.item_ids],
         }
+        if (bundle / RERANKER).is_dir():
+            reranked = client.rerank(recalled.item_ids, user_id=user_id)
+            columns["Rerank of Recall's"] = [titles[i] for i in reranked.item_ids]
         show(f"user {user_id}, bundle {recommended.bundle_version}", columns)
         query = asked_most(items, histories.at(int(place)).rows)
         if query:

@@ -1,7 +1,9 @@
 """The server's answer for a history is what the towers compute for it."""
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from index import Bundle
 from retrieval_server import RetrievalClient
+from retrieval_server.client.tour import tour
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallResponse, RecommendResponse, RerankResponse
 from retrieval_server.served_bundle import ServedBundle
 from tests.retrieval_server.shop import ServerFor
@@ -125,3 +128,15 @@ def test_callers_at_the_same_time_get_what_each_would_get_alone(real_client: Ret
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
         assert one.item_ids == other.item_ids
+
+
+def test_the_tour_goes_on_where_a_bundle_has_no_reranker(
+    server_for: ServerFor, bundle: Bundle, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = shutil.copytree(tiny_bundle, tmp_path / "plain", ignore=shutil.ignore_patterns("reranker"))
+    without = replace(ServedBundle.of(bundle), reranker=None)
+    with server_for(without) as server, RetrievalClient(server.address) as client:
+        tour(client, plain, users=1, seed=0)
+    shown = capsys.readouterr().out
+    assert "Recommend" in shown
+    assert "Rerank" not in shown

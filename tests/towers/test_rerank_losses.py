@@ -9,8 +9,10 @@ import torch
 
 from data_prep.command import instantiate, load_config
 from data_prep.errors import UsageError
-from towers.rerank_losses import LambdaRank, RerankLoss, binary, lambda_rank, list_net, margin_mse, softmax
+from towers.mining import Group
+from towers.rerank_losses import LambdaRank, RerankLoss, Softmax, binary, lambda_rank, list_net, margin_mse, softmax
 from towers.reranker_config import RerankConfig
+from towers.reranker_training import starting_weight
 
 Lists = tuple[list[float], list[float]]  # scores and grades of one group without padding
 
@@ -122,6 +124,27 @@ def test_a_group_without_differences_costs_nothing_and_harms_nothing(name: str):
     found.sum().backward()
     assert found.item() == 0
     assert scores.grad is not None and (scores.grad == 0).all()
+
+
+def test_recall_starts_with_the_weight_at_which_it_alone_costs_least():
+    rng = np.random.default_rng(1)
+    material = []
+    for size in (4, 6, 5, 6, 3) * 8:
+        scores = 7 * rng.normal(size=size).astype(np.float32)
+        wanted = np.zeros(size, np.int64)
+        wanted[rng.choice(size, p=np.exp(scores / 9) / np.exp(scores / 9).sum())] = 1
+        material.append(Group("", np.arange(size), scores, wanted))
+
+    def cost(weight: float) -> float:
+        each = [weight * group.scores.astype(float) for group in material]
+        return float(
+            np.mean([np.log(np.exp(s).sum()) - s[group.grades > 0][0] for s, group in zip(each, material, strict=True)])
+        )
+
+    found = starting_weight(material, Softmax())
+    assert cost(found) <= min(cost(weight) for weight in (found / 1.3, found * 1.3, 0.0, 1.0))
+    scaled = [Group("", group.rows, 100 * group.scores, group.grades) for group in material]
+    assert starting_weight(scaled, Softmax()) == pytest.approx(found / 100, rel=1e-4)
 
 
 def test_settings_that_make_no_sense_are_refused_by_name():

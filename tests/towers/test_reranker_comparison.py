@@ -83,6 +83,14 @@ def test_a_folds_queries_are_kept_from_the_reranker_that_is_judged_by_them():
     assert len(whole.judged) + len(whole.watched) == 10
 
 
+def test_where_there_are_no_users_queries_derived_from_items_choose_the_epoch():
+    items = [shortlist([1, 0], context=str(number)) for number in range(20)]
+    found = Material.of([], items, [], [], config("mining.held_out=0.4"))
+    assert (len(found.learning), len(found.watched), len(found.compared)) == (12, 4, 0)
+    beside_users = Material.of([shortlist([1, 0])] * 4, items, [], [], config("mining.held_out=0.5"))
+    assert (len(beside_users.learning), len(beside_users.watched), len(beside_users.compared)) == (22, 1, 1)
+
+
 def test_too_few_users_to_keep_some_aside_are_refused():
     with pytest.raises(GateFailed, match="1 users are too few"):
         Material.of([shortlist([1, 0])], [], [], [], config())
