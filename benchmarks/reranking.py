@@ -11,6 +11,7 @@ its markers is written from what was measured. Times are the processor's, on one
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -41,7 +42,7 @@ from towers.reranker_comparison import shortlist_ndcg
 from towers.reranker_config import RerankConfig
 from towers.reranker_fit import Fitting
 from towers.reranker_material import Material
-from towers.train_reranker import train_on
+from towers.train_reranker import RerankResult, judge_folds, publish, train_on
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- reranking: begin -->", "<!-- reranking: end -->"
@@ -49,7 +50,7 @@ TEXT = "{title}. {short_description}. {supplier}. {device_type}. {attributes}"
 SHOWN = "{title}. {device_type}, by {supplier}"
 QUERIES = QueryConfig(rate=0.0, columns=["title"], max_words=3)
 NAMES = ("teacher, 6 layers", "student, 2 layers", "student, int8")
-TIMED, ROUNDS = 20, 3  # queries whose candidates are scored against the clock, and how often
+TIMED, ROUNDS = 10, 3  # queries whose candidates are scored against the clock, and how often
 
 
 @dataclass(eq=False)
@@ -77,6 +78,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "reranking.md")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--depth", type=int, default=50, help="candidates of a query")
+    parser.add_argument("--tokens", type=int, default=48, help="of query and product together")
     parser.add_argument("--items", type=int, default=4000, help="queries derived from items to learn from first")
     parser.add_argument("--wanted", type=int, default=4, help="wanted candidates in a group")
     parser.add_argument("--negatives", type=int, default=12, help="other candidates in a group")
@@ -132,9 +134,9 @@ class Bench:
         asked = self.asked
         line = [
             f"run={asked.artifacts / 'rerankers'}", f"name={name}", f"rendering.template='{SHOWN}'", "model.width=384",
-            "model.max_tokens=48", f"mining.depth={asked.depth}", f"mining.wanted={asked.wanted}",
+            f"model.max_tokens={asked.tokens}", f"mining.depth={asked.depth}", f"mining.wanted={asked.wanted}",
             f"mining.negatives={asked.negatives}", "mining.held_out=0.15", "mining.max_held_out=200",
-            "trainer.threads=1", "learning_rate=1e-4", "warmup_steps=20", "groups_per_batch=8",
+            "trainer.threads=1", "learning_rate=1e-4", "warmup_steps=20", "groups_per_batch=4",
         ]  # fmt: skip
         return load_config(RerankConfig, "rerank", [*line, *overrides])
 
@@ -158,14 +160,21 @@ class Bench:
         queries = of_judgements(judged.queries, judged.rows, judged.grades)
         material = Material.of([], self.found(asked_by_items, config), self.found(queries, config), folds, config)
         texts = config.rendering.items(self.dataset.items)
-        result = train_on(Fitting(config, "bm25", texts, config.run / f"{name}_training"), material)
-        print(f"{name}: strength {result.strength:g}; {result.queries or ''}", flush=True)
-        return result.folder
+        fitting = Fitting(config, "bm25", texts, config.run / f"{name}_training")
+        shutil.rmtree(fitting.folder, ignore_errors=True)
+        if folds:  # the reranker of all queries would be judged by nothing here: those of the folds are enough
+            compared, kept = judge_folds(fitting, material)
+            publish(config, kept[0], kept, "bm25", RerankResult(config.run / name, None, compared, 1.0, better=False))
+            print(f"{name}: {compared}", flush=True)
+        else:
+            print(f"{name}: strength {train_on(fitting, material).strength:g}", flush=True)
+        shutil.rmtree(fitting.folder)
+        return config.run / name
 
     def rerankers(self) -> tuple[Path, Path]:
         """Folders of the teacher and of the student, with those of their folds."""
         asked = self.asked
-        first = [f"mining.item_queries={asked.items}", "judged.folds=0", "trainer.epochs=1"]
+        first = [f"mining.item_queries={asked.items}", "mining.depth=50", "judged.folds=0", "trainer.epochs=1"]
         then = [f"judged.folds={asked.folds}", "judged.keep_folds=true", f"trainer.epochs={asked.epochs}"]
         begun = self.train("teacher-begun", *first, "model.layers=6")
         teacher = self.train("teacher", *then, "model.layers=6", "model.package=null", f"model.folder={begun}")
