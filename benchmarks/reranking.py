@@ -27,13 +27,13 @@ from data_prep.columns import Columns
 from data_prep.command import instantiate, load_config
 from data_prep.dataset import Dataset
 from towers.baselines import BM25, TrainingData
-from towers.config import QueryConfig
+from towers.config import TrainConfig
 from towers.cross_encoder import CrossEncoder
 from towers.cross_encoder_onnx import export_cross_encoder, load_exported, quantise_cross_encoder
+from towers.derived_queries import derive_one
 from towers.evaluate import EvaluateConfig
 from towers.interactions import Interactions
 from towers.judged import JudgedQueries
-from towers.material import derived_queries
 from towers.metrics import bootstrap_intervals
 from towers.mining import Shortlist, shortlists
 from towers.moments import Moment, of_items, of_judgements
@@ -48,7 +48,7 @@ ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- reranking: begin -->", "<!-- reranking: end -->"
 TEXT = "{title}. {short_description}. {supplier}. {device_type}. {attributes}"
 SHOWN = "{title}. {device_type}, by {supplier}"
-QUERIES = QueryConfig(rate=0.0, columns=["title"], max_words=3)
+QUERIES = ["queries.columns=[title]", "queries.max_words=3"]
 NAMES = ("teacher, 6 layers", "student, 2 layers", "student, int8")
 TIMED, ROUNDS = 10, 3  # queries whose candidates are scored against the clock, and how often
 
@@ -150,7 +150,7 @@ class Bench:
         config = self.config(name, *overrides)
         if (config.run / name).is_dir():
             return config.run / name
-        derived = derived_queries(self.dataset.items, QUERIES)
+        derived = derive_one(self.dataset.items, load_config(TrainConfig, "train", QUERIES).queries, config.seed)
         asked_by_items = of_items(derived, config.mining.item_queries, np.random.default_rng(config.seed))
         judged, folds = self.judged, []
         if config.judged.folds:

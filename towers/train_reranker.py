@@ -18,11 +18,11 @@ from data_prep.command import command
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.files import lock, new_directory, read_json, write_json
-from towers.config import QueryConfig
 from towers.cross_encoder import CrossEncoder
+from towers.derived_queries import QueryConfig, derive_one
 from towers.evaluation import Cases
-from towers.judged import JudgedQueries
-from towers.material import derived_queries, read_sequences_of
+from towers.judged_evaluation import judged_of
+from towers.material import read_sequences_of
 from towers.mining import Shortlist, recall_of, shortlists
 from towers.model import Model
 from towers.moments import Moment, of_items, of_judgements, of_users
@@ -56,21 +56,22 @@ class RerankResult:
     better: bool
 
 
-def mine(config: RerankConfig, model: Model, dataset: Dataset, settings: dict[str, Any]) -> Material:
+def mine(config: RerankConfig, model: Model, dataset: Dataset, run: dict[str, Any]) -> Material:
     """Shortlists of the validation split, which the model did not learn from, so that its scores do not flatter.
 
     Args:
         config: the command's.
         model: what recalls.
         dataset: the data.
-        settings: the run's `config`.
+        run: its `run.json`.
 
     Raises:
         GateFailed: there are too few users.
     """
+    settings = run["config"]
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(read_sequences_of(dataset, settings), item_ids, Split.VALID, model.exclude_seen, [CUTOFF])
-    derived = derived_queries(dataset.items, QueryConfig(**settings["queries"]))
+    derived = derive_one(dataset.items, QueryConfig(**settings["queries"]), config.seed)
     rng = np.random.default_rng((config.seed, 3))
     users = of_users(cases, derived, config.mining.query_rate, rng)
     asked = of_items(derived, config.mining.item_queries, rng)
@@ -83,8 +84,8 @@ def mine(config: RerankConfig, model: Model, dataset: Dataset, settings: dict[st
 
     queries: list[Moment] = []
     folds: list[NDArray[np.int64]] = []
-    if dataset.judgements is not None and config.judged.folds:
-        judged = JudgedQueries.of(dataset)
+    judged = judged_of(run, dataset) if config.judged.folds else None
+    if judged is not None:
         queries = of_judgements(judged.queries, judged.rows, judged.grades)
         folds = judged.folds(config.judged.folds, config.seed)
     return Material.of(found(users), found(asked), found(queries), folds, config)
@@ -109,7 +110,7 @@ def train_reranker(config: RerankConfig) -> RerankResult:
                 f"run: {config.run} was refit on the validation split, from which the reranker learns; train the "
                 "reranker for a run with refit=false"
             )
-        material = mine(config, recall, dataset, marks["config"])
+        material = mine(config, recall, dataset, marks)
         texts = config.rendering.items(dataset.items)
         towers = recall.towers
         result = train_on(Fitting(config, towers.fingerprint, texts, training), material)
