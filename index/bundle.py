@@ -21,6 +21,7 @@ from index.manifest import BundleError, Manifest
 from index.search import ItemIndex
 from index.stored import FORMATS, StoredVectors
 from towers import CrossEncoder, History, ModelEncoder
+from towers.cross_encoder_onnx import load_served
 from towers.item_encoder import ItemEncoder
 from towers.vector_file import map_vectors
 
@@ -102,7 +103,7 @@ class Bundle:
         index = _parsed(lambda path: ItemIndex(stored, _index(path), manifest.index.parameters), folder / INDEX)
         item_ids = items[Columns.ITEM_ID].to_numpy(dtype=object)
         users = ModelEncoder.load(folder / MODEL, vectors)
-        reranker = CrossEncoder.load(folder / RERANKER) if (folder / RERANKER).is_dir() else None
+        reranker = load_served(folder / RERANKER) if (folder / RERANKER).is_dir() else None
         return cls(
             version=manifest.version,
             manifest=manifest,
