@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from towers.asked import Asked, AskedPlan
 from towers.fitting import EpochDataset
 from towers.history import NO_QUERY, Sequences
 from towers.tokens import PADDING, UNKNOWN_EVENT, UNKNOWN_GAP, EventTypes, Tokens, gap_buckets, pad
@@ -24,7 +25,8 @@ class Batch:
         positives: the item that followed, [P].
         users: user of each prediction, [P], values 0…U-1; several sequences may be one user's.
         known_users, known_rows: every training event of those users as (user, item) pairs, [K] each: their items are
-            no negatives, whatever the window.
+            no negatives, whatever the window. A search without a history is a user whose items are all its answers.
+        weights: what each prediction counts in the loss, [P].
     """
 
     tokens: Tokens
@@ -34,6 +36,7 @@ class Batch:
     users: Tensor
     known_users: Tensor
     known_rows: Tensor
+    weights: Tensor
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
         """The same batch on another device."""
@@ -46,7 +49,7 @@ class QueryPlan:
 
     Attributes:
         logged: [E] row of the event's own query, PADDING where the log has none; used whenever present.
-        derived: [N] row of the text derived from each item, PADDING for none.
+        derived: [N, V] rows of the texts derived from each item, PADDING for none.
         rate: share of events without a logged query that get the derived one.
     """
 
@@ -62,13 +65,21 @@ class QueryPlan:
 
     def draw(self, positions: slice, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """The query row before each event of a window, PADDING for none, [L]."""
-        asked = np.where(rng.random(len(rows)) < self.rate, self.derived[rows], PADDING)
+        asked = np.where(rng.random(len(rows)) < self.rate, self._derived(rows, rng), PADDING)
         logged = self.logged[positions]
         return np.where(logged != PADDING, logged, asked)
+
+    def _derived(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """One of the texts derived from each item, [L]."""
+        variants = self.derived.shape[1]
+        texts: NDArray[np.int64] = self.derived[rows, rng.integers(variants, size=len(rows)) if variants > 1 else 0]
+        return texts
 
 
 class TrainingBatches(EpochDataset[Batch]):
     """One epoch of windows over every user's training events; each event is predicted once from what came before it.
+
+    Searches without a history, if there are any, stand in batches of their own among the others.
 
     Events of one instant (a basket) are predicted from what came before all of them: their order in the log is an
     accident, mostly of product codes, and a model that reads it learns that accident instead of the shopper.
@@ -86,6 +97,7 @@ class TrainingBatches(EpochDataset[Batch]):
         signal_dropout: share of windows whose event types and times are withheld, as a caller may not know them.
         seed: with `epoch`, decides everything that is random here.
         attributes: codes of the users' attributes, [U, A]; None for none.
+        asked: searches without a history; None for none.
 
     With several ranks every one draws the whole batch, as one alone would, and keeps each `ranks`-th window, which may
     be none; users and known items are those of its own windows.
@@ -102,6 +114,7 @@ class TrainingBatches(EpochDataset[Batch]):
         signal_dropout: float,
         seed: int,
         attributes: Tensor | None = None,
+        asked: AskedPlan | None = None,
     ) -> None:
         self.sequences = sequences
         self.attributes = torch.zeros(len(sequences), 0, dtype=torch.int64) if attributes is None else attributes
@@ -113,23 +126,64 @@ class TrainingBatches(EpochDataset[Batch]):
         self.tokens_per_batch = tokens_per_batch
         self.signal_dropout = signal_dropout
         self.seed = seed
+        self.asked = None if asked is None or asked.empty else asked
+
+    def event_counts(self) -> Tensor:
+        """How often each item follows something in one epoch, [N]."""
+        part = [self.sequences.rows[s:e] for s, e in zip(self.sequences.offsets[:-1], self.ends, strict=True)]
+        counts = np.bincount(np.concatenate([np.zeros(0, np.int64), *part]), minlength=len(self.queries.derived))
+        return torch.from_numpy(counts.astype(np.float32))
 
     def target_counts(self) -> Tensor:
-        """How often each item is a target in one epoch, [N]."""
-        part = [self.sequences.rows[s:e] for s, e in zip(self.sequences.offsets[:-1], self.ends, strict=True)]
-        counts = np.bincount(np.concatenate(part), minlength=len(self.queries.derived))
-        return torch.from_numpy(counts.astype(np.float32))
+        """How often each item is a target in one epoch, as an answer to searches without a history too, [N]."""
+        counts = self.event_counts()
+        return counts if self.asked is None else counts + torch.from_numpy(self.asked.target_counts()).float()
 
     def __len__(self) -> int:
         """Batches in the epoch at hand."""
-        return len(self._packed(self._windows(self._rng())))
+        rng = self._rng()
+        windows = self._windows(rng)
+        return len(self._packed(windows)) + len(self._searches(rng))
 
     def __iter__(self) -> Iterator[Batch]:
         rng = self._rng()
         windows = self._windows(rng)
         packs = self._packed(windows)
-        for i in rng.permutation(len(packs)):
-            yield self._batch(windows[packs[i]], rng)
+        searches = self._searches(rng)
+        for i in rng.permutation(len(packs) + len(searches)):
+            yield (
+                self._batch(windows[packs[i]], rng) if i < len(packs) else self._search_batch(searches[i - len(packs)])
+            )
+
+    def _searches(self, rng: np.random.Generator) -> list[tuple[Asked, slice]]:
+        """Searches without a history, as many together as tokens fit into a batch."""
+        if self.asked is None:
+            return []
+        asked, size = self.asked.draw(rng), self.tokens_per_batch
+        return [(asked, slice(start, start + size)) for start in range(0, len(asked), size)]
+
+    def _search_batch(self, search: tuple[Asked, slice]) -> Batch:
+        """Searches of one token each; searches for the same text are one user, so that no answer is a negative."""
+        asked, part = search
+        own = slice(self.rank, None, self.ranks)
+        texts, rows, weights = asked.texts[part][own], asked.rows[part][own], asked.weights[part][own]
+        groups, user = np.unique(asked.groups[part][own], return_inverse=True)
+        known = asked.known(groups)
+        nothing = np.full(1, UNKNOWN_GAP)
+        unknown = self.attributes.new_zeros(len(texts), self.attributes.shape[1])
+        query = np.full(1, self.event_types.query)
+        return Batch(
+            tokens=pad(
+                [texts[i : i + 1] for i in range(len(texts))], [query] * len(texts), [nothing] * len(texts), unknown
+            ),
+            windows=torch.arange(len(texts)),
+            moments=torch.ones(len(texts), dtype=torch.int64),
+            positives=torch.from_numpy(rows),
+            users=torch.from_numpy(user),
+            known_users=torch.from_numpy(np.repeat(np.arange(len(groups)), [len(rows) for rows in known])),
+            known_rows=_flat(known),
+            weights=torch.from_numpy(weights),
+        )
 
     def _rng(self) -> np.random.Generator:
         return np.random.default_rng((self.seed, self.epoch))
@@ -175,6 +229,7 @@ class TrainingBatches(EpochDataset[Batch]):
             users=torch.from_numpy(np.repeat(user, number)),
             known_users=torch.from_numpy(np.repeat(np.arange(len(people)), [len(rows) for rows in known])),
             known_rows=_flat(known),
+            weights=torch.ones(sum(number)),
         )
 
     def _window(self, positions: slice, rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:

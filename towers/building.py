@@ -32,9 +32,8 @@ def build_items(
         encoder: the text encoder.
     """
     tower, num_items = config.tower, len(material.items)
-    features = ItemFeatures.fit(
-        config.features, material.items[(counts > 0).numpy()], text_width(tower.dim, tower.prior)
-    )
+    known = material.items[(counts > 0).numpy()] if (counts > 0).any() else material.items
+    features = ItemFeatures.fit(config.features, known, text_width(tower.dim, tower.prior))
     items = ItemTower(
         encoder.dim,
         tower.dim,
@@ -70,7 +69,7 @@ def build_retriever(
         UsageError: nobody has anything to be found in the validation split.
     """
     encoder = instantiate(config.encoder)
-    tower, counts = config.tower, batches.target_counts()
+    tower, counts = config.tower, batches.event_counts()
     items, text, features, words = build_items(config, material, interactions, counts, encoder)
     users = UserTower(
         dim=tower.dim,
@@ -100,7 +99,7 @@ def build_retriever(
         evaluation.validation_users,
         config.seed,
     )
-    if not len(cases):
+    if not len(cases) and len(interactions.rows):
         raise UsageError(f"data: {config.data} has no user with something to find in its validation split")
     return Retriever(
         items,

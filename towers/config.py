@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import UsageError
+from towers.derived_queries import QueryConfig
 from towers.fitting import TrainerConfig, require
 from towers.item_features import FeatureConfig
 from towers.item_words import WordsConfig
@@ -74,18 +75,24 @@ class TowerConfig:
 
 
 @dataclass
-class QueryConfig:
-    """Queries derived from items, for logs that record none.
+class JudgementConfig:
+    """How judged queries are learnt from, where the dataset has any.
 
     Attributes:
-        rate: share of training events that are preceded by a query token.
-        columns: item columns tried in order; the first that is not empty gives the query.
-        max_words: last words kept of it: "hair care > shampoo" asks for "shampoo" rather than for everything.
+        rate: how often an epoch sees each judged pair that gains something; 0 for never.
+        folds: parts that the queries are cut into.
+        held_out: the part whose queries training never sees, so that it can be judged by them; None learns from all.
     """
 
     rate: float
-    columns: list[str]
-    max_words: int
+    folds: int
+    held_out: int | None
+
+    def __post_init__(self) -> None:
+        require("judgements.rate", self.rate, 0)
+        require("judgements.folds", self.folds, 2)
+        if self.held_out is not None:
+            require("judgements.held_out", self.held_out, 0, self.folds - 1)
 
 
 @dataclass
@@ -191,6 +198,7 @@ class TrainConfig:
     features: FeatureConfig
     words: WordsConfig
     queries: QueryConfig
+    judgements: JudgementConfig
     loss: LossConfig
     optimization: Optimization
     trainer: TowersTrainerConfig
@@ -198,7 +206,6 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require("tokens_per_batch", self.tokens_per_batch, 1)
-        require("queries.rate", self.queries.rate, 0, 1)
         require("loss.smoothing", self.loss.smoothing, 0, 0.99)
         for dim in self.loss.dims:
             require("loss.dims", dim, 2, self.tower.dim - 1)

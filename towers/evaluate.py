@@ -19,6 +19,16 @@ from towers.baselines import Baseline, DoesNotApply, TrainingData
 from towers.cold import cold_cases, summarize_cold
 from towers.config import EvaluationConfig
 from towers.evaluation import Cases, Scorer, evaluate
+from towers.judged import JudgedQueries
+from towers.judged_evaluation import (
+    QUERIES,
+    SearchConfig,
+    evaluate_search,
+    judged_of,
+    print_search,
+    with_typos,
+    with_untuned_encoder,
+)
 from towers.material import read_sequences_of
 from towers.model import Model
 from towers.report import compare, print_cold, print_comparison, print_slices, print_table, summarize
@@ -46,6 +56,7 @@ class EvaluateConfig:
         threads: intra-op threads of torch.
         evaluation: cutoffs and the like; whether seen items are left out comes from the run.
         baselines: what stands beside the towers, conf/baselines.
+        search: how judged queries are evaluated, where the dataset has any.
     """
 
     run: Path
@@ -56,6 +67,7 @@ class EvaluateConfig:
     threads: int
     evaluation: EvaluationConfig
     baselines: dict[str, Any]
+    search: SearchConfig
 
 
 def model_scorers(
@@ -148,10 +160,10 @@ def trained_until(run: dict[str, Any]) -> Split:
 
 
 def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
-    """Rank the whole catalogue for every user of the split, with towers and baselines.
+    """Rank the whole catalogue for every user of the split and every judged query, with towers and baselines.
 
     Returns:
-        What is written to `metrics.json`.
+        What is written to `metrics.json`; the lines of `queries.csv` are written to the run.
 
     Raises:
         UsageError: run and data do not belong together, or the split is unknown or one the run was trained on.
@@ -167,11 +179,36 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     split, until, settings = Split[config.held_out.upper()], trained_until(run), config.evaluation
     if split < until:
         raise UsageError(f"held_out: {config.run} was trained on the {config.held_out} events; leave held_out=test")
+    training = towers.seen(sequences, dataset.items, until)
+    report = {
+        "split": config.held_out,
+        "until": until.name.lower(),
+        "items": len(dataset.items),
+        "exclude_seen": towers.exclude_seen,
+        "run": towers.fingerprint,
+        "data": dataset.fingerprint,
+        "confidence": settings.confidence,
+    }
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(sequences, item_ids, split, towers.exclude_seen, settings.cutoffs)
+    judged = judged_of(run, dataset)
+    if not len(cases) and judged is None:
+        raise GateFailed(
+            f"{dataset.path} has no user with something to find in its {config.held_out} split, and no judged queries "
+            "that the run did not learn from"
+        )
+    report |= evaluate_users(config, model, run, training, cases)
+    report["search"] = {} if judged is None else search(config, model, run, training, judged)
+    return report
+
+
+def evaluate_users(
+    config: EvaluateConfig, model: Model, run: dict[str, Any], training: TrainingData, cases: Cases
+) -> dict[str, Any]:
+    """Towers and baselines on users with something held out; how many there are where there are none."""
     if not len(cases):
-        raise GateFailed(f"{dataset.path} has no user with something to find in its {config.held_out} split")
-    training = towers.seen(sequences, dataset.items, until)
+        return {"users": 0}
+    settings = config.evaluation
     judge = Judge(cases, training.interactions.counts(), settings, config.seed)
     left_out: dict[str, str] = {}
     for scorer in model_scorers(model, run, training, cases, settings.batch_size):
@@ -181,14 +218,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
         judge(baseline)
     baselines = list(judge.outcomes)[ours:]
     return {
-        "split": config.held_out,
-        "until": until.name.lower(),
         "users": len(cases),
-        "items": len(item_ids),
-        "exclude_seen": towers.exclude_seen,
-        "run": towers.fingerprint,
-        "data": dataset.fingerprint,
-        "confidence": settings.confidence,
         "scorers": judge.summaries,
         "against": compare(judge.outcomes, baselines, settings.cutoffs, *judge.bootstrap),
         "left_out": left_out,
@@ -196,22 +226,47 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     }
 
 
-@command(EvaluateConfig, "evaluate")
-def main(config: EvaluateConfig) -> dict[str, Any]:
-    """Evaluate, print the table, and keep the figures in the run."""
-    report = evaluate_run(config)
+def search(
+    config: EvaluateConfig, model: Model, run: dict[str, Any], training: TrainingData, judged: JudgedQueries
+) -> dict[str, Any]:
+    """Towers and scorers of words on judged queries; why each is what it is goes to `queries.csv`."""
+    judged = judged.answerable()
+    if not len(judged):
+        return {}
+    models = [model_scorer(TWO_TOWERS, model.only([]), training.items)]
+    if model.blocks:
+        models.append(model_scorer(ONE_VECTOR, model, training.items))
+    reworded = {"misspelt": with_typos(judged.queries, config.seed)} if config.search.typos else {}
+    untuned = with_untuned_encoder(training, run)
+    report, rows = evaluate_search(models, untuned, judged, config.search, config.evaluation, config.seed, reworded)
+    rows.to_csv(config.run / QUERIES, index=False)
+    return report
+
+
+def print_users(report: dict[str, Any], cutoffs: list[int]) -> None:
+    """What became of users with something held out."""
     title = (
         f"{report['split']}: {report['users']:,} users, all {report['items']:,} items ranked, "
         f"{report['confidence']:.0%} bootstrap intervals"
     )
-    print_table(report["scorers"], config.evaluation.cutoffs, title)
+    print_table(report["scorers"], cutoffs, title)
     for name, reason in report["left_out"].items():
         print(f"{name} left out: {reason}")
     if report["against"]:
-        print_comparison(report["against"], config.evaluation.cutoffs)
+        print_comparison(report["against"], cutoffs)
     print_slices(report["scorers"][TWO_TOWERS], f"{TWO_TOWERS}, by kind of user")
     if report["cold"]["users"]:
         print_cold(report["cold"])
+
+
+@command(EvaluateConfig, "evaluate")
+def main(config: EvaluateConfig) -> dict[str, Any]:
+    """Evaluate, print the table, and keep the figures in the run."""
+    report = evaluate_run(config)
+    if report["users"]:
+        print_users(report, config.evaluation.cutoffs)
+    if report["search"]:
+        print_search(report["search"], report["confidence"])
     write_json(config.run / METRICS, report)
     print(f"written to {config.run / METRICS}")
     return report

@@ -1,7 +1,7 @@
 """Who is evaluated, on what, and how well a scorer does: one code for towers and baselines, in training and after."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -49,6 +49,7 @@ class Cases:
         truth: for each user the distinct items to be found.
         exclude_seen: items of a user's history are neither recommended nor wanted.
         cutoffs: the k of the metrics.
+        queries: what each of them asks for, [U]; empty where nobody asks for anything.
     """
 
     sequences: Sequences
@@ -59,6 +60,7 @@ class Cases:
     truth: list[NDArray[np.int64]]
     exclude_seen: bool
     cutoffs: Sequence[int]
+    queries: Sequence[str] = ()
 
     @classmethod
     def held_out(
@@ -99,6 +101,12 @@ class Cases:
     def __len__(self) -> int:
         return len(self.users)
 
+    def __getitem__(self, chosen: NDArray[np.int64]) -> "Cases":
+        """Some of the cases, by their positions, [n]."""
+        truth = [self.truth[i] for i in chosen]
+        queries = [self.queries[i] for i in chosen] if self.queries else ()
+        return replace(self, users=self.users[chosen], ends=self.ends[chosen], truth=truth, queries=queries)
+
     @cached_property
     def ties(self) -> Tensor:
         """Order of items among equal scores, [N]."""
@@ -128,27 +136,24 @@ class EvaluationBatch:
     Attributes:
         places: of each among all cases, [B]; on the CPU.
         histories: what is known of each, B of them.
+        queries: what each asks for, "" for nothing, B of them.
         truth_users, truth_rows: the wanted (case of the batch, item) pairs, [T] each.
         seen_users, seen_rows: pairs that are not to be recommended, [S] each.
     """
 
     places: Tensor
     histories: Sequence[History]
+    queries: Sequence[str]
     truth_users: Tensor
     truth_rows: Tensor
     seen_users: Tensor
     seen_rows: Tensor
 
-    @property
-    def queries(self) -> Sequence[str]:
-        """Search texts, B of them: nobody asks for anything."""
-        return [""] * len(self.histories)
-
     def to(self, device: torch.device, non_blocking: bool = False) -> "EvaluationBatch":
         """The same batch on another device."""
         pairs = (self.truth_users, self.truth_rows, self.seen_users, self.seen_rows)
         moved = (part.to(device, non_blocking=non_blocking) for part in pairs)
-        return EvaluationBatch(self.places, self.histories, *moved)
+        return EvaluationBatch(self.places, self.histories, self.queries, *moved)
 
 
 class EvaluationBatches(IterableDataset[EvaluationBatch]):
@@ -173,7 +178,8 @@ class EvaluationBatches(IterableDataset[EvaluationBatch]):
             histories = [cases.history(case) for case in chosen]
             truth = _pairs([cases.truth[case] for case in chosen])
             seen = _pairs([cases.seen(case) for case in chosen])
-            yield EvaluationBatch(torch.from_numpy(chosen), histories, *truth, *seen)
+            queries = [cases.queries[case] for case in chosen] if cases.queries else [""] * len(chosen)
+            yield EvaluationBatch(torch.from_numpy(chosen), histories, queries, *truth, *seen)
 
 
 def _pairs(rows: Sequence[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:

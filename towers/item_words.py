@@ -4,7 +4,6 @@ A sentence vector says what a text means; it does not say that two titles share 
 learnt from behaviour and weighed by how rare the word is, does, and a new item has it from its first day.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from towers.fitting import require
+from towers.terms import words_of
 
 MOST_WORDS = 64  # distinct words read of one text
-
-IDEOGRAPHS = "぀-ヿ㐀-䶿一-鿿豈-﫿가-힯"
-# Scripts that do not put spaces between words are read letter by letter.
-WORD = re.compile(rf"[{IDEOGRAPHS}]|[^\W{IDEOGRAPHS}]+")
 
 
 @dataclass
@@ -139,8 +135,3 @@ class WordTable(nn.Module):
     def forward(self, rows: Tensor) -> Bags | None:
         """Words of rows, [n]."""
         return None if self.empty else Bags(self.words[rows], self.weights[rows])
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text, lower case; letters one by one where a script has no spaces."""
-    return WORD.findall(text.lower())

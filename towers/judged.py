@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_prep.columns import Columns
+from data_prep.columns import Columns, Split
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
+from towers.evaluation import Cases
+from towers.history import NO_QUERY, Sequences
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,19 @@ class JudgedQueries:
         drawn = np.random.default_rng(seed).permutation(len(self))
         return [np.sort(part) for part in np.array_split(drawn, count)]
 
+    def fold(self, count: int, number: int, seed: int) -> "JudgedQueries":
+        """The queries of one of the `folds`."""
+        return self[self.folds(count, seed)[number]]
+
+    def outside(self, count: int, number: int, seed: int) -> "JudgedQueries":
+        """The queries of all `folds` but one."""
+        parts = self.folds(count, seed)
+        return self[np.sort(np.concatenate(parts[:number] + parts[number + 1 :]))]
+
+    def answerable(self) -> "JudgedQueries":
+        """The queries of which at least one item is of a grade above 0: on the others every ranking does as well."""
+        return self[np.array([i for i, grades in enumerate(self.grades) if (grades > 0).any()], np.int64)]
+
     @cached_property
     def pairs(self) -> tuple[Tensor, Tensor, Tensor]:
         """Query, row and grade of every judgement, [T] each; a query's stand together, queries in order."""
@@ -74,6 +89,31 @@ class JudgedQueries:
         flat = (places, _flat(self.rows), _flat(self.grades))
         query, row, grade = (torch.from_numpy(part) for part in flat)
         return query, row, grade
+
+
+def judged_cases(judged: JudgedQueries, item_ids: Sequence[str], cutoffs: Sequence[int]) -> Cases:
+    """Queries as cases: nothing is known of who asks, and every item of a grade above 0 is to be found.
+
+    Args:
+        judged: answerable queries.
+        item_ids: the catalogue's strings, [N].
+        cutoffs: the k of the metrics.
+    """
+    truth = [rows[grades > 0] for rows, grades in zip(judged.rows, judged.grades, strict=True)]
+    offsets = np.concatenate([[0], np.cumsum([len(rows) for rows in truth])]).astype(np.int64)
+    total = int(offsets[-1])
+    answers = Sequences(
+        user_ids=np.array(judged.queries, object),
+        offsets=offsets,
+        rows=_flat(truth),
+        events=np.full(total, "", object),
+        timestamps=np.full(total, np.nan),
+        queries=np.full(total, NO_QUERY),
+        query_texts=[],
+        splits=np.full(total, int(Split.TEST)),
+    )
+    everyone = np.arange(len(judged))
+    return Cases(answers, item_ids, Split.TEST, everyone, offsets[:-1], truth, False, cutoffs, judged.queries)
 
 
 def graded_ndcg(found: Tensor, queries: Tensor, grades: Tensor, num_queries: int, k: int) -> Tensor:

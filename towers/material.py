@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from data_prep.columns import Columns, Split
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
+from towers.asked import AskedPlan
 from towers.batches import QueryPlan, TrainingBatches
 from towers.cold import held_back
-from towers.config import QueryConfig
+from towers.derived_queries import QueryConfig, derive
 from towers.history import Sequences
+from towers.judged import JudgedQueries
 from towers.tokens import PADDING, EventTypes
 from towers.user_attributes import UserAttributes
 
@@ -31,9 +33,10 @@ class Material:
         sequences: every user's events.
         event_types: types that occur in training events, as codes.
         attributes: values of user attributes that occur among users with training events, as codes.
-        texts: text of every row: items, then derived queries, then the log's own queries.
-        derived: row of the text derived from each item as a query, PADDING for none, [N].
+        texts: text of every row: items, then derived queries, then the log's own, then judged ones.
+        derived: rows of the texts derived from each item as queries, PADDING for none, [N, V].
         first_logged: row of the log's first own query text.
+        asked: searches without a history.
     """
 
     items: pd.DataFrame
@@ -43,6 +46,7 @@ class Material:
     texts: list[str]
     derived: NDArray[np.int64]
     first_logged: int
+    asked: AskedPlan
 
     @classmethod
     def of(
@@ -53,6 +57,8 @@ class Material:
         attributes: Sequence[str] = (),
         cold_share: float = 0.0,
         seed: int = 0,
+        judged: JudgedQueries | None = None,
+        judged_rate: float = 0.0,
     ) -> "Material":
         """Read a dataset.
 
@@ -61,26 +67,38 @@ class Material:
             protocol: "temporal", "leave_one_out", or "" for the dataset's default.
             queries: how queries are derived.
             attributes: columns of the users table to read.
-            cold_share, seed: which items' training events are left out (see `held_back`).
+            cold_share, seed: which items' training events are left out (see `held_back`); it draws queries too.
+            judged: judged queries to learn from.
+            judged_rate: how often an epoch sees each judged pair.
 
         Raises:
             UsageError: the dataset was not split by that protocol, or knows no such attribute.
-            GateFailed: it holds no training events.
+            GateFailed: it holds no training events, and no searches stand in for them.
         """
         sequences = read_sequences(dataset, protocol, attributes, cold_share, seed)
         training = sequences.splits == Split.TRAIN
-        if not training.any():
-            raise GateFailed(f"{dataset.path}: no training events in split {protocol or 'by default'}")
-        derived, derived_texts = _derive_queries(dataset.items, queries)
         num_items = len(dataset.items)
+        codes, derived_texts = derive(dataset.items, queries, seed)
+        derived = np.where(codes == PADDING, PADDING, codes + num_items)
+        logged = [queries.text(text) for text in sequences.query_texts]
+        judged_texts = [queries.text(text) for text in judged.queries] if judged else []
+        texts = [*dataset.items[Columns.TEXT].astype(str), *derived_texts, *logged, *judged_texts]
+        first_judged = len(texts) - len(judged_texts)
+        asked = AskedPlan.of(judged, first_judged, judged_rate, derived, queries.alone, texts)
+        if not training.any() and asked.empty:
+            raise GateFailed(
+                f"{dataset.path}: no training events in split {protocol or 'by default'}, and no searches instead: "
+                "queries.alone=1 asks for every item by a derived query, judgements.rate=1 learns from judged ones"
+            )
         return cls(
             items=dataset.items,
             sequences=sequences,
             event_types=EventTypes([str(name) for name in np.unique(sequences.events[training])]),
             attributes=UserAttributes.of(sequences.attributes, sequences.ends(Split.VALID) > sequences.offsets[:-1]),
-            texts=[*dataset.items[Columns.TEXT].astype(str), *derived_texts, *sequences.query_texts],
-            derived=np.where(derived == PADDING, PADDING, derived + num_items),
+            texts=texts,
+            derived=derived,
             first_logged=num_items + len(derived_texts),
+            asked=asked,
         )
 
     @cached_property
@@ -102,7 +120,7 @@ class Material:
         log, ends = self.sequences, self.sequences.ends(until)
         codes = self.attributes.table(log.attributes, len(log))
         return TrainingBatches(
-            log, ends, self.event_types, plan, max_history, tokens_per_batch, signal_dropout, seed, codes
+            log, ends, self.event_types, plan, max_history, tokens_per_batch, signal_dropout, seed, codes, self.asked
         )
 
 
@@ -139,21 +157,3 @@ def read_sequences_of(dataset: Dataset, settings: Mapping[str, Any]) -> Sequence
     """
     attributes = settings["tower"]["attributes"]["columns"]
     return read_sequences(dataset, settings["protocol"], attributes, settings["cold_share"], settings["seed"])
-
-
-def derived_queries(items: pd.DataFrame, config: QueryConfig) -> list[str]:
-    """The search text derived from each item, "" for none, [N]."""
-    codes, texts = _derive_queries(items, config)
-    return ["" if code == PADDING else texts[code] for code in codes.tolist()]
-
-
-def _derive_queries(items: pd.DataFrame, config: QueryConfig) -> tuple[NDArray[np.int64], list[str]]:
-    """A search text for each item: the last words of its first non-empty column. Returns positions [N] and texts."""
-    query = pd.Series([""] * len(items), dtype=str)
-    for column in config.columns:
-        if column in items:
-            words = items[column].fillna("").astype(str).reset_index(drop=True).str.findall(r"\w[\w'’-]*")
-            candidate = words.str[-config.max_words :].str.join(" ").str.lower()
-            query = query.where(query != "", candidate)
-    codes, texts = pd.factorize(query.replace("", None))
-    return np.asarray(codes, np.int64), [str(text) for text in texts]

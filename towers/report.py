@@ -31,13 +31,13 @@ def summarize(
         `metrics`: name -> {mean, low, high}; `beyond`: coverage, novelty, popularity_share; `slices`.
     """
     return {
-        "metrics": _metrics(outcome.metrics, metric_names(cases.cutoffs), samples, confidence, seed),
+        "metrics": with_intervals(outcome.metrics, metric_names(cases.cutoffs), samples, confidence, seed),
         "beyond": beyond_accuracy(outcome.top, counts),
         "slices": _slices(outcome, cases, counts),
     }
 
 
-def _metrics(
+def with_intervals(
     values: NDArray[np.float64], names: Sequence[str], samples: int, confidence: float, seed: int
 ) -> dict[str, dict[str, float]]:
     """Means of the columns of [U, M] and their intervals, by name."""
@@ -126,7 +126,7 @@ def compare(
     differences = {name: own - outcomes[strongest] for name, own in outcomes.items() if name != strongest}
     return {
         "baseline": strongest,
-        "scorers": {name: _metrics(own, names, samples, confidence, seed) for name, own in differences.items()},
+        "scorers": {name: with_intervals(own, names, samples, confidence, seed) for name, own in differences.items()},
     }
 
 

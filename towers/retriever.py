@@ -155,9 +155,10 @@ class Retriever(pl.LightningModule):
         everyones = Encoded(ranks.gather(batch.positives, sizes), ranks.gather(positives, sizes))
         candidates = self.negatives.candidates(everyones, Encoded(sampled, encoded))
         losses, excluded = self._losses(batch, users, positives, candidates)
-        number = sum(sizes)
-        loss = losses.sum() * (len(sizes) / number)  # gradients are averaged over the ranks afterwards
-        mean = ranks.total(losses.sum()) / number
+        losses = losses * batch.weights
+        number, weight = sum(sizes), ranks.total(batch.weights.sum())
+        loss = losses.sum() * (len(sizes) / weight)  # gradients are averaged over the ranks afterwards
+        mean = ranks.total(losses.sum()) / weight
         if not torch.isfinite(mean):
             raise GateFailed(
                 f"the loss became {mean.item()} at epoch {self.current_epoch}, batch {batch_idx}: lower "

@@ -21,6 +21,7 @@ from towers.history import Sequences
 from towers.interactions import Interactions
 from towers.item_encoder import encode_items, texts_of
 from towers.item_tower import BY_ID, NO_ID, ItemTower, restore_item_tower
+from towers.query_text import QueryText
 from towers.text_encoder import TextEncoder, open_text_encoder
 from towers.text_features import VectorCache
 from towers.tokens import EventTypes
@@ -44,6 +45,7 @@ class TrainedTowers:
         items, users: the towers.
         text_encoder: the encoder behind the item tower.
         event_types: the model's event codes.
+        queries: how search texts are read.
         embedded: item_id -> row of the id embedding; items that training never saw are missing.
         temperature: the softmax temperature training ended with; scores divided by it are logits.
         exclude_seen: whether the model was trained and judged on items not in the history.
@@ -57,6 +59,7 @@ class TrainedTowers:
     users: UserTower
     text_encoder: TextEncoder
     event_types: EventTypes
+    queries: QueryText
     embedded: pd.Index
     temperature: float
     exclude_seen: bool
@@ -157,7 +160,7 @@ class TrainedTowers:
         own = query_tower.state_dict()
         mine = self.items.state_dict()
         query_tower.load_state_dict({k: mine[k] if k != "priors" else own[k] for k in own})
-        return UserEncoder(self.users, query_tower, self.text_encoder, self.event_types, table)
+        return UserEncoder(self.users, query_tower, self.text_encoder, self.event_types, table, self.queries)
 
     def seen(self, sequences: Sequences, items: pd.DataFrame, until: Split) -> TrainingData:
         """The very events the towers learnt from, for whatever else is fitted to the same.
@@ -194,6 +197,7 @@ class TrainedTowers:
                 "words": vocabulary_of(self.items),
                 "item_features": self.feature_settings,
                 "event_types": self.event_types.names[:-1],
+                "queries": self.queries.settings,
                 "temperature": self.temperature,
                 "exclude_seen": self.exclude_seen,
                 "cache": str(self.cache.absolute()),
@@ -250,6 +254,7 @@ class TrainedTowers:
             users=users.eval(),
             text_encoder=encoder.eval(),
             event_types=EventTypes(config["event_types"]),
+            queries=QueryText.load(config.get("queries")),
             embedded=embedded,
             temperature=config["temperature"],
             exclude_seen=config["exclude_seen"],

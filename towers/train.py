@@ -21,6 +21,7 @@ from towers.checkpoints import begin
 from towers.config import TrainConfig
 from towers.cost import CostMeter
 from towers.evaluation import Cases, evaluate, metric_names
+from towers.judged import judged_cases
 from towers.model import Model, WeightedBlock
 from towers.run import RUN
 from towers.scoring import model_scorer
@@ -112,14 +113,7 @@ class Chosen:
 def choose(config: TrainConfig, trained: Trained) -> Chosen:
     """Fit blocks to what the towers saw, and choose on validation what they weigh."""
     settings, batch_size = config.weighing, config.evaluation.batch_size
-    everyone = Cases.held_out(
-        trained.material.sequences,
-        trained.material.item_ids,
-        Split.VALID,
-        config.evaluation.exclude_seen,
-        config.evaluation.cutoffs,
-    )
-    cases = sample(everyone, settings.users, config.seed)
+    cases = sample(deciding_cases(config, trained), settings.users, config.seed)
     items = trained.data.items
     model = weigh_blocks(trained.towers, fit_blocks(trained, config.blocks), items, cases, settings, batch_size)
     late = weigh_channels(model, config.channels, trained.data, cases, settings, batch_size)
@@ -129,6 +123,15 @@ def choose(config: TrainConfig, trained: Trained) -> Chosen:
         report["figures"] = dict(zip(metric_names(cases.cutoffs), outcome.metrics.mean(axis=0).tolist(), strict=True))
     report["blocks"] = {part.block.name: part.weight for part in model.blocks}
     return Chosen(model, report)
+
+
+def deciding_cases(config: TrainConfig, trained: Trained) -> Cases:
+    """Who decides what blocks weigh: the validation users; without any the judged queries that are not held out."""
+    material, settings = trained.material, config.evaluation
+    users = Cases.held_out(material.sequences, material.item_ids, Split.VALID, settings.exclude_seen, settings.cutoffs)
+    if len(users) or trained.judged is None:
+        return users
+    return judged_cases(trained.judged.answerable(), material.item_ids, settings.cutoffs)
 
 
 def fit_blocks(trained: Trained, configured: Mapping[str, Any]) -> list[FittedBlock]:

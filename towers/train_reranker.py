@@ -18,11 +18,11 @@ from data_prep.command import command
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.files import lock, new_directory, read_json, write_json
-from towers.config import QueryConfig
 from towers.cross_encoder import CrossEncoder
+from towers.derived_queries import QueryConfig, derive_one
 from towers.evaluation import Cases
 from towers.judged import JudgedQueries
-from towers.material import derived_queries, read_sequences_of
+from towers.material import read_sequences_of
 from towers.mining import Shortlist, recall_of, shortlists
 from towers.model import Model
 from towers.moments import Moment, of_items, of_judgements, of_users
@@ -70,7 +70,7 @@ def mine(config: RerankConfig, model: Model, dataset: Dataset, settings: dict[st
     """
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(read_sequences_of(dataset, settings), item_ids, Split.VALID, model.exclude_seen, [CUTOFF])
-    derived = derived_queries(dataset.items, QueryConfig(**settings["queries"]))
+    derived = derive_one(dataset.items, QueryConfig(**settings["queries"]), config.seed)
     rng = np.random.default_rng((config.seed, 3))
     users = of_users(cases, derived, config.mining.query_rate, rng)
     asked = of_items(derived, config.mining.item_queries, rng)

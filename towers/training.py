@@ -1,5 +1,6 @@
 """Training the towers once: on the training events until validation says enough, or on more for a known time."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,15 @@ from towers.config import TrainConfig
 from towers.evaluation import EvaluationBatch, EvaluationBatches, metric_names
 from towers.fitting import Session, fit, refit
 from towers.interactions import Interactions
+from towers.judged import JudgedQueries
 from towers.material import Material
 from towers.metrics import bootstrap_intervals
 from towers.ranks import others
 from towers.retriever import Retriever
 from towers.run import TEXT_ENCODER, TrainedTowers
 from towers.text_encoder import open_text_encoder
+
+log = logging.getLogger(__name__)
 
 WATCHED = "valid/ndcg@10"
 
@@ -54,6 +58,7 @@ class Trained:
         data: the events it saw, for whatever else is fitted to the same.
         figures: validation figures of the best epoch, name -> value; empty where validation did not decide.
         intervals: bootstrap intervals of those, name -> [low, high].
+        judged: the judged queries that may be learnt from; None where the dataset has none.
         epochs: epochs trained.
         best_epoch: epochs behind the weights.
     """
@@ -63,6 +68,7 @@ class Trained:
     data: TrainingData
     figures: dict[str, float]
     intervals: dict[str, list[float]]
+    judged: JudgedQueries | None
     epochs: int
     best_epoch: int
 
@@ -87,7 +93,8 @@ def train_towers(config: TrainConfig, dataset: Dataset, phase: Phase, watchers: 
     towers = _finished(config, retriever, material, dataset, phase)
     data = towers.seen(material.sequences, material.items, phase.until)
     intervals = _intervals(config, retriever) if figures else {}
-    return Trained(towers, material, data, figures, intervals, epochs, best_epoch)
+    judged = learnt_queries(config, dataset)
+    return Trained(towers, material, data, figures, intervals, judged, epochs, best_epoch)
 
 
 def prepare(config: TrainConfig, dataset: Dataset, phase: Phase) -> tuple[Material, TrainingBatches, Retriever]:
@@ -96,13 +103,32 @@ def prepare(config: TrainConfig, dataset: Dataset, phase: Phase) -> tuple[Materi
     pl.seed_everything(config.seed, verbose=False)
     tower = config.tower
     material = Material.of(
-        dataset, config.protocol, config.queries, tower.attributes.columns, config.cold_share, config.seed
+        dataset,
+        config.protocol,
+        config.queries,
+        tower.attributes.columns,
+        config.cold_share,
+        config.seed,
+        learnt_queries(config, dataset),
+        config.judgements.rate,
     )
     interactions = Interactions.of(material.sequences, len(material.items), phase.until)
     batches = material.batches(
         phase.until, tower.max_history, config.tokens_per_batch, config.queries.rate, tower.signal_dropout, config.seed
     )
     return material, batches, build_retriever(config, material, interactions, batches)
+
+
+def learnt_queries(config: TrainConfig, dataset: Dataset) -> JudgedQueries | None:
+    """The judged queries that training sees: all but those of the fold that is held out; None where there are none.
+
+    Raises:
+        UsageError: there are fewer queries than folds.
+    """
+    if dataset.judgements is None:
+        return None
+    judged, settings = JudgedQueries.of(dataset), config.judgements
+    return judged if settings.held_out is None else judged.outside(settings.folds, settings.held_out, config.seed)
 
 
 def _fit(
@@ -113,6 +139,9 @@ def _fit(
     session = Session(phase.folder, trainer, config.resume, config.seed, trainer.devices, watchers)
     if phase.epochs is not None:
         return refit(retriever, batches, phase.epochs, session)
+    if not len(retriever.cases):
+        log.info("no user has anything to find in the validation split: training for all %d epochs", trainer.epochs)
+        return refit(retriever, batches, trainer.epochs, session)
     validation: DataLoader[EvaluationBatch] = DataLoader(
         EvaluationBatches(retriever.cases, config.evaluation.batch_size), batch_size=None
     )
@@ -152,6 +181,7 @@ def _finished(
         users=retriever.users.eval(),
         text_encoder=encoder.eval(),
         event_types=material.event_types,
+        queries=config.queries.text,
         embedded=pd.Index(material.items[Columns.ITEM_ID])[trained_rows.numpy()],
         temperature=float(retriever.temperature.detach()),
         exclude_seen=config.evaluation.exclude_seen,

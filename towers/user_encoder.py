@@ -17,6 +17,7 @@ from towers.grown_table import GrownTable
 from towers.history import History
 from towers.item_tower import NO_ID, ItemTower, text_width
 from towers.item_words import Words
+from towers.query_text import QueryText
 from towers.text_encoder import TextEncoder, load_text_encoder
 from towers.tokens import PADDING, EventTypes, Tokens, tokenize
 from towers.user_tower import UserTower
@@ -35,6 +36,7 @@ class UserEncoder:
         text_encoder: the item tower's text encoder.
         event_types: the model's event codes.
         vectors: item vectors the histories' rows point into, [N, dim].
+        queries: how search texts are read.
 
     Attributes:
         last: what computes `UserTower.last`: the tower, or its graph where there is one.
@@ -47,6 +49,7 @@ class UserEncoder:
         text_encoder: TextEncoder,
         event_types: EventTypes,
         vectors: NDArray[np.float32],
+        queries: QueryText,
     ) -> None:
         self.users = users.eval()
         self.last: Callable[[Tensor, Tokens], Tensor] = users.last
@@ -54,6 +57,7 @@ class UserEncoder:
         self.text_encoder = text_encoder.eval()
         self.event_types = event_types
         self.vectors: NDArray[np.float32] | GrownTable[np.float32] = vectors
+        self.queries = queries
         self.max_history = users.max_history
         self._sentence = lru_cache(CACHED_QUERIES)(self._encode_query)
 
@@ -74,13 +78,14 @@ class UserEncoder:
             [B, dim], or [B, interests, dim] of a model with several; neither history nor query gives the vector
             learnt for a stranger.
         """
-        asked = [i for i, query in enumerate(queries) if query.strip()]
+        queries = [self.queries(query) for query in queries]
+        asked = [i for i, query in enumerate(queries) if query]
         query_rows = [PADDING] * len(queries)
         for place, i in enumerate(asked):
             query_rows[i] = len(self.vectors) + place
         attributes = self.users.attributes
         tokens = tokenize(histories, query_rows, self.event_types, self.max_history, attributes)
-        vectors = self._token_vectors(tokens.rows.numpy(), [queries[i].strip() for i in asked])
+        vectors = self._token_vectors(tokens.rows.numpy(), [queries[i] for i in asked])
         encoded: NDArray[np.float32] = self.last(vectors, tokens).numpy()
         return encoded
 
@@ -102,7 +107,8 @@ class UserEncoder:
 
     def sentence(self, query: str) -> NDArray[np.float32] | None:
         """Raw sentence vector of a query, [text_dim]; None for no query."""
-        return self._sentence(query.strip()) if query.strip() else None
+        read = self.queries(query)
+        return self._sentence(read) if read else None
 
     def _encode_query(self, query: str) -> NDArray[np.float32]:
         vector: NDArray[np.float32] = self.text_encoder.encode([query])[0]
@@ -132,6 +138,7 @@ class UserEncoder:
                 "text_dim": self.query_tower.project.in_features,
                 "event_types": self.event_types.names[:-1],
                 "words": vocabulary_of(self.query_tower),
+                "queries": self.queries.settings,
             },
         )
 
@@ -164,6 +171,7 @@ class UserEncoder:
             load_text_encoder(folder / "text_encoder"),
             EventTypes(config["event_types"]),
             vectors,
+            QueryText.load(config.get("queries")),
         )
         if (folder / GRAPH).is_file():
             encoder.last = OnnxUserTower.load(folder).last

@@ -1,7 +1,6 @@
 """What each block, and each channel beside the vector, is to weigh: chosen on validation users."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ def sample(cases: Cases, users: int, seed: int) -> Cases:
     if len(cases) <= users:
         return cases
     kept = np.sort(np.random.default_rng(seed).choice(len(cases), users, replace=False))
-    return replace(cases, users=cases.users[kept], ends=cases.ends[kept], truth=[cases.truth[i] for i in kept])
+    return cases[kept]
 
 
 def weigh_blocks(
@@ -51,7 +50,7 @@ def weigh_blocks(
     Returns:
         The model; a block that is best left out is.
     """
-    if not blocks:
+    if not blocks or not len(cases):
         return Model(towers, [])
     whole = Model(towers, [WeightedBlock(block, 1.0) for block in blocks])
     vectors = whole.item_vectors(items)
@@ -106,8 +105,8 @@ def weigh_channels(
     batch_size: int,
 ) -> dict[str, float]:
     """Weights of channels fused late, by name, that rank best; arguments as of `weigh_blocks` and `late_fusion`."""
-    if not channels:
-        return {}
+    if not channels or not len(cases):
+        return dict.fromkeys(channels, 0.0)
     mix = late_fusion(model, channels, dict.fromkeys(channels, 0.0), data, cases, batch_size)
     weights = choose_weights(mix, cases, config.grid, config.passes, config.certainty, batch_size)
     return dict(zip(channels, weights[1:], strict=True))
@@ -120,4 +119,5 @@ def _encode(profile: Profile, sentence: Callable[[str], NDArray[np.float32] | No
 
 def _calibrated(name: str, parts: Sequence[tuple[Scorer, float]], cases: Cases, batch_size: int) -> Mix:
     histories = [cases.history(case) for case in range(min(len(cases), 1024))]
-    return Mix(name, parts).calibrate(histories, [""] * len(histories), batch_size)
+    queries = cases.queries[: len(histories)] if cases.queries else [""] * len(histories)
+    return Mix(name, parts).calibrate(histories, queries, batch_size)

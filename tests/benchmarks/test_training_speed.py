@@ -26,7 +26,7 @@ def batches() -> TrainingBatches:
         query_texts=[],
         splits=np.zeros(len(rows), int),
     )
-    queries = QueryPlan.of(sequences, np.full(len(rows), PADDING), 0.0, len(rows))
+    queries = QueryPlan.of(sequences, np.full((len(rows), 1), PADDING), 0.0, len(rows))
     return TrainingBatches(sequences, sequences.offsets[1:], EventTypes(["view"]), queries, LENGTH, 16, 0.0, seed=0)
 
 

@@ -227,12 +227,14 @@ def test_bm25_is_the_sum_over_the_words_of_the_history():
             total += idf * f * (k1 + 1) / (f + k1 * (1 - b + b * len(text) / mean))
         return total
 
-    found = BM25(k1, b, decay=0.5).fit(training([0])).score([history(3, 0)], [""])
+    found = BM25(k1, b, 0.5, ["text"], singular=False, mend=False).fit(training([0])).score([history(3, 0)], [""])
     expected = [by_loop(texts[0], t) + 0.5 * by_loop(texts[3], t) for t in texts]
     np.testing.assert_allclose(found[0], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("scorer", [TfIdf(1, 0.5), BM25(1.2, 0.75, 0.5)], ids=["tf-idf", "bm25"])
+@pytest.mark.parametrize(
+    "scorer", [TfIdf(1, 0.5), BM25(1.2, 0.75, 0.5, ["text"], singular=True, mend=True)], ids=["tf-idf", "bm25"]
+)
 def test_a_query_scores_by_its_words_and_counts_as_the_newest_event(scorer):
     scorer.fit(training([0]))
     empty, had = history(), history(3, 0)
@@ -243,7 +245,12 @@ def test_a_query_scores_by_its_words_and_counts_as_the_newest_event(scorer):
 
 
 def test_a_query_of_unknown_words_finds_nothing():
-    assert not BM25(1.2, 0.75, 0.5).fit(training([0])).score([history()], ["zzz"]).any()
+    assert (
+        not BM25(1.2, 0.75, 0.5, ["text"], singular=True, mend=True)
+        .fit(training([0]))
+        .score([history()], ["zzz"])
+        .any()
+    )
 
 
 def test_a_scorer_that_cannot_read_ignores_the_query():

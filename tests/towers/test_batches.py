@@ -34,7 +34,7 @@ def sequences_of(lengths: list[int], held_out: int = 0, basket: int = 1) -> Sequ
 
 
 def batches_of(sequences: Sequences, max_history: int = 4, tokens: int = 16, rate: float = 0.0) -> TrainingBatches:
-    derived = np.arange(EVENTS) + EVENTS  # each item's own query text stands EVENTS rows further down
+    derived = np.arange(EVENTS)[:, np.newaxis] + EVENTS  # each item's own query text stands EVENTS rows further down
     plan = QueryPlan.of(sequences, derived, rate, 2 * EVENTS)
     return TrainingBatches(
         sequences,

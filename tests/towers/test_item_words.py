@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from towers.item_tower import NO_ID, ItemTower
-from towers.item_words import Words, WordsConfig, WordTable, words_of
+from towers.item_words import Words, WordsConfig, WordTable
+from towers.terms import words_of
 
 TEXTS = ["Acme tea, green", "acme coffee", "Tea tea pot", "解决 tea"]
 

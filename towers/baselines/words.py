@@ -1,18 +1,25 @@
-"""Scorers by the words of item texts: TF-IDF and BM25. They need no events, so they know new items too."""
+"""Scorers by the words of items: TF-IDF and BM25. They need no events, so they know new items too."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 import torch
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from torch import Tensor
 
+from data_prep.columns import Columns
 from towers.baselines.training_data import DoesNotApply, TrainingData
 from towers.fitting import require
 from towers.history import History
 from towers.recency import recency_profiles
+from towers.spelling import Spelling
+from towers.terms import singular_terms_of, terms_of
+
+EVERY_TEXT = "*"
+"""Stands for all columns of text."""
 
 
 class TfIdf:
@@ -36,7 +43,14 @@ class TfIdf:
         Raises:
             DoesNotApply: the texts hold no words.
         """
-        self.vectorizer = TfidfVectorizer(ngram_range=(1, self.max_words), sublinear_tf=True, dtype=np.float32)
+        self.vectorizer = TfidfVectorizer(
+            tokenizer=terms_of,
+            token_pattern=None,
+            lowercase=False,
+            ngram_range=(1, self.max_words),
+            sublinear_tf=True,
+            dtype=np.float32,
+        )
         self.vectors = _vectorize(self.vectorizer, training.texts)  # [N, V], rows of length 1
         return self
 
@@ -47,7 +61,7 @@ class TfIdf:
 
 
 class BM25:
-    """Scores an item's text by BM25; texts of the history are more of the query, words of newer items weighing more.
+    """Scores an item's texts by BM25; texts of the history are more of the query, words of newer items weighing more.
 
     Source: Robertson & Zaragoza, "The probabilistic relevance framework: BM25 and beyond", 2009, eq. 3.15; the idf is
     Lucene's, log(1 + (N - n + .5) / (n + .5)), which never turns negative.
@@ -56,24 +70,27 @@ class BM25:
         k1: how soon a repeated word is worth no more.
         b: how far long texts are held against themselves, 0…1.
         decay: weight of each event relative to the next newer one.
+        columns: of the items table, one text of all; "*" for every column of text, where none is read twice.
+        singular: whether English plurals count as their singulars.
+        mend: whether a word of a query that no item has is taken for one that differs by one error.
     """
 
-    name = "bm25"
-
-    def __init__(self, k1: float, b: float, decay: float) -> None:
+    def __init__(self, k1: float, b: float, decay: float, columns: Sequence[str], singular: bool, mend: bool) -> None:
         require("k1", k1, 0)
         require("b", b, 0, 1)
         require("decay", decay, 0, 1)
-        self.k1, self.b, self.decay = k1, b, decay
+        self.k1, self.b, self.decay, self.columns, self.mend = k1, b, decay, list(columns), mend
+        self.terms_of: Callable[[str], list[str]] = singular_terms_of if singular else terms_of
+        self.name = "bm25, all fields" if EVERY_TEXT in self.columns else "bm25"
 
     def fit(self, training: TrainingData) -> Self:
         """Weigh the words of the texts.
 
         Raises:
-            DoesNotApply: the texts hold no words.
+            DoesNotApply: a column is not there, or the texts hold no words.
         """
-        self.vectorizer = CountVectorizer(dtype=np.float32)
-        counts = _vectorize(self.vectorizer, training.texts)  # [N, V]
+        self.vectorizer = CountVectorizer(analyzer=self.terms_of, dtype=np.float32)
+        counts = _vectorize(self.vectorizer, texts_of_columns(training.items, self.columns))  # [N, V]
         n, length = counts.shape[0], np.asarray(counts.sum(axis=1))
         have = np.bincount(counts.indices, minlength=counts.shape[1])
         idf = np.log1p((n - have + 0.5) / (have + 0.5))  # [V]
@@ -82,12 +99,42 @@ class BM25:
         self.words = _present(counts)  # [N, V]
         weights = idf[counts.indices] * counts.data * (self.k1 + 1) / (counts.data + damping)
         self.weights = sp.csr_array((weights.astype(np.float32), counts.indices, counts.indptr), counts.shape)  # [N, V]
+        self.places: dict[str, int] = self.vectorizer.vocabulary_
+        self.spelling = Spelling({term: int(have[place]) for term, place in self.places.items()})
         return self
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]."""
-        asked = _present(sp.csr_array(self.vectorizer.transform(queries)))  # [B, V]
-        return _products(_terms(histories, queries, self.words, asked, self.decay), self.weights)
+        return _products(_terms(histories, queries, self.words, self._asked(queries), self.decay), self.weights)
+
+    def _asked(self, queries: Sequence[str]) -> sp.csr_array:
+        """The words of queries that items have, each once, [B, V]."""
+        terms = [self.terms_of(query) for query in queries]
+        if self.mend:
+            terms = [[self.spelling.mended(term) for term in of_one] for of_one in terms]
+        found = [sorted({self.places[term] for term in of_one if term in self.places}) for of_one in terms]
+        users = np.repeat(np.arange(len(found)), [len(places) for places in found])
+        places = np.concatenate([np.zeros(0, np.int64), *(np.array(places, np.int64) for places in found)])
+        return sp.csr_array((np.ones(len(places), np.float32), (users, places)), (len(queries), len(self.places)))
+
+
+def texts_of_columns(items: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """The texts of some columns of each item, one after the other.
+
+    With "*" that is every column of text but the item's id, and but the rendered text, whose columns are there anyway.
+
+    Raises:
+        DoesNotApply: a column is not there.
+    """
+    if missing := [name for name in columns if name != EVERY_TEXT and name not in items]:
+        raise DoesNotApply(
+            f"columns: items have no {', '.join(missing)}; there is {', '.join(map(str, items.columns))}"
+        )
+    if EVERY_TEXT in columns:
+        texts = [str(name) for name in items.columns if pd.api.types.is_string_dtype(items[name])]
+        columns = [name for name in texts if name not in (Columns.ITEM_ID, Columns.TEXT)]
+    parts = [items[name].fillna("").astype(str) for name in columns]
+    return [" ".join(of_one) for of_one in zip(*parts, strict=True)]
 
 
 def _vectorize(vectorizer: CountVectorizer, texts: Sequence[str]) -> sp.csr_array:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from data_prep.columns import Columns
-from towers.baselines.training_data import TrainingData
+from towers.baselines.training_data import DoesNotApply, TrainingData
 from towers.blocks.block import Reading
 from towers.blocks.factors import FittedFactors
 from towers.cooccurrence import directional_cooccurrence, factors
@@ -47,7 +47,13 @@ class CooccurrenceFactors:
         self.seed = seed
 
     def fit(self, training: TrainingData) -> FittedFactors:
-        """Count pairs and factor them."""
+        """Count pairs and factor them.
+
+        Raises:
+            DoesNotApply: there are no events.
+        """
+        if not len(training.interactions.rows):
+            raise DoesNotApply("there are no events, so no pairs to count")
         matrix = directional_cooccurrence(training.interactions, **self.counting)  # type: ignore[arg-type]
         known = training.interactions.counts() > 0
         source, target = factors(matrix, self.rank, self.seed)

@@ -5,7 +5,7 @@ import pandas as pd
 from sklearn.utils.extmath import randomized_svd
 
 from data_prep.columns import Columns
-from towers.baselines.training_data import TrainingData
+from towers.baselines.training_data import DoesNotApply, TrainingData
 from towers.blocks.block import Reading
 from towers.blocks.factors import FittedFactors
 from towers.fitting import require
@@ -43,7 +43,13 @@ class LinearFactors:
         self.seed = seed
 
     def fit(self, training: TrainingData) -> FittedFactors:
-        """Solve and factor."""
+        """Solve and factor.
+
+        Raises:
+            DoesNotApply: there are no events.
+        """
+        if not len(training.interactions.rows):
+            raise DoesNotApply("there are no events, so no histories to fit")
         matrix = training.interactions.matrix()
         matrix.data[:] = 1
         events = training.interactions.counts()
