@@ -1,0 +1,5 @@
+"""Lists that are good and not all alike: MMR, determinantal point processes, category quotas, duplicates."""
+
+from towers.diversity.diversify import METHODS, POOL, Chosen, Diversity, DiversityConfig, Pool, diversify, unit
+
+__all__ = ["METHODS", "POOL", "Chosen", "Diversity", "DiversityConfig", "Pool", "diversify", "unit"]
