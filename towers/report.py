@@ -9,15 +9,23 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from towers.diversity import intra_list_distance
 from towers.evaluation import Cases, Outcome, metric_names
-from towers.metrics import bootstrap_intervals
+from towers.metrics import bootstrap_intervals, per_user
 
-HISTORY_BUCKETS = ((0, 0), (1, 2), (3, 5), (6, 20), (21, None))
+LONG_HISTORY = 3  # events from which a user is no longer told apart by their number
+DECILES = 10
 POPULAR_SHARE = 0.1
 
 
 def summarize(
-    outcome: Outcome, cases: Cases, counts: NDArray[np.int64], samples: int, confidence: float, seed: int
+    outcome: Outcome,
+    cases: Cases,
+    counts: NDArray[np.int64],
+    texts: NDArray[np.float32],
+    samples: int,
+    confidence: float,
+    seed: int,
 ) -> dict[str, Any]:
     """Everything that is reported of one scorer.
 
@@ -25,15 +33,16 @@ def summarize(
         outcome: what it did.
         cases: on whom.
         counts: training events of each item, [N].
+        texts: unit vectors of the items' whitened texts, [N, text_dim].
         samples, confidence, seed: of the bootstrap intervals.
 
     Returns:
-        `metrics`: name -> {mean, low, high}; `beyond`: coverage, novelty, popularity_share; `slices`.
+        `metrics`: name -> {mean, low, high}; `beyond`: see `beyond_accuracy`; `slices`: see `slices`.
     """
     return {
         "metrics": _metrics(outcome.metrics, metric_names(cases.cutoffs), samples, confidence, seed),
-        "beyond": beyond_accuracy(outcome.top, counts),
-        "slices": _slices(outcome, cases, counts),
+        "beyond": beyond_accuracy(outcome.top, counts, texts),
+        "slices": slices(outcome, cases, counts),
     }
 
 
@@ -48,17 +57,21 @@ def _metrics(
     }
 
 
-def beyond_accuracy(top: NDArray[np.int64], counts: NDArray[np.int64]) -> dict[str, float]:
+def beyond_accuracy(
+    top: NDArray[np.int64], counts: NDArray[np.int64], texts: NDArray[np.float32]
+) -> dict[str, float]:
     """What the lists are like, whatever they hit.
 
     Args:
         top: [U, K] recommended items, -1 where there were fewer than K.
         counts: training events of each item, [N].
+        texts: unit vectors of the items' whitened texts, [N, text_dim].
 
     Returns:
         `coverage`: share of the catalogue that is recommended to anyone; `novelty`: mean of -log2 of an item's share of
         training events, one event being the least (Zhou et al., PNAS 2010); `popularity_share`: share of the places
-        that go to the most popular tenth of the catalogue.
+        that go to the most popular tenth of the catalogue; `intra_list_distance`: mean over the lists of two items or
+        more, by `texts`, which no scorer's lists are made diverse by; NaN where there are none.
     """
     popular = _popular(counts)
     surprise = -np.log2(np.maximum(counts, 1) / max(counts.sum(), 1))

@@ -45,7 +45,7 @@ GROUPS = {
     "search": ["space", "sampler"],
     "rerank": ["rerank_loss"],
     "build": ["index"],
-    "serve": ["event_store"],
+    "serve": ["event_store", "diversity"],
 }
 
 
