@@ -81,11 +81,11 @@ def test_as_many_items_come_as_without_a_quota_and_the_answer_says_how(client: R
 
 
 def test_of_items_all_but_the_same_one_comes(server_for: ServerFor, shop: ServedBundle):
-    titles = np.array([f"Title {row // 2}" for row in range(ITEMS)], object)
+    titles = np.array([f"Title {row // 4}" for row in range(ITEMS)], object)
     with server_for(replace(shop, titles=titles)) as server, RetrievalClient(server.address) as client:
         found = client.recall(**WHO, with_titles=True, diversity={"strength": 0.0, "collapse_duplicates": True})
         plain = client.recall(**WHO, with_titles=True)
-    assert len(set(found.titles)) == 8 > len(set(plain.titles))
+    assert len(set(found.titles)) > len(set(plain.titles))
     assert found.diversified.duplicates > 0
 
 

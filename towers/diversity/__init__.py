@@ -3,4 +3,14 @@
 from towers.diversity.distance import intra_list_distance
 from towers.diversity.diversify import METHODS, POOL, Chosen, Diversity, DiversityConfig, Pool, diversify, unit
 
-__all__ = ["METHODS", "POOL", "Chosen", "Diversity", "DiversityConfig", "Pool", "diversify", "intra_list_distance", "unit"]
+__all__ = [
+    "METHODS",
+    "POOL",
+    "Chosen",
+    "Diversity",
+    "DiversityConfig",
+    "Pool",
+    "diversify",
+    "intra_list_distance",
+    "unit",
+]
