@@ -59,6 +59,7 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
     from index.trial import choose_index
     from index.write import Contents, name_version, write_contents
     from towers import Model
+    from towers.material import read_sequences
 
     config = load_config(BuildConfig, "build", [*overrides, f"bundles={bundles}"])
     inputs = check_inputs(config.run, config.data, config.reranker)
@@ -81,11 +82,12 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
     chosen = choose_index(instantiate(config.index).plans(count, model.dim), vectors, queries, config)
     recall, parameters = chosen.calibration.recall, chosen.calibration.parameters
     print(f"{chosen.plan.factory}, index recall@{config.recall_k} {recall:.4f}, {parameters}", flush=True)
-    contents = Contents(inputs, model, items, vectors, None, chosen, histories, {})
+    sequences = read_sequences(inputs.dataset, "", model.towers.users.attributes.columns)
+    contents = Contents(inputs, model, items, vectors, None, chosen, sequences, histories, {})
     version = name_version(contents)
     with building(bundles, "benchmarks/load_bundle.py"):
         with new_bundle(bundles, version) as folder:
-            write_contents(folder, version, contents)
+            write_contents(folder, version, contents, config)
         switch_current(bundles, version)
     return bundles / version
 

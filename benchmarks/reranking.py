@@ -27,10 +27,9 @@ from data_prep.columns import Columns
 from data_prep.command import instantiate, load_config
 from data_prep.dataset import Dataset
 from towers.baselines import BM25, TrainingData
-from towers.config import TrainConfig
 from towers.cross_encoder import CrossEncoder
 from towers.cross_encoder_onnx import export_cross_encoder, load_exported, quantise_cross_encoder
-from towers.derived_queries import derive_one
+from towers.derived_queries import QueryConfig, derive_one
 from towers.evaluate import EvaluateConfig
 from towers.interactions import Interactions
 from towers.judged import JudgedQueries
@@ -48,7 +47,9 @@ ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- reranking: begin -->", "<!-- reranking: end -->"
 TEXT = "{title}. {short_description}. {supplier}. {device_type}. {attributes}"
 SHOWN = "{title}. {device_type}, by {supplier}"
-QUERIES = ["queries.columns=[title]", "queries.max_words=3"]
+QUERIES = QueryConfig(
+    rate=0.0, alone=0.0, lower=True, columns=["title"], max_words=3, ways={"columns": 1}, variants=1, typos=0.0
+)
 NAMES = ("teacher, 6 layers", "student, 2 layers", "student, int8")
 TIMED, ROUNDS = 10, 3  # queries whose candidates are scored against the clock, and how often
 
@@ -150,7 +151,7 @@ class Bench:
         config = self.config(name, *overrides)
         if (config.run / name).is_dir():
             return config.run / name
-        derived = derive_one(self.dataset.items, load_config(TrainConfig, "train", QUERIES).queries, config.seed)
+        derived = derive_one(self.dataset.items, QUERIES, config.seed)
         asked_by_items = of_items(derived, config.mining.item_queries, np.random.default_rng(config.seed))
         judged, folds = self.judged, []
         if config.judged.folds:

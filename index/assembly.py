@@ -103,11 +103,11 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
     origin = Origin(comparison, encoded.computed, encoded.reused, encoded.resumed, warm)
     worth = model_recall(inputs.run, inputs.fingerprints["run"], config.dim)
     report = as_json(chosen, config.recall_floor, worth, origin, inputs.reranker, stages.seconds)
-    contents = Contents(inputs, model, items, vectors, changes.merged, chosen, histories, report)
+    contents = Contents(inputs, model, items, vectors, changes.merged, chosen, sequences, histories, report)
     version = name_version(contents)
     with stages("write"):
         with new_bundle(config.bundles, version) as folder:
-            write_contents(folder, version, contents)
+            served = write_contents(folder, version, contents, config)
             check_answers(folder, contents, users[:PROOFS])
         switch_current(config.bundles, version)
         clear_working(config.bundles)
@@ -127,6 +127,7 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         seconds=stages.seconds,
         origin=origin,
         reranker=inputs.reranker,
+        served=served,
     )
 
 

@@ -21,6 +21,7 @@ from index.manifest import BundleError, Manifest
 from index.search import ItemIndex
 from index.stored import FORMATS, StoredVectors
 from towers import CrossEncoder, History, ModelEncoder
+from towers.cross_encoder_onnx import load_served
 from towers.item_encoder import ItemEncoder
 from towers.vector_file import map_vectors
 
@@ -52,6 +53,7 @@ class Bundle:
         item_ids: [N] the callers' strings, by row.
         row_of: row of each item id.
         titles, texts: by row, memory-mapped.
+        categories: by row, memory-mapped; None where the items have no such column.
         vectors: [N, D] item vectors, memory-mapped; what the user encoder reads. The index may score with coarser ones.
         index: search over them.
         user_encoder: makes a query vector from a history and a query text.
@@ -67,6 +69,7 @@ class Bundle:
     row_of: Mapping[str, int]
     titles: TextColumn
     texts: TextColumn
+    categories: TextColumn | None
     vectors: NDArray[np.float32]
     index: ItemIndex
     user_encoder: ModelEncoder
@@ -102,7 +105,7 @@ class Bundle:
         index = _parsed(lambda path: ItemIndex(stored, _index(path), manifest.index.parameters), folder / INDEX)
         item_ids = items[Columns.ITEM_ID].to_numpy(dtype=object)
         users = ModelEncoder.load(folder / MODEL, vectors)
-        reranker = CrossEncoder.load(folder / RERANKER) if (folder / RERANKER).is_dir() else None
+        reranker = load_served(folder / RERANKER) if (folder / RERANKER).is_dir() else None
         return cls(
             version=manifest.version,
             manifest=manifest,
@@ -111,6 +114,7 @@ class Bundle:
             row_of=dict(zip(item_ids.tolist(), range(len(item_ids)), strict=True)),
             titles=TextColumn(items[Columns.TITLE]),
             texts=_texts(folder / RERANKER, items, reranker),
+            categories=TextColumn(items[Columns.CATEGORY]) if Columns.CATEGORY in items else None,
             vectors=vectors,
             index=index,
             user_encoder=users,

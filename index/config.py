@@ -10,6 +10,32 @@ from index.inputs import RERANKER_CHOICES
 
 
 @dataclass
+class ExportConfig:
+    """How the models are run that a bundle serves with.
+
+    Attributes:
+        enabled: whether user tower and reranker are written as ONNX graphs; without, torch runs them.
+        int8: whether the reranker may be in int8.
+        users: users on whose shortlists int8 is compared with float32.
+        candidates: in each of them.
+        max_ndcg_loss: the most NDCG@10 that int8 may cost where users went on to candidates.
+        min_rank_correlation: Spearman's correlation that the two orders need where none did.
+    """
+
+    enabled: bool
+    int8: bool
+    users: int
+    candidates: int
+    max_ndcg_loss: float
+    min_rank_correlation: float
+
+    def __post_init__(self) -> None:
+        for name in ("users", "candidates"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"export.{name} must be at least 1, not {getattr(self, name)}")
+
+
+@dataclass
 class BuildConfig:
     """What to build from, where to, and what must hold.
 
@@ -35,6 +61,7 @@ class BuildConfig:
             same one.
         changes_since: changes logged from then on are merged into the item table, ISO 8601; null for when the data
             were prepared.
+        export: how the models are run.
         points_per_list: training vectors for each inverted list.
         threads: of FAISS and torch; null for one on each core.
         require_gpu: refuse to build without one.
@@ -57,6 +84,7 @@ class BuildConfig:
     reranker: str
     warm: bool
     changes_since: str | None
+    export: ExportConfig
     points_per_list: int
     threads: int | None
     require_gpu: bool

@@ -14,7 +14,7 @@ from data_prep.files import sha256, write_json
 from index.changes import Merged
 from index.search import SearchParameters
 
-FORMAT = 3
+FORMAT = 5
 """Version of the bundle's layout; a loader refuses every other."""
 
 MANIFEST = "manifest.json"
@@ -111,7 +111,9 @@ class Manifest:
             )
         value = json.loads(written)
         if value.get("format") != FORMAT:
-            raise BundleError(f"{path} has format {value.get('format')}, this version reads format {FORMAT}")
+            raise BundleError(
+                f"{path} has format {value.get('format')}, this version reads format {FORMAT}; build the bundle again"
+            )
         return cls._from_json(path, value)
 
     @classmethod

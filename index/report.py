@@ -16,7 +16,8 @@ from index.inputs import RerankerChoice
 from index.trial import Chosen, Trial
 
 if TYPE_CHECKING:
-    from index.model_recall import ModelRecall  # it imports torch, which a wrong input is refused before
+    from index.export import ServedReranker  # these import torch, which a wrong input is refused before
+    from index.model_recall import ModelRecall
 
 REPORT = "report.json"
 
@@ -55,6 +56,7 @@ class BuildResult:
         seconds: wall time of each stage.
         origin: what is new in it, and what was taken over.
         reranker: whether the run's reranker is in it, and why.
+        served: how it is run; None where there is none.
     """
 
     version: str
@@ -71,6 +73,7 @@ class BuildResult:
     seconds: dict[str, float]
     origin: Origin
     reranker: RerankerChoice
+    served: "ServedReranker | None"
 
 
 def as_json(
@@ -138,6 +141,8 @@ def _summary(result: BuildResult) -> Table:
     )
     table.add_row("model recall", _model_recall(result.model_recall))
     table.add_row("reranker", result.reranker.why)
+    if result.served is not None:
+        table.add_row("it runs in", f"{result.served.precision or 'float32'}: {result.served.why}")
     largest = [f"{name} {size / 1e6:,.1f}" for name, size in result.sizes.items() if size >= 100_000]
     table.add_row("size", f"{sum(result.sizes.values()) / 1e6:,.1f} MB ({', '.join(largest)})")
     table.add_row("time", ", ".join(f"{stage} {taken:.1f} s" for stage, taken in result.seconds.items()))

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError
@@ -33,17 +33,21 @@ from index.bundle import (
     Bundle,
 )
 from index.changes import Merged
+from index.config import BuildConfig
 from index.curve_plot import CURVE, draw_curve
+from index.export import Material, ServedReranker, export_reranker
 from index.histories import Histories
 from index.inputs import Inputs
 from index.item_file import save_items
 from index.manifest import FORMAT, IndexRecord, Manifest, records
 from index.report import REPORT
 from index.trial import Chosen
-from towers import CrossEncoder, Model
+from towers import CrossEncoder, Model, ModelEncoder
+from towers.history import Sequences
+from towers.user_tower_onnx import export_user_tower
 from towers.vector_file import save_vectors
 
-LIBRARIES = ("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyarrow", "torch", "sentence-transformers")
+LIBRARIES = ("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyarrow", "torch", "sentence-transformers", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,9 @@ class Contents:
         vectors: [N, D] of those items.
         changes: what of the log of changes the items hold.
         chosen: the index, why it, and how it is searched.
+        sequences: the log, over those items.
         histories: what is known of users.
-        report: contents of `report.json`.
+        report: contents of `report.json`, but for how the reranker is run.
     """
 
     inputs: Inputs
@@ -67,6 +72,7 @@ class Contents:
     vectors: NDArray[np.float32]
     changes: Merged | None
     chosen: Chosen
+    sequences: Sequences
     histories: Histories
     report: Mapping[str, Any]
 
@@ -80,13 +86,27 @@ def name_version(contents: Contents) -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{held[:8]}"
 
 
-def write_contents(folder: Path, version: str, contents: Contents) -> None:
-    """Fill a new bundle's folder; the manifest comes last."""
+def write_contents(folder: Path, version: str, contents: Contents, config: BuildConfig) -> ServedReranker | None:
+    """Fill a new bundle's folder; the manifest comes last.
+
+    Args:
+        folder: where to.
+        version: its name.
+        contents: what of.
+        config: how the models are to be run.
+
+    Returns:
+        how the reranker is run; None where there is none.
+
+    Raises:
+        GateFailed: a graph does not compute what its model does.
+    """
     users = contents.model.user_encoder(contents.items, contents.vectors)
     users.save(folder / MODEL)
     contents.model.item_encoder(contents.items, contents.vectors, users).save(folder / MODEL)
     if contents.inputs.reranker.folder is not None:
         _write_reranker(folder / RERANKER, contents.inputs.reranker.folder, contents.items)
+    served = _export(folder, contents, users, config)
     contents.items.to_parquet(folder / ITEMS, index=False)
     save_items(folder / MAPPED_ITEMS, contents.items)
     contents.histories.save(folder / HISTORIES)
@@ -95,11 +115,24 @@ def write_contents(folder: Path, version: str, contents: Contents) -> None:
         save_vectors(folder / STORED, contents.chosen.stored.numbers)
         save_vectors(folder / SCALE, contents.chosen.stored.scale)
     faiss.write_index(contents.chosen.index, os.fspath(folder / INDEX))
-    write_json(folder / REPORT, contents.report)
+    write_json(folder / REPORT, {**contents.report, "reranker_runs": None if served is None else asdict(served)})
     draw_curve(folder / CURVE, contents.chosen.calibration, contents.chosen.trials)
     replace(_manifest(version, contents), files=records(folder)).write(folder)
     for path in folder.rglob("*"):  # some libraries write files that only their owner can read
         path.chmod(0o755 if path.is_dir() else 0o644)
+    return served
+
+
+def _export(folder: Path, contents: Contents, users: ModelEncoder, config: BuildConfig) -> ServedReranker | None:
+    """Write the graphs; how the reranker is run, None where there is none."""
+    has_reranker = contents.inputs.reranker.folder is not None
+    if not config.export.enabled:
+        return ServedReranker("", "torch: export.enabled=false") if has_reranker else None
+    export_user_tower(users.towers.users, folder / MODEL)
+    if not has_reranker:
+        return None
+    material = Material(contents.model, contents.items, contents.vectors, contents.sequences, contents.histories)
+    return export_reranker(folder / RERANKER, material, config.export, config.seed)
 
 
 def _write_reranker(folder: Path, trained: Path, items: pd.DataFrame) -> None:

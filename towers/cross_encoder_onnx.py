@@ -86,6 +86,18 @@ def quantise_cross_encoder(folder: Path) -> None:
     write_int8(graph_path(folder, FLOAT32), graph_path(folder, INT8))
 
 
+def load_served(folder: Path) -> CrossEncoder:
+    """A trained cross-encoder, run by the coarsest graph of its folder, or by torch where there is none.
+
+    Raises:
+        UsageError: the folder holds no cross-encoder.
+    """
+    for precision in (INT8, FLOAT32):
+        if graph_path(folder, precision).is_file():
+            return load_exported(folder, precision)
+    return CrossEncoder.load(folder)
+
+
 def load_exported(folder: Path, precision: str) -> CrossEncoder:
     """A trained cross-encoder that reads pairs with a graph of its folder.
 

@@ -145,9 +145,9 @@ def derive(items: pd.DataFrame, config: QueryConfig, seed: int) -> tuple[NDArray
 
 
 def derive_one(items: pd.DataFrame, config: QueryConfig, seed: int) -> list[str]:
-    """One search text for each item, "" for none, [N]; arguments as of `derive`."""
+    """One search text for each item, "" for none, [N]; arguments as `derive`'s."""
     codes, texts = derive(items, replace(config, variants=1), seed)
-    return [texts[code] if code >= 0 else "" for code in codes[:, 0].tolist()]
+    return ["" if code < 0 else texts[code] for code in codes[:, 0].tolist()]
 
 
 def _described(items: pd.DataFrame, config: QueryConfig) -> list[Described]:

@@ -31,7 +31,8 @@ def chosen(setting: str, name: str, choices: Mapping[str, Choice]) -> Choice:
 
 def picked(x: Tensor, at: Tensor | None) -> Tensor:
     """Some tokens of each sequence, [B, L, dim] and their places [B, Q] -> [B, Q, dim]; None for all of them."""
-    return x if at is None else x[torch.arange(len(x), device=x.device).unsqueeze(1), at]
+    # x.shape[0], not len(x): an export would take the latter for a constant.
+    return x if at is None else x[torch.arange(x.shape[0], device=x.device).unsqueeze(1), at]
 
 
 def steps_back(length: int, at: Tensor | None, device: torch.device) -> Tensor:

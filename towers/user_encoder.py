@@ -1,6 +1,6 @@
 """From a history and a query to a user vector, outside training: what evaluation and serving call."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from functools import lru_cache
 from pathlib import Path
@@ -19,8 +19,9 @@ from towers.item_tower import NO_ID, ItemTower, text_width
 from towers.item_words import Words
 from towers.query_text import QueryText
 from towers.text_encoder import TextEncoder, load_text_encoder
-from towers.tokens import PADDING, EventTypes, tokenize
+from towers.tokens import PADDING, EventTypes, Tokens, tokenize
 from towers.user_tower import UserTower
+from towers.user_tower_onnx import GRAPH, OnnxUserTower
 
 FORMAT_VERSION = 4
 CACHED_QUERIES = 4096
@@ -36,6 +37,9 @@ class UserEncoder:
         event_types: the model's event codes.
         vectors: item vectors the histories' rows point into, [N, dim].
         queries: how search texts are read.
+
+    Attributes:
+        last: what computes `UserTower.last`: the tower, or its graph where there is one.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class UserEncoder:
         queries: QueryText,
     ) -> None:
         self.users = users.eval()
+        self.last: Callable[[Tensor, Tokens], Tensor] = users.last
         self.query_tower = query_tower.eval()
         self.text_encoder = text_encoder.eval()
         self.event_types = event_types
@@ -81,7 +86,7 @@ class UserEncoder:
         attributes = self.users.attributes
         tokens = tokenize(histories, query_rows, self.event_types, self.max_history, attributes)
         vectors = self._token_vectors(tokens.rows.numpy(), [queries[i] for i in asked])
-        encoded: NDArray[np.float32] = self.users.last(vectors, tokens).numpy()
+        encoded: NDArray[np.float32] = self.last(vectors, tokens).numpy()
         return encoded
 
     def _token_vectors(self, rows: NDArray[np.int64], queries: Sequence[str]) -> Tensor:
@@ -139,7 +144,7 @@ class UserEncoder:
 
     @classmethod
     def load(cls, folder: Path, vectors: NDArray[np.float32]) -> "UserEncoder":
-        """Read what `save` wrote.
+        """Read what `save` wrote; where its graph is beside it, that is what runs.
 
         Args:
             folder: the saved encoder.
@@ -160,7 +165,7 @@ class UserEncoder:
         state = load_file(folder / "model.safetensors")
         users.load_state_dict(part(state, "users."))
         query_tower.load_state_dict(part(state, "items."))
-        return cls(
+        encoder = cls(
             users,
             query_tower,
             load_text_encoder(folder / "text_encoder"),
@@ -168,6 +173,9 @@ class UserEncoder:
             vectors,
             QueryText.load(config.get("queries")),
         )
+        if (folder / GRAPH).is_file():
+            encoder.last = OnnxUserTower.load(folder).last
+        return encoder
 
 
 def query_side(text_dim: int, users: UserTower, vocabulary: Sequence[str]) -> ItemTower:

@@ -37,7 +37,9 @@ def test_three_items_are_trained_built_and_found(tiny_encoder: Path, tmp_path: P
 
     arguments = [*here, f"data={data}", f"encoder.folder={tiny_encoder}", *TRAIN_OVERRIDES, "trainer.epochs=1"]
     run = train(load_config(TrainConfig, "train", arguments), tmp_path / "run").run
-    result = build(load_config(BuildConfig, "build", [*here, f"data={data}", f"run={run}", "threads=1"]))
+    result = build(
+        load_config(BuildConfig, "build", [*here, f"data={data}", f"run={run}", "threads=1", "export.enabled=false"])
+    )
     assert result.calibration.recall == 1
 
     bundle = Bundle.load(current_bundle(tmp_path / "bundles"))

@@ -29,6 +29,7 @@ from towers.matryoshka import truncate
 from towers.train import train
 
 ROOT = Path(__file__).parents[2]
+QUICK = ["threads=1", "export.enabled=false"]
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def command(tiny_run, tiny_data, tmp_path):
     """`command("index=exact")` runs the real process into a folder of its own."""
 
     def run(*overrides):
-        line = [f"run={tiny_run}", f"data={tiny_data}", f"bundles={tmp_path / 'bundles'}", "threads=1", *overrides]
+        line = [f"run={tiny_run}", f"data={tiny_data}", f"bundles={tmp_path / 'bundles'}", *QUICK, *overrides]
         return subprocess.run(
             [sys.executable, "-m", "index.build", *line], cwd=ROOT, capture_output=True, text=True, timeout=120
         )
@@ -49,7 +50,7 @@ def config(tiny_run, tiny_data, tmp_path):
     """`config("index=exact")` is the same for calling `build`."""
 
     def make(*overrides):
-        line = [f"run={tiny_run}", f"data={tiny_data}", f"bundles={tmp_path / 'bundles'}", "threads=1", *overrides]
+        line = [f"run={tiny_run}", f"data={tiny_data}", f"bundles={tmp_path / 'bundles'}", *QUICK, *overrides]
         return load_config(BuildConfig, "build", line)
 
     return make

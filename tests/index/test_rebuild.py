@@ -36,7 +36,14 @@ def bundles(tmp_path):
 @pytest.fixture
 def rebuild(tiny_run, tiny_data, bundles):
     def make(*overrides):
-        line = [f"run={tiny_run}", f"data={tiny_data}", f"bundles={bundles}", "threads=1", *overrides]
+        line = [
+            f"run={tiny_run}",
+            f"data={tiny_data}",
+            f"bundles={bundles}",
+            "threads=1",
+            "export.enabled=false",
+            *overrides,
+        ]
         return build(load_config(BuildConfig, "build", line))
 
     return make

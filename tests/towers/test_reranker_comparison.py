@@ -172,7 +172,12 @@ def judged(tmp_path: Path, tiny_logs: tuple[Path, Path], tiny_encoder: Path) -> 
     data = prepare(load_config(PrepareConfig, "prepare", [*logs, f"artifacts={tmp_path}", "name=judged"])).path
     trained = [f"data={data}", f"artifacts={tmp_path}", f"encoder.folder={tiny_encoder}", *TRAIN_OVERRIDES]
     run = tmp_path / "runs" / "judged"
-    train_towers(load_config(TrainConfig, "train", [*trained, "blocks=none", "trainer.epochs=1", "judgements.rate=0", "run=judged"]), run)
+    train_towers(
+        load_config(
+            TrainConfig, "train", [*trained, "blocks=none", "trainer.epochs=1", "judgements.rate=0", "run=judged"]
+        ),
+        run,
+    )
     bert = tiny_encoder.parent / "bert"
     return [f"run={run}", f"data={data}", f"model.folder={bert}", *RERANK_OVERRIDES, "judged.folds=2"]
 
