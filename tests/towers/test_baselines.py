@@ -253,6 +253,7 @@ def test_bm25_folds_plurals_and_mends_what_no_item_has():
     teas, leash = kind.score([history()] * 2, asked)
     torch.testing.assert_close(teas, plain.score([history()], ["tea"])[0])
     torch.testing.assert_close(leash, plain.score([history()], ["leash"])[0])
+    torch.testing.assert_close(kind.score([history()], ["breads"]), kind.score([history()], ["bread"]))  # no error
 
 
 def test_bm25_reads_the_columns_it_is_told():

@@ -112,12 +112,16 @@ class BM25:
     def _terms_of(self, text: str) -> list[str]:
         return [self.folded(term) for term in terms_of(text)]
 
+    def _read(self, term: str) -> str:
+        """A query's term as items have it."""
+        folded = self.folded(term)
+        if folded in self.places or self.spelling is None:
+            return folded
+        return self.folded(self.spelling.mended(term))  # not of the folded one: an error at the end hides a plural
+
     def _asked(self, queries: Sequence[str]) -> sp.csr_array:
         """The words of queries that items have, each once, [B, V]."""
-        terms = [terms_of(query) for query in queries]
-        if self.spelling is not None:  # before plurals are folded: an error at a word's end hides what it was
-            terms = [[self.spelling.mended(term) for term in of_one] for of_one in terms]
-        terms = [[self.folded(term) for term in of_one] for of_one in terms]
+        terms = [[self._read(term) for term in terms_of(query)] for query in queries]
         found = [sorted({self.places[term] for term in of_one if term in self.places}) for of_one in terms]
         users = np.repeat(np.arange(len(found)), [len(places) for places in found])
         places = np.concatenate([np.zeros(0, np.int64), *(np.array(places, np.int64) for places in found)])
