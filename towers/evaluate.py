@@ -24,6 +24,7 @@ from towers.model import Model
 from towers.report import compare, print_cold, print_comparison, print_slices, print_table, summarize
 from towers.run import RUN, dataset_of
 from towers.scoring import model_scorer
+from towers.text_features import text_directions
 from towers.weighing import ONE_VECTOR, late_fusion
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ class Judge:
     Args:
         cases: the users.
         counts: training events of each item, [N].
+        texts: unit vectors of the items' whitened texts, [N, text_dim].
         settings: batch size and intervals.
         seed: of the bootstrap.
 
@@ -122,8 +124,15 @@ class Judge:
         bootstrap: samples, confidence and seed of the intervals.
     """
 
-    def __init__(self, cases: Cases, counts: NDArray[np.int64], settings: EvaluationConfig, seed: int) -> None:
-        self.cases, self.counts, self.batch_size = cases, counts, settings.batch_size
+    def __init__(
+        self,
+        cases: Cases,
+        counts: NDArray[np.int64],
+        texts: NDArray[np.float32],
+        settings: EvaluationConfig,
+        seed: int,
+    ) -> None:
+        self.cases, self.counts, self.texts, self.batch_size = cases, counts, texts, settings.batch_size
         self.bootstrap = (settings.bootstrap_samples, settings.confidence, seed)
         self.cold = cold_cases(cases, counts)
         self.outcomes: dict[str, NDArray[np.float64]] = {}
@@ -136,7 +145,7 @@ class Judge:
         outcome = evaluate(scorer, self.cases, self.batch_size)
         log.info("%s: %d users in %.1f s", scorer.name, len(self.cases), time.monotonic() - began)
         self.outcomes[scorer.name] = outcome.metrics
-        self.summaries[scorer.name] = summarize(outcome, self.cases, self.counts, *self.bootstrap)
+        self.summaries[scorer.name] = summarize(outcome, self.cases, self.counts, self.texts, *self.bootstrap)
         if len(self.cold):
             outcome = evaluate(scorer, self.cold, self.batch_size)
             self.cold_summaries[scorer.name] = summarize_cold(outcome, self.cold, *self.bootstrap)
@@ -172,7 +181,8 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     if not len(cases):
         raise GateFailed(f"{dataset.path} has no user with something to find in its {config.held_out} split")
     training = towers.seen(sequences, dataset.items, until)
-    judge = Judge(cases, training.interactions.counts(), settings, config.seed)
+    texts = text_directions(training.vectors)
+    judge = Judge(cases, training.interactions.counts(), texts, settings, config.seed)
     left_out: dict[str, str] = {}
     for scorer in model_scorers(model, run, training, cases, settings.batch_size):
         judge(scorer)

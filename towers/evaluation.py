@@ -184,9 +184,18 @@ def _pairs(rows: Sequence[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
 
 def rank_batch(scores: Tensor, batch: EvaluationBatch, cases: Cases) -> Tensor:
     """Metrics of B cases from the scores of the whole catalogue, [B, N] -> [B, M]; `scores` is overwritten."""
+    return metrics_of(wanted_ranks(scores, batch, cases), batch, cases)
+
+
+def wanted_ranks(scores: Tensor, batch: EvaluationBatch, cases: Cases) -> Tensor:
+    """Ranks of what B cases want, [T] on the CPU, from scores [B, N], which are overwritten."""
     scores[batch.seen_users, batch.seen_rows] = -torch.inf
-    found = ranks(scores, batch.truth_users, batch.truth_rows, cases.ties.to(scores.device))
-    metrics = per_user(found.cpu(), batch.truth_users.cpu(), len(scores), cases.cutoffs)
+    return ranks(scores, batch.truth_users, batch.truth_rows, cases.ties.to(scores.device)).cpu()
+
+
+def metrics_of(found: Tensor, batch: EvaluationBatch, cases: Cases) -> Tensor:
+    """Metrics of B cases from the ranks of what they want, [T] -> [B, M]."""
+    metrics = per_user(found, batch.truth_users.cpu(), len(batch.places), cases.cutoffs)
     return torch.stack(list(metrics.values()), dim=1)
 
 
@@ -213,11 +222,13 @@ class Outcome:
     Attributes:
         name: the scorer's.
         metrics: [U, M] each case's metrics, columns as `metric_names`.
+        ranks: [T] rank of each wanted item, the cases' one after the other in the order of `truth`.
         top: [U, K] the first K items of each case, K the smallest cutoff; -1 where there were fewer.
     """
 
     name: str
     metrics: NDArray[np.float64]
+    ranks: NDArray[np.int64]
     top: NDArray[np.int64]
 
 
@@ -232,10 +243,14 @@ def evaluate(scorer: Scorer, cases: Cases, batch_size: int) -> Outcome:
     metrics = room_for_metrics(cases)
     depth = min(*cases.cutoffs, len(cases.item_ids))
     top = torch.empty(len(cases), depth, dtype=torch.int64)
+    wanted = np.split(np.arange(sum(map(len, cases.truth))), np.cumsum([len(rows) for rows in cases.truth])[:-1])
+    found = np.empty(sum(map(len, wanted)), np.int64)
     batches = EvaluationBatches(cases, batch_size)
     for batch in track(batches, f"evaluating {scorer.name}", total=len(batches)):
         scores = scorer.score(batch.histories, batch.queries)
-        metrics[batch.places] = rank_batch(scores, batch, cases)
+        own = wanted_ranks(scores, batch, cases)
+        found[np.concatenate([wanted[place] for place in batch.places.tolist()])] = own.numpy()
+        metrics[batch.places] = metrics_of(own, batch, cases)
         best = scores.topk(depth, dim=1)
         top[batch.places] = torch.where(best.values.isfinite(), best.indices, -1).cpu()  # seen is not recommended
-    return Outcome(scorer.name, metrics.numpy(), top.numpy())
+    return Outcome(scorer.name, metrics.numpy(), found, top.numpy())

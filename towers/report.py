@@ -5,19 +5,28 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from towers.diversity import intra_list_distance
 from towers.evaluation import Cases, Outcome, metric_names
-from towers.metrics import bootstrap_intervals
+from towers.metrics import bootstrap_intervals, per_user
 
-HISTORY_BUCKETS = ((0, 0), (1, 2), (3, 5), (6, 20), (21, None))
+LONG_HISTORY = 3  # events from which a user is no longer told apart by their number
+DECILES = 10
 POPULAR_SHARE = 0.1
 
 
 def summarize(
-    outcome: Outcome, cases: Cases, counts: NDArray[np.int64], samples: int, confidence: float, seed: int
+    outcome: Outcome,
+    cases: Cases,
+    counts: NDArray[np.int64],
+    texts: NDArray[np.float32] | None,
+    samples: int,
+    confidence: float,
+    seed: int,
 ) -> dict[str, Any]:
     """Everything that is reported of one scorer.
 
@@ -25,15 +34,16 @@ def summarize(
         outcome: what it did.
         cases: on whom.
         counts: training events of each item, [N].
+        texts: unit vectors of the items' whitened texts, [N, text_dim]; None where nothing reads them.
         samples, confidence, seed: of the bootstrap intervals.
 
     Returns:
-        `metrics`: name -> {mean, low, high}; `beyond`: coverage, novelty, popularity_share; `slices`.
+        `metrics`: name -> {mean, low, high}; `beyond`: see `beyond_accuracy`; `slices`: see `slices`.
     """
     return {
         "metrics": _metrics(outcome.metrics, metric_names(cases.cutoffs), samples, confidence, seed),
-        "beyond": beyond_accuracy(outcome.top, counts),
-        "slices": _slices(outcome, cases, counts),
+        "beyond": beyond_accuracy(outcome.top, counts, texts),
+        "slices": slices(outcome, cases, counts),
     }
 
 
@@ -48,26 +58,34 @@ def _metrics(
     }
 
 
-def beyond_accuracy(top: NDArray[np.int64], counts: NDArray[np.int64]) -> dict[str, float]:
+def beyond_accuracy(
+    top: NDArray[np.int64], counts: NDArray[np.int64], texts: NDArray[np.float32] | None
+) -> dict[str, float]:
     """What the lists are like, whatever they hit.
 
     Args:
         top: [U, K] recommended items, -1 where there were fewer than K.
         counts: training events of each item, [N].
+        texts: unit vectors of the items' whitened texts, [N, text_dim]; None where nothing reads them.
 
     Returns:
         `coverage`: share of the catalogue that is recommended to anyone; `novelty`: mean of -log2 of an item's share of
         training events, one event being the least (Zhou et al., PNAS 2010); `popularity_share`: share of the places
-        that go to the most popular tenth of the catalogue.
+        that go to the most popular tenth of the catalogue; `intra_list_distance`: mean over the lists of two items or
+        more, by `texts`, left out without them.
     """
     popular = _popular(counts)
     surprise = -np.log2(np.maximum(counts, 1) / max(counts.sum(), 1))
     shown = top[top >= 0]
-    return {
+    found = {
         "coverage": len(np.unique(shown)) / len(counts),
         "novelty": float(surprise[shown].mean()),
         "popularity_share": float(np.isin(shown, popular).mean()),
     }
+    if texts is not None:
+        distances = intra_list_distance(top, texts)
+        found["intra_list_distance"] = float(distances[np.isfinite(distances)].mean()) if top.shape[1] > 1 else 0.0
+    return found
 
 
 def _popular(counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -75,25 +93,41 @@ def _popular(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.argsort(-counts, kind="stable")[: max(int(len(counts) * POPULAR_SHARE), 1)]
 
 
-def _slices(outcome: Outcome, cases: Cases, counts: NDArray[np.int64]) -> dict[str, dict[str, Any]]:
-    """Mean Recall and NDCG at the first two cutoffs by history length and by what was to be found."""
+def slices(outcome: Outcome, cases: Cases, counts: NDArray[np.int64]) -> dict[str, dict[str, Any]]:
+    """Mean Recall and NDCG at the first two cutoffs, by history length and by popularity of what was to be found.
+
+    Of a user who wants items of several deciles each has its own say: in a decile only the wanted items that are of it
+    count, at the ranks that they have in the whole catalogue.
+
+    Returns:
+        Label -> `users` and the metrics; a slice without users is left out.
+    """
     names = metric_names(cases.cutoffs)
-    columns = [n for n in names if n.split("@")[0] in ("recall", "ndcg") and int(n.split("@")[1]) in cases.cutoffs[:2]]
-    lengths = cases.ends - cases.sequences.offsets[cases.users]
-    groups: dict[str, NDArray[np.bool_]] = {}
-    for low, high in HISTORY_BUCKETS:
-        label = f"history {low}" if low == high else f"history {low}–{high}" if high else f"history {low}+"
-        groups[label] = (lengths >= low) & (lengths <= (high if high is not None else np.inf))
-    popular = _popular(counts)
-    groups["wants a cold item"] = np.array([bool((counts[t] == 0).any()) for t in cases.truth])
-    groups["wants only the popular tenth"] = np.array([bool(np.isin(t, popular).all()) for t in cases.truth])
-    groups["wants something less popular"] = ~groups["wants only the popular tenth"]
+    shown = [n for n in names if n.split("@")[0] in ("recall", "ndcg") and int(n.split("@")[1]) in cases.cutoffs[:2]]
+    columns = [names.index(name) for name in shown]
+    lengths = np.minimum(cases.ends - cases.sequences.offsets[cases.users], LONG_HISTORY)
+    parts = {f"history {n}{'+' * (n == LONG_HISTORY)}": outcome.metrics[lengths == n] for n in range(LONG_HISTORY + 1)}
+    deciles = popularity_deciles(counts)[np.concatenate(cases.truth)]  # [T]
+    owners = np.repeat(np.arange(len(cases)), [len(wanted) for wanted in cases.truth])  # [T]
+    for decile in range(1, DECILES + 1):
+        own = deciles == decile
+        users, places = np.unique(owners[own], return_inverse=True)
+        found = per_user(torch.from_numpy(outcome.ranks[own]), torch.from_numpy(places), len(users), cases.cutoffs)
+        parts[f"popularity decile {decile}"] = torch.stack(list(found.values()), dim=1).numpy()
     return {
-        label: {"users": int(mask.sum())}
-        | {name: float(outcome.metrics[mask, names.index(name)].mean()) for name in columns}
-        for label, mask in groups.items()
-        if mask.any()
+        label: {"users": len(values)} | dict(zip(shown, values[:, columns].mean(axis=0).tolist(), strict=True))
+        for label, values in parts.items()
+        if len(values)
     }
+
+
+def popularity_deciles(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The tenth of the catalogue that each item is of by its training events, [N]: 1 is the most popular, 10 the least.
+
+    Items of equally many events are of one tenth, the one in which the first of them stands.
+    """
+    more = len(counts) - np.searchsorted(np.sort(counts), counts, side="right")  # items with more events, [N]
+    return 1 + more * DECILES // len(counts)
 
 
 def compare(
@@ -135,7 +169,7 @@ def print_table(summaries: dict[str, dict[str, Any]], cutoffs: Sequence[int], ti
     k, columns = cutoffs[0], _shown(cutoffs)
     table = Table(title=title)
     table.add_column("")
-    for column in (*columns, "coverage", "novelty", "popular"):
+    for column in (*columns, "coverage", "novelty", "popular", "distance"):
         table.add_column(column, justify="right")
     for name, summary in sorted(summaries.items(), key=lambda s: -s[1]["metrics"][f"ndcg@{k}"]["mean"]):
         found = [summary["metrics"][c] for c in columns]
@@ -146,6 +180,7 @@ def print_table(summaries: dict[str, dict[str, Any]], cutoffs: Sequence[int], ti
             f"{beyond['coverage']:.3f}",
             f"{beyond['novelty']:.1f}",
             f"{beyond['popularity_share']:.3f}",
+            f"{beyond['intra_list_distance']:.3f}",
         )
     _console().print(table)
 
@@ -177,7 +212,7 @@ def print_slices(summary: dict[str, Any], title: str) -> None:
     """One row a slice of the users."""
     table = Table(title=title)
     frame = pd.DataFrame(summary["slices"]).T
-    table.add_column("users who")
+    table.add_column("users with")
     for column in frame.columns:
         table.add_column(str(column), justify="right")
     for label, row in frame.iterrows():

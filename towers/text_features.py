@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from data_prep.progress import track
 from towers.text_encoder import TextEncoder, length_batches
@@ -156,3 +157,10 @@ class Whitening(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         return (vectors - self.mean) @ self.transform  # [n, dim]
+
+
+def text_directions(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Unit vectors of texts, whitened by themselves: raw sentence vectors [N, dim] -> [N, dim]."""
+    whitening = Whitening(vectors.shape[1]).fit(vectors)
+    directions: NDArray[np.float32] = functional.normalize(whitening(torch.from_numpy(vectors)), dim=1).numpy()
+    return directions

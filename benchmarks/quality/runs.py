@@ -174,7 +174,8 @@ def _run_peer(job: Job, peer: PeerPlan, bench: Bench, prepared: Prepared, mark: 
         raise GateFailed(f"{name}: vectors {made.users.shape} and {made.items.shape} do not fit {len(cases)} cases")
     settings = bench.evaluation
     outcome = evaluate(VectorScorer(peer.label, made, cases.order), cases, settings.batch_size)
-    row = summarize(outcome, cases, prepared.counts, settings.bootstrap_samples, settings.confidence, job.seed)
+    bootstrap = (settings.bootstrap_samples, settings.confidence, job.seed)
+    row = summarize(outcome, cases, prepared.counts, None, *bootstrap)
     material.unlink()
     answer.unlink()
     return _result(

@@ -12,6 +12,7 @@ from data_prep.prepare import PrepareConfig
 from index.config import BuildConfig
 from retrieval_server.config import ServeConfig
 from towers.config import TrainConfig
+from towers.diversity.__main__ import TradeoffConfig
 from towers.evaluate import EvaluateConfig
 from towers.reranker_config import RerankConfig
 from towers.search import SearchConfig
@@ -27,6 +28,7 @@ ROOTS = {
     "sweep_report": (SweepReportConfig, ["folder=x"]),
     "build": (BuildConfig, ["run=x"]),
     "serve": (ServeConfig, []),
+    "diversity_tradeoff": (TradeoffConfig, ["run=x"]),
 }
 GROUPS = {
     "train": [
@@ -45,7 +47,7 @@ GROUPS = {
     "search": ["space", "sampler"],
     "rerank": ["rerank_loss"],
     "build": ["index"],
-    "serve": ["event_store"],
+    "serve": ["event_store", "diversity"],
 }
 
 

@@ -292,7 +292,10 @@ def test_a_mix_whose_weights_do_not_fit_its_parts_is_refused():
 
 def test_coverage_novelty_and_popularity_of_lists_worked_out_by_hand():
     counts = np.array([8, 4, 2, 1, 1, 0, 0, 0, 0, 0])
-    found = beyond_accuracy(np.array([[0, 1, -1], [0, 5, -1]]), counts)
+    texts = np.eye(10, 2, dtype=np.float32)  # 0 and 1 at a right angle, nothing of the others
+    texts[5] = [0.6, 0.8]
+    found = beyond_accuracy(np.array([[0, 1, -1], [0, 5, -1]]), counts, texts)
+    assert found["intra_list_distance"] == pytest.approx((1 + 0.4) / 2)
     assert found["coverage"] == 0.3
     assert found["popularity_share"] == 0.5  # the most popular tenth is item 0
     assert found["novelty"] == pytest.approx((1 + 2 + 1 + 4) / 4)  # shares 1/2, 1/4, 1/2 and at least 1/16

@@ -57,7 +57,7 @@ def test_the_summary_keeps_recall_with_its_interval():
     cases = Cases.held_out(a_log(), list("wxyz"), Split.TEST, True, [10])
     metrics = np.zeros((2, 4))
     metrics[0, metric_names([10]).index("recall@10")] = 1
-    found = summarize_cold(Outcome("x", metrics, np.zeros((2, 1), np.int64)), cases, 200, 0.95, 0)
+    found = summarize_cold(Outcome("x", metrics, np.ones(2, np.int64), np.zeros((2, 1), np.int64)), cases, 200, 0.95, 0)
     assert found == {"recall@10": {"mean": 0.5, "low": 0.0, "high": 1.0}}
 
 

@@ -1,9 +1,12 @@
-"""What is told of outcomes: comparisons that pair users."""
+"""What is told of outcomes: comparisons that pair users, and slices of them."""
 
 import numpy as np
 import pytest
 
-from towers.report import compare
+from data_prep.columns import Split
+from towers.evaluation import Cases, Outcome, metric_names
+from towers.history import Sequences
+from towers.report import compare, popularity_deciles, slices
 
 CUTOFFS = [10]
 SHARPNESS = 400  # bootstrap samples
@@ -40,3 +43,42 @@ def test_a_gain_that_users_do_not_share_has_an_interval_around_zero():
 
 def test_without_a_baseline_there_is_nothing_to_compare_with():
     assert compare({"ours": outcome(np.ones(3))}, [], CUTOFFS, 10, 0.95, 0) == {}
+
+
+def test_users_are_told_apart_by_the_length_of_their_histories_and_wanted_items_by_their_popularity():
+    known = [0, 1, 2, 3, 5]  # events of each user's history
+    rows = np.concatenate([[*range(length), 8, 9] for length in known])
+    splits = np.concatenate([[*[Split.TRAIN] * length, Split.TEST, Split.TEST] for length in known])
+    log = Sequences(
+        user_ids=np.array(list("abcde"), object),
+        offsets=np.concatenate([[0], np.cumsum([length + 2 for length in known])]),
+        rows=rows,
+        events=np.array(["view"] * len(rows), object),
+        timestamps=np.arange(float(len(rows))),
+        queries=np.full(len(rows), -1),
+        query_texts=[],
+        splits=splits,
+    )
+    cases = Cases.held_out(log, list("abcdefghij"), Split.TEST, True, CUTOFFS)
+    found_8, found_9 = np.array([1, 11, 1, 11, 1]), np.array([11, 11, 11, 1, 2])  # ranks of items 8 and 9
+    metrics = outcome(np.array([0.1, 0.2, 0.3, 0.4, 0.6]))
+    ranks = np.stack([found_8, found_9], axis=1).ravel()
+    counts = np.array([9, 9, 9, 9, 9, 9, 9, 9, 50, 0])
+    told = slices(Outcome("x", metrics, ranks, np.zeros((5, 1), np.int64)), cases, counts)
+    assert [name for name in metric_names(CUTOFFS) if name in told["history 0"]] == ["recall@10", "ndcg@10"]
+    assert {name: row["users"] for name, row in told.items()} == {
+        "history 0": 1,
+        "history 1": 1,
+        "history 2": 1,
+        "history 3+": 2,
+        "popularity decile 1": 5,
+        "popularity decile 10": 5,
+    }
+    assert told["history 3+"]["ndcg@10"] == pytest.approx(0.5)
+    assert told["popularity decile 1"]["recall@10"] == pytest.approx(3 / 5)
+    assert told["popularity decile 10"]["ndcg@10"] == pytest.approx((1 + 1 / np.log2(3)) / 5)
+
+
+def test_deciles_hold_a_tenth_of_the_items_each_and_ties_stay_together():
+    assert popularity_deciles(np.arange(20)[::-1]).tolist() == [place // 2 + 1 for place in range(20)]
+    assert popularity_deciles(np.array([7, 3, 3, 3, 0, 0, 0, 0, 0, 0])).tolist() == [1, 2, 2, 2, 5, 5, 5, 5, 5, 5]
