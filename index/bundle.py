@@ -53,6 +53,7 @@ class Bundle:
         item_ids: [N] the callers' strings, by row.
         row_of: row of each item id.
         titles, texts: by row, memory-mapped.
+        categories: by row, memory-mapped; None where the items have no such column.
         vectors: [N, D] item vectors, memory-mapped; what the user encoder reads. The index may score with coarser ones.
         index: search over them.
         user_encoder: makes a query vector from a history and a query text.
@@ -68,6 +69,7 @@ class Bundle:
     row_of: Mapping[str, int]
     titles: TextColumn
     texts: TextColumn
+    categories: TextColumn | None
     vectors: NDArray[np.float32]
     index: ItemIndex
     user_encoder: ModelEncoder
@@ -112,6 +114,7 @@ class Bundle:
             row_of=dict(zip(item_ids.tolist(), range(len(item_ids)), strict=True)),
             titles=TextColumn(items[Columns.TITLE]),
             texts=_texts(folder / RERANKER, items, reranker),
+            categories=TextColumn(items[Columns.CATEGORY]) if Columns.CATEGORY in items else None,
             vectors=vectors,
             index=index,
             user_encoder=users,

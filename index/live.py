@@ -68,6 +68,7 @@ class LiveView:
         version: the bundle's.
         exclude_seen: as of the bundle's manifest.
         item_ids, titles, texts: of each row, also of items that are gone.
+        categories: likewise; None where the items have no such column.
         row_of: row of each item that can be found.
         vectors: of each row, [N + M, D].
         index: search over them.
@@ -81,6 +82,7 @@ class LiveView:
     item_ids: GrownTable[np.object_]
     titles: GrownTable[np.object_]
     texts: GrownTable[np.object_]
+    categories: GrownTable[np.object_] | None
     row_of: LiveRows
     vectors: GrownTable[np.float32]
     index: LiveIndex
@@ -101,6 +103,7 @@ class LiveView:
             item_ids=GrownTable(bundle.item_ids, nothing),
             titles=GrownTable(bundle.titles, nothing),
             texts=GrownTable(bundle.texts, nothing),
+            categories=None if bundle.categories is None else GrownTable(bundle.categories, nothing),
             row_of=LiveRows(bundle.row_of, {}),
             vectors=GrownTable(bundle.vectors, vectors),
             index=LiveIndex(bundle.index, everything, None, np.empty(0, bool), {}),
@@ -156,6 +159,7 @@ class LiveView:
             item_ids=GrownTable(self.item_ids, ids),
             titles=GrownTable(self.titles, items[Columns.TITLE].to_numpy(dtype=object)),
             texts=GrownTable(self.texts, self._texts(items)),
+            categories=_categories(self.categories, items),
             row_of=LiveRows(self._bundle.row_of, rows),
             vectors=vectors,
             index=LiveIndex(self.index.main, alive, segment(vectors.added), added_alive, successors),
@@ -168,6 +172,15 @@ class LiveView:
         if self.reranker is None:
             return items[Columns.TEXT].to_numpy(dtype=object)
         return np.array(self.reranker.rendering.items(items), dtype=object)
+
+
+def _categories(known: GrownTable[np.object_] | None, items: pd.DataFrame) -> GrownTable[np.object_] | None:
+    """Categories with those of added items behind; None, as the titles have it, where an item has none."""
+    if known is None:
+        return None
+    return GrownTable(
+        known, items[Columns.CATEGORY].astype(object).where(items[Columns.CATEGORY].notna(), None).to_numpy()
+    )
 
 
 class LiveBundle:

@@ -20,6 +20,7 @@ class Stage(StrEnum):
     ENCODE = "encode"
     SEARCH = "search"
     RERANK = "rerank"
+    DIVERSIFY = "diversify"
     EVENTS = "events"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import UsageError
+from towers.diversity import DiversityConfig
 
 
 @dataclass
@@ -165,6 +166,8 @@ class ServeConfig:
         cache: what is kept of recalls.
         catch_up_seconds: how often a process looks for items that others have changed.
         rerank: how the reranker is run.
+        diversify: whether Recommend makes answers diverse that nobody asked it of.
+        diversity: what holds where a request for diversity does not say otherwise.
         events: how the log of events is kept.
         event_store: what remembers events; a file of `conf/event_store/`.
         limits: what one request may ask for.
@@ -194,6 +197,8 @@ class ServeConfig:
     cache: Cache
     catch_up_seconds: float
     rerank: Rerank
+    diversify: bool
+    diversity: DiversityConfig
     events: Events
     event_store: Any
     limits: Limits

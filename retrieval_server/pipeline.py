@@ -1,7 +1,7 @@
 """What a request computes: recall, rerank, and the two in a row. Rows in, rows out; no messages, no transport."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from index import Filter, exact_scores
 from retrieval_server.admission import Pressure
 from retrieval_server.budget import Budget, Reason, Stage
+from retrieval_server.diversifying import Diversified, choose
 from retrieval_server.errors import NoReranker
 from retrieval_server.filtering import narrowed
 from retrieval_server.profile import Profile, rows_of
 from retrieval_server.recalling import Ranking, Recalling
 from retrieval_server.reranking import Reranking
 from retrieval_server.served_bundle import ServedBundle
+from towers.diversity import Diversity, unit
 
 LOWEST_SCORE = float(np.finfo(np.float32).min)
 """Score of what was not scored: below every real one, and still a number in JSON."""
@@ -32,12 +34,31 @@ class Wanted:
         include_seen: whether items of the history may be among them even if the bundle keeps them out.
         exclude_ids: items that may not.
         filter: conditions on the items, None for none.
+        diversity: what makes them unlike each other, None for nothing.
+        pool: how many items they are chosen from, where that is more than k.
     """
 
     k: int
     include_seen: bool = False
     exclude_ids: Sequence[str] = ()
     filter: Filter | None = None
+    diversity: Diversity | None = None
+    pool: int = 0
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """Found items in the order to show them.
+
+    Attributes:
+        rows: rows of the items [n].
+        scores: what put them into this order [n], descending.
+        diversified: how they were chosen among what was found; None for the best ones.
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    diversified: Diversified | None
 
 
 @dataclass(frozen=True)
@@ -68,12 +89,14 @@ class Recommended:
         scores: what put them into this order [n], descending; `LOWEST_SCORE` for one that was not scored.
         recall_scores: what recall gave each of them [n].
         reranked: how many the reranker scored, the first ones.
+        diversified: how they were chosen among what was recalled; None for the best ones.
     """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
     recall_scores: NDArray[np.float32]
     reranked: int
+    diversified: Diversified | None
 
 
 class Pipeline:
@@ -88,8 +111,8 @@ class Pipeline:
         self._recalling = recalling
         self._reranking = reranking
 
-    def recall(self, bundle: ServedBundle, profile: Profile, wanted: Wanted, budget: Budget) -> Ranking:
-        """The best items of the whole catalogue.
+    def recall(self, bundle: ServedBundle, profile: Profile, wanted: Wanted, budget: Budget) -> Recalled:
+        """The best items of the whole catalogue, or the best that are not all alike.
 
         Args:
             bundle: where to look.
@@ -100,9 +123,9 @@ class Pipeline:
         Raises:
             InvalidRequest: the items lack a column that the filter asks of.
         """
-        seen = profile.seen if bundle.exclude_seen and not wanted.include_seen else np.empty(0, np.int64)
-        barred = np.concatenate([seen, rows_of(bundle, wanted.exclude_ids)])
-        return self._recalling.best(bundle, profile, wanted.k, barred, wanted.filter, budget)
+        found = self._found(bundle, profile, wanted, max(wanted.k, wanted.pool), budget)
+        cut = choose(bundle, found.rows, found.scores, len(found.rows), wanted.k, wanted.diversity, budget)
+        return Recalled(found.rows[cut.places], found.scores[cut.places], cut.diversified)
 
     def rerank(self, bundle: ServedBundle, profile: Profile, candidate_ids: Sequence[str], budget: Budget) -> Reranked:
         """Order candidates by reading them together with the history and the query, and by the towers' own scores.
@@ -133,33 +156,31 @@ class Pipeline:
             reranked=reranked,
         )
 
-    def recommend(
-        self, bundle: ServedBundle, profile: Profile, wanted: Wanted, candidates: int, budget: Budget
-    ) -> Recommended:
-        """The best items of the whole catalogue, put into the reranker's order.
+    def recommend(self, bundle: ServedBundle, profile: Profile, wanted: Wanted, budget: Budget) -> Recommended:
+        """The best items of the whole catalogue, or the best that are not all alike, by the reranker's scores.
 
         Args:
             bundle: where to look.
             profile: who is asking.
-            wanted: what may come back.
-            candidates: how many items to recall and rerank; `wanted.k` at least are.
+            wanted: what may come back; all of its pool is reranked.
             budget: the request's means.
 
         Raises:
             InvalidRequest: as `recall`.
         """
+        needed = bundle.reranker is not None or wanted.diversity is not None
+        recalled = self._found(bundle, profile, wanted, max(wanted.k, wanted.pool if needed else 0), budget)
         if bundle.reranker is None:
-            recalled = self.recall(bundle, profile, wanted, budget)
             budget.degraded[Stage.RERANK] = Reason.NO_RERANKER
-            return Recommended(recalled.rows, recalled.scores, recalled.scores, reranked=0)
-        recalled = self.recall(bundle, profile, replace(wanted, k=max(wanted.k, candidates)), budget)
         reranked, order, scores = self._ordered(bundle, profile, recalled.rows, recalled.scores, budget)
-        best = order[: wanted.k]
+        rows = recalled.rows[order]
+        cut = choose(bundle, rows, scores, reranked or len(rows), wanted.k, wanted.diversity, budget)
         return Recommended(
-            rows=recalled.rows[best],
-            scores=scores[: wanted.k],
-            recall_scores=recalled.scores[best],
-            reranked=min(reranked, wanted.k),
+            rows=rows[cut.places],
+            scores=scores[cut.places],
+            recall_scores=recalled.scores[order][cut.places],
+            reranked=int(np.count_nonzero(cut.places < reranked)),
+            diversified=cut.diversified,
         )
 
     def similar(self, bundle: ServedBundle, rows: NDArray[np.int64], wanted: Wanted, budget: Budget) -> Ranking:
@@ -178,17 +199,23 @@ class Pipeline:
             return Ranking(np.empty(0, np.int64), np.empty(0, np.float32))
         barred = np.concatenate([rows, rows_of(bundle, wanted.exclude_ids)])
         with budget.stage(Stage.SEARCH):
-            direction = _directions(bundle.vectors[rows]).sum(axis=0)  # [d]
-            query = _directions(direction[np.newaxis]).astype(np.float32)  # [1, d]
+            direction = unit(bundle.vectors[rows]).sum(axis=0)  # [d]
+            query = unit(direction[np.newaxis]).astype(np.float32)  # [1, d]
             allowed = narrowed(bundle, wanted.filter)
             (hits,) = bundle.index.search(query, SIMILAR_DEPTH * wanted.k, [barred], allowed)
-            cosines = exact_scores(_directions(bundle.vectors[hits.rows]), query[0])  # [depth]
+            cosines = exact_scores(unit(bundle.vectors[hits.rows]), query[0])  # [depth]
         best = _descending(cosines)[: wanted.k]
         return Ranking(hits.rows[best], cosines[best])
 
     def close(self) -> None:
         """Let go of the threads."""
         self._reranking.close()
+
+    def _found(self, bundle: ServedBundle, profile: Profile, wanted: Wanted, count: int, budget: Budget) -> Ranking:
+        """The best items that may come back, so many of them."""
+        seen = profile.seen if bundle.exclude_seen and not wanted.include_seen else np.empty(0, np.int64)
+        barred = np.concatenate([seen, rows_of(bundle, wanted.exclude_ids)])
+        return self._recalling.best(bundle, profile, count, barred, wanted.filter, budget)
 
     def _ordered(
         self,
@@ -218,13 +245,6 @@ class Pipeline:
         order = np.concatenate([recalled[:count][first], recalled[count:]])
         unscored = np.full(len(rows) - count, LOWEST_SCORE, np.float32)
         return count, order, np.concatenate([scored[first], unscored])
-
-
-def _directions(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Vectors [n, d] at unit length; a vector of nothing stays one."""
-    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))  # [n]
-    directions: NDArray[np.float32] = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)[:, np.newaxis]
-    return directions
 
 
 def _descending(scores: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -89,6 +89,7 @@ class ServedBundle:
         item_ids: item id of each row [N].
         titles: title of each row [N].
         texts: what the reranker reads of each row [N].
+        categories: category of each row [N], None where an item has none; None where items have no categories.
         vectors: vector of each row [N, d], memory-mapped.
         index: finds rows.
         lighter_index: finds nearly as good ones for about half the work; None where there is nothing to save.
@@ -106,6 +107,7 @@ class ServedBundle:
     item_ids: Table[np.object_]
     titles: Table[np.object_]
     texts: Table[np.object_]
+    categories: Table[np.object_] | None
     vectors: Table[np.float32]
     index: ItemSearch
     lighter_index: ItemSearch | None
@@ -128,6 +130,7 @@ class ServedBundle:
             item_ids=bundle.item_ids,
             titles=bundle.titles,
             texts=bundle.texts,
+            categories=bundle.categories,
             vectors=bundle.vectors,
             index=bundle.index,
             lighter_index=lighter(bundle.index),

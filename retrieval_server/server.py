@@ -117,9 +117,8 @@ class RetrievalServer:
         bundle = ServedBundle.of(LiveBundle.load(folder))
         first = list(islice(bundle.row_of, 1))
         profile = resolve_asker(bundle, Asker(item_ids=first, query="warm up"))
-        self._pipeline.recommend(
-            bundle, profile, Wanted(k=1, include_seen=True), self._config.rerank.candidates, Budget()
-        )
+        wanted = Wanted(k=1, include_seen=True, pool=self._config.rerank.candidates)
+        self._pipeline.recommend(bundle, profile, wanted, Budget())
         return bundle
 
     def put(self, folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TypedDict
 
 import grpc
@@ -12,6 +13,7 @@ from retrieval_server.admission import Admission
 from retrieval_server.asker import Asker
 from retrieval_server.budget import Budget, Reason, Stage
 from retrieval_server.config import ServeConfig
+from retrieval_server.diversifying import Diversified, diversity_of
 from retrieval_server.errors import CallError
 from retrieval_server.filtering import filter_of
 from retrieval_server.guard import outcome, parsed
@@ -20,6 +22,7 @@ from retrieval_server.pipeline import Pipeline, Wanted
 from retrieval_server.profile import Fallback, Profile, resolve, rows_of
 from retrieval_server.recording import Recorder
 from retrieval_server.retrieval.v1 import retrieval_pb2
+from retrieval_server.retrieval.v1.retrieval_pb2 import Diversified as DiversifiedMessage
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
     RecallRequest,
     RecallResponse,
@@ -39,6 +42,7 @@ from retrieval_server.served_bundle import BundleSlot, ServedBundle
 from retrieval_server.streams import Streams
 from retrieval_server.user_events import StoreUnavailable
 from retrieval_server.validation import check_events, check_recall, check_recommend, check_rerank, check_similar
+from towers.diversity import POOL
 
 logger = logging.getLogger(__name__)
 SERVICE_NAME: str = retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name
@@ -97,11 +101,13 @@ class RetrievalService(RetrievalServiceServicer):
         budget = self._budget(request, context)
         bundle = self._slot.take()
         profile = self._profile(bundle, asker, budget)
-        found = self._pipeline.recall(bundle, profile, _wanted(request), budget)
+        wanted = self._wanted(bundle, request, request.HasField("diversity"))
+        found = self._pipeline.recall(bundle, profile, wanted, budget)
         return RecallResponse(
             item_ids=bundle.item_ids[found.rows].tolist(),
             scores=found.scores.tolist(),
             titles=_titles(bundle, found.rows, request.with_titles),
+            diversified=_told(found.diversified),
             **_about(profile),
             **self._notes(bundle, request, budget),
         )
@@ -129,14 +135,18 @@ class RetrievalService(RetrievalServiceServicer):
         budget = self._budget(request, context)
         bundle = self._slot.take()
         profile = self._profile(bundle, asker, budget)
+        diverse = request.HasField("diversity") or self._config.diversify
+        wanted = self._wanted(bundle, request, diverse)
         candidates = request.candidates or self._config.rerank.candidates
-        found = self._pipeline.recommend(bundle, profile, _wanted(request), candidates, budget)
+        pool = min(max(wanted.pool, candidates), self._config.limits.candidates)
+        found = self._pipeline.recommend(bundle, profile, replace(wanted, pool=pool), budget)
         return RecommendResponse(
             item_ids=bundle.item_ids[found.rows].tolist(),
             scores=found.scores.tolist(),
             titles=_titles(bundle, found.rows, request.with_titles),
             recall_scores=found.recall_scores.tolist(),
             reranked_count=found.reranked,
+            diversified=_told(found.diversified),
             **_about(profile),
             **self._notes(bundle, request, budget),
         )
@@ -189,6 +199,14 @@ class RetrievalService(RetrievalServiceServicer):
                 budget.degraded[Stage.EVENTS] = Reason.UNAVAILABLE
                 return resolve(bundle, asker)
 
+    def _wanted(self, bundle: ServedBundle, request: RecallRequest | RecommendRequest, diverse: bool) -> Wanted:
+        """What may come back, and where it is to be diverse, the pool that it is chosen from."""
+        wanted = Wanted(request.k, request.include_seen, request.exclude_ids, filter_of(request.filter))
+        if not diverse:
+            return wanted
+        how = diversity_of(request.diversity, self._config.diversity, bundle)
+        return replace(wanted, diversity=how, pool=max(POOL * request.k, self._config.rerank.candidates))
+
     def _recommend_one(self, message: bytes, context: grpc.ServicerContext) -> RecommendResponse:
         return self.Recommend(parsed(RecommendRequest.FromString, message), context)
 
@@ -221,8 +239,8 @@ def _about(profile: Profile) -> _About:
     )
 
 
-def _wanted(request: RecallRequest | RecommendRequest) -> Wanted:
-    return Wanted(request.k, request.include_seen, request.exclude_ids, filter_of(request.filter))
+def _told(diversified: Diversified | None) -> DiversifiedMessage | None:
+    return None if diversified is None else diversified.message()
 
 
 def _titles(bundle: ServedBundle, rows: NDArray[np.int64], wanted: bool) -> Sequence[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from retrieval_server.asker import Asker
 from retrieval_server.config import Limits
+from retrieval_server.diversifying import check_diversity
 from retrieval_server.errors import InvalidRequest, Violation
 from retrieval_server.filtering import check_filter
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
@@ -40,6 +41,7 @@ def check_recall(request: RecallRequest, limits: Limits) -> Asker:
         *_count("k", request.k, limits.k, "limits.k"),
         *_excluded(request.exclude_ids, limits),
         *check_filter(request.filter, limits),
+        *check_diversity(request, limits),
     )
 
 
@@ -65,6 +67,7 @@ def check_recommend(request: RecommendRequest, limits: Limits) -> Asker:
         *_candidate_count(request.candidates, limits),
         *_excluded(request.exclude_ids, limits),
         *check_filter(request.filter, limits),
+        *check_diversity(request, limits),
     )
 
 

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from data_prep.errors import ExitCode
 from retrieval_server.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Security
 from retrieval_server.client.errors import RetrievalError
-from retrieval_server.client.requests import Answering, Choosing, Filtering, Likening, Naming, UnfitItem
+from retrieval_server.client.requests import Answering, Choosing, Diversifying, Filtering, Likening, Naming, UnfitItem
 from retrieval_server.client.retrieval_client import RetrievalClient
 from retrieval_server.client.tables import Answer, show
 from retrieval_server.escaping import escape
@@ -76,7 +76,7 @@ def _security(options: argparse.Namespace) -> Security:
 def _ask(client: RetrievalClient, options: argparse.Namespace) -> Answer:
     how: Answering = {"with_titles": True, "with_timings": options.timings, "budget_ms": options.budget_ms}
     if options.call == "similar":
-        like: Likening = {"k": options.k, "exclude": options.exclude, "filter": _filter(options), **how}
+        like: Likening = {"k": options.k, "exclude": options.exclude, "filter": _given(options, Filtering), **how}
         return client.similar_items(options.items, **like)
     who: Naming = {"user_id": options.user_id, "history": options.history, "query": options.query}
     if options.call == "rerank":
@@ -85,17 +85,20 @@ def _ask(client: RetrievalClient, options: argparse.Namespace) -> Answer:
         "k": options.k,
         "include_seen": options.include_seen,
         "exclude": options.exclude,
-        "filter": _filter(options),
+        "filter": _given(options, Filtering),
     }
+    diversity: Diversifying = _given(options, Diversifying)
+    if options.diverse or diversity:
+        which["diversity"] = diversity
     if options.call == "recommend":
         return client.recommend(**who, **which, **how, candidates=options.candidates)
     return client.recall(**who, **which, **how)
 
 
-def _filter(options: argparse.Namespace) -> Filtering:
-    given: Any = {name: getattr(options, name) for name in Filtering.__annotations__}
-    conditions: Filtering = {name: value for name, value in given.items() if value is not None}  # type: ignore[assignment]
-    return conditions
+def _given(options: argparse.Namespace, kind: Any) -> Any:
+    """Those fields of a dictionary type that the command line has values for."""
+    given = {name: getattr(options, name) for name in kind.__annotations__}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _print(answer: Message, as_json: bool) -> ExitCode:
@@ -161,6 +164,18 @@ def _parser() -> argparse.ArgumentParser:
     conditions.add_argument("--deny", type=_ids, metavar="A,B,…", help="items that may not")
     seen = argparse.ArgumentParser(add_help=False)
     seen.add_argument("--include-seen", action="store_true", help="items of the history may come back")
+    unlike = seen.add_argument_group(
+        "items that are not all alike; each of these asks for them, the rest is the server's"
+    )
+    unlike.add_argument("--diverse", action="store_true", help="all the server's way")
+    unlike.add_argument("--method", metavar="M", help="mmr, mmr_max or dpp")
+    unlike.add_argument("--strength", type=float, metavar="S", help="0, as without, to 1, whatever the scores")
+    unlike.add_argument(
+        "--max-per-category", type=int, metavar="N", help="items of one category while there are others"
+    )
+    unlike.add_argument(
+        "--collapse-duplicates", action=argparse.BooleanOptionalAction, help="of those all but the same only the best"
+    )
 
     parser = argparse.ArgumentParser(
         prog="python -m retrieval_server.client",

@@ -6,6 +6,7 @@ from typing import Any, NotRequired, TypedDict, Unpack
 
 from retrieval_server.retrieval.v1.admin_pb2 import DeleteItemsRequest, Item, UpsertItemsRequest
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
+    Diversity,
     Event,
     Filter,
     History,
@@ -79,6 +80,22 @@ class Filtering(TypedDict, total=False):
     deny: Sequence[str]
 
 
+class Diversifying(TypedDict, total=False):
+    """That items shall not be all alike. What is left out is as the server has it.
+
+    Attributes:
+        method: "mmr", "mmr_max" or "dpp".
+        strength: what being unlike the others weighs against the score, 0 to 1.
+        max_per_category: items of one category while there are others, 0 for any number.
+        collapse_duplicates: whether of items that are all but the same only the best one comes.
+    """
+
+    method: str
+    strength: float
+    max_per_category: int
+    collapse_duplicates: bool
+
+
 class Choosing(TypedDict, total=False):
     """What may come back from the catalogue.
 
@@ -87,12 +104,14 @@ class Choosing(TypedDict, total=False):
         include_seen: whether items of the history may come back.
         exclude: item ids that may not.
         filter: conditions on the items.
+        diversity: that they shall not be all alike; {} for the server's way.
     """
 
     k: int
     include_seen: bool
     exclude: Sequence[str]
     filter: Filtering
+    diversity: Diversifying
 
 
 class Recalling(Asking, Choosing, total=False):
@@ -210,12 +229,14 @@ def _event(fields: Any) -> Event:
 
 
 def _message(wanted: Any, **defaults: Any) -> dict[str, Any]:
-    """Fields of the message: a history's arrays and a filter become messages, `exclude` gets its name on the wire."""
+    """Fields of the message: those of its parts that are messages made such, `exclude` under its name on the wire."""
     fields = defaults | dict(wanted)
     if "exclude" in fields:
         fields["exclude_ids"] = _strings("exclude", fields.pop("exclude"))
     if "filter" in fields:
         fields["filter"] = _filter(fields["filter"])
+    if "diversity" in fields:
+        fields["diversity"] = Diversity(**fields["diversity"])
     arrays: dict[str, Any] = {name: fields.pop(name) for name in ("events", "timestamps") if name in fields}
     if "history" in fields:
         arrays["item_ids"] = _strings("history", fields.pop("history"))

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from retrieval_server.escaping import escape
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
+    Diversified,
     RecallResponse,
     RecommendResponse,
     RerankResponse,
@@ -57,6 +58,17 @@ def _notes(answer: Answer) -> list[str]:
     if answer.degraded:
         reasons = zip(answer.degraded, answer.degraded_reasons, strict=True)
         notes.append("degraded: " + ", ".join(f"{stage} ({reason})" for stage, reason in reasons))
+    if isinstance(answer, RecallResponse | RecommendResponse) and answer.HasField("diversified"):
+        notes.append(_diversified(answer.diversified))
     if answer.timings:
         notes.append("took: " + ", ".join(f"{timing.stage} {timing.milliseconds:.1f} ms" for timing in answer.timings))
     return notes
+
+
+def _diversified(how: Diversified) -> str:
+    parts = [f"made diverse: {how.method} of strength {how.strength:g}, from {how.pool} items"]
+    if how.max_per_category:
+        parts.append(f"at most {how.max_per_category} of a category, but for {how.over_quota}")
+    if how.collapse_duplicates:
+        parts.append(f"{how.duplicates} of them duplicates")
+    return "; ".join(parts)

@@ -44,6 +44,7 @@ def shop() -> ServedBundle:
         item_ids=np.array([item(row) for row in range(ITEMS)], object),
         titles=np.array([f"Title {row} חלב 🥛" for row in range(ITEMS)], object),
         texts=np.array([f"text of item {row}" for row in range(ITEMS)], object),
+        categories=attributes()["category"].astype(object).where(attributes()["category"].notna(), None).to_numpy(),
         vectors=vectors,
         index=ExactSearch(vectors),
         lighter_index=ExactSearch(vectors[: ITEMS // 2]),

@@ -92,7 +92,7 @@ class Timing(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     MILLISECONDS_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """"resolve" (looking the asker up), "encode" (the user tower), "search", "rerank"."""
+    """"resolve" (looking the asker up), "encode" (the user tower), "search", "rerank", "diversify"."""
     milliseconds: _builtins.float
     def __init__(
         self,
@@ -182,6 +182,103 @@ class Filter(_message.Message):
 Global___Filter: _TypeAlias = Filter  # noqa: Y015
 
 @_typing.final
+class Diversity(_message.Message):
+    """That the answer is to be diverse: instead of the best k items the best that are not all alike, chosen from a pool of 3 k
+    or more. They come in the order of their scores as ever. As many come as without it.
+
+    What is left out is as the server has it (conf/diversity/standard.yaml). An empty message asks for just that.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    STRENGTH_FIELD_NUMBER: _builtins.int
+    MAX_PER_CATEGORY_FIELD_NUMBER: _builtins.int
+    COLLAPSE_DUPLICATES_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """"mmr" (marginal relevance: an item is held against those chosen before, by the mean of the cosines), "mmr_max" (by the
+    largest of them, as first published) or "dpp" (determinantal point process: by the volume that it adds).
+    """
+    strength: _builtins.float
+    """What being unlike the others weighs against the score: 0 for nothing to 1 for everything."""
+    max_per_category: _builtins.int
+    """Items of one category, 0 for any number. More of one come only where the pool holds too few others; `diversified` in
+    the answer says how many. An item without a category is bound by none.
+    """
+    collapse_duplicates: _builtins.bool
+    """Whether of items that are all but the same (equal titles, or vectors that point the same way) only the best one comes,
+    unless the pool holds too few others.
+    """
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        strength: _builtins.float | None = ...,
+        max_per_category: _builtins.int | None = ...,
+        collapse_duplicates: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_collapse_duplicates", b"_collapse_duplicates", "_max_per_category", b"_max_per_category", "_strength", b"_strength", "collapse_duplicates", b"collapse_duplicates", "max_per_category", b"max_per_category", "strength", b"strength"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collapse_duplicates", b"_collapse_duplicates", "_max_per_category", b"_max_per_category", "_strength", b"_strength", "collapse_duplicates", b"collapse_duplicates", "max_per_category", b"max_per_category", "method", b"method", "strength", b"strength"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__collapse_duplicates: _TypeAlias = _typing.Literal["collapse_duplicates"]  # noqa: Y015
+    _WhichOneofArgType__collapse_duplicates: _TypeAlias = _typing.Literal["_collapse_duplicates", b"_collapse_duplicates"]  # noqa: Y015
+    _WhichOneofReturnType__max_per_category: _TypeAlias = _typing.Literal["max_per_category"]  # noqa: Y015
+    _WhichOneofArgType__max_per_category: _TypeAlias = _typing.Literal["_max_per_category", b"_max_per_category"]  # noqa: Y015
+    _WhichOneofReturnType__strength: _TypeAlias = _typing.Literal["strength"]  # noqa: Y015
+    _WhichOneofArgType__strength: _TypeAlias = _typing.Literal["_strength", b"_strength"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__collapse_duplicates) -> _WhichOneofReturnType__collapse_duplicates | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_per_category) -> _WhichOneofReturnType__max_per_category | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__strength) -> _WhichOneofReturnType__strength | None: ...
+
+Global___Diversity: _TypeAlias = Diversity  # noqa: Y015
+
+@_typing.final
+class Diversified(_message.Message):
+    """How an answer was made diverse."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    STRENGTH_FIELD_NUMBER: _builtins.int
+    MAX_PER_CATEGORY_FIELD_NUMBER: _builtins.int
+    COLLAPSE_DUPLICATES_FIELD_NUMBER: _builtins.int
+    POOL_FIELD_NUMBER: _builtins.int
+    OVER_QUOTA_FIELD_NUMBER: _builtins.int
+    DUPLICATES_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    strength: _builtins.float
+    max_per_category: _builtins.int
+    collapse_duplicates: _builtins.bool
+    pool: _builtins.int
+    """How many items were chosen from."""
+    over_quota: _builtins.int
+    """How many of the answer's items are more than max_per_category of their category, for want of others."""
+    duplicates: _builtins.int
+    """How many items of the pool were all but the same as better ones."""
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        strength: _builtins.float = ...,
+        max_per_category: _builtins.int = ...,
+        collapse_duplicates: _builtins.bool = ...,
+        pool: _builtins.int = ...,
+        over_quota: _builtins.int = ...,
+        duplicates: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collapse_duplicates", b"collapse_duplicates", "duplicates", b"duplicates", "max_per_category", b"max_per_category", "method", b"method", "over_quota", b"over_quota", "pool", b"pool", "strength", b"strength"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Diversified: _TypeAlias = Diversified  # noqa: Y015
+
+@_typing.final
 class RecallRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -195,6 +292,7 @@ class RecallRequest(_message.Message):
     BUDGET_MS_FIELD_NUMBER: _builtins.int
     WITH_TIMINGS_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    DIVERSITY_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """At most limits.id_bytes (512) bytes."""
     query: _builtins.str
@@ -225,6 +323,10 @@ class RecallRequest(_message.Message):
     def filter(self) -> Global___Filter:
         """Conditions on the items: one that does not satisfy them never comes back."""
 
+    @_builtins.property
+    def diversity(self) -> Global___Diversity:
+        """Set it for an answer that is diverse; `k` is then at most limits.candidates (200)."""
+
     def __init__(
         self,
         *,
@@ -238,10 +340,11 @@ class RecallRequest(_message.Message):
         budget_ms: _builtins.int = ...,
         with_timings: _builtins.bool = ...,
         filter: Global___Filter | None = ...,
+        diversity: Global___Diversity | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "history", b"history"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["diversity", b"diversity", "filter", b"filter", "history", b"history"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "exclude_ids", b"exclude_ids", "filter", b"filter", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "diversity", b"diversity", "exclude_ids", b"exclude_ids", "filter", b"filter", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -262,6 +365,7 @@ class RecallResponse(_message.Message):
     FALLBACK_REASON_FIELD_NUMBER: _builtins.int
     DEGRADED_REASONS_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    DIVERSIFIED_FIELD_NUMBER: _builtins.int
     bundle_version: _builtins.str
     """Version of the bundle that gave the whole of this answer."""
     unknown_item_count: _builtins.int
@@ -294,7 +398,9 @@ class RecallResponse(_message.Message):
 
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was left out to be able to answer at all: "events" when what was recorded of the user could not be had."""
+        """What was left out to be able to answer at all: "events" when what was recorded of the user could not be had, "diversify"
+        when there was no time to choose what is not alike.
+        """
 
     @_builtins.property
     def degraded_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -305,6 +411,10 @@ class RecallResponse(_message.Message):
     @_builtins.property
     def timings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Timing]:
         """Stages in the order they were begun, when the request asked for them."""
+
+    @_builtins.property
+    def diversified(self) -> Global___Diversified:
+        """How the answer was made diverse; absent when it was not."""
 
     def __init__(
         self,
@@ -320,10 +430,11 @@ class RecallResponse(_message.Message):
         fallback_reason: _builtins.str = ...,
         degraded_reasons: _abc.Iterable[_builtins.str] | None = ...,
         timings: _abc.Iterable[Global___Timing] | None = ...,
+        diversified: Global___Diversified | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["diversified", b"diversified"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "diversified", b"diversified", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -485,6 +596,7 @@ class RecommendRequest(_message.Message):
     BUDGET_MS_FIELD_NUMBER: _builtins.int
     WITH_TIMINGS_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    DIVERSITY_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """As in RecallRequest."""
     query: _builtins.str
@@ -515,6 +627,14 @@ class RecommendRequest(_message.Message):
     def filter(self) -> Global___Filter:
         """As in RecallRequest."""
 
+    @_builtins.property
+    def diversity(self) -> Global___Diversity:
+        """Set it for an answer that is diverse. Without it the server's own setting decides (diversify, false).
+
+        Recall then brings 3 k items, or `candidates` if that is more, but not more than the reranker may get
+        (limits.candidates).
+        """
+
     def __init__(
         self,
         *,
@@ -529,10 +649,11 @@ class RecommendRequest(_message.Message):
         budget_ms: _builtins.int = ...,
         with_timings: _builtins.bool = ...,
         filter: Global___Filter | None = ...,
+        diversity: Global___Diversity | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "history", b"history"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["diversity", b"diversity", "filter", b"filter", "history", b"history"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "candidates", b"candidates", "exclude_ids", b"exclude_ids", "filter", b"filter", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "candidates", b"candidates", "diversity", b"diversity", "exclude_ids", b"exclude_ids", "filter", b"filter", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -555,6 +676,7 @@ class RecommendResponse(_message.Message):
     DEGRADED_REASONS_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     RERANKED_COUNT_FIELD_NUMBER: _builtins.int
+    DIVERSIFIED_FIELD_NUMBER: _builtins.int
     bundle_version: _builtins.str
     """As in RecallResponse."""
     unknown_item_count: _builtins.int
@@ -585,8 +707,8 @@ class RecommendResponse(_message.Message):
 
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was left out to be able to answer at all: "rerank" when not every candidate was scored, "events" as in
-        RecallResponse.
+        """What was left out to be able to answer at all: "rerank" when not every candidate was scored, "events" and
+        "diversify" as in RecallResponse.
         """
 
     @_builtins.property
@@ -599,6 +721,10 @@ class RecommendResponse(_message.Message):
 
     @_builtins.property
     def timings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Timing]:
+        """As in RecallResponse."""
+
+    @_builtins.property
+    def diversified(self) -> Global___Diversified:
         """As in RecallResponse."""
 
     def __init__(
@@ -617,10 +743,11 @@ class RecommendResponse(_message.Message):
         degraded_reasons: _abc.Iterable[_builtins.str] | None = ...,
         timings: _abc.Iterable[Global___Timing] | None = ...,
         reranked_count: _builtins.int = ...,
+        diversified: Global___Diversified | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["diversified", b"diversified"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "recall_scores", b"recall_scores", "reranked_count", b"reranked_count", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "diversified", b"diversified", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "recall_scores", b"recall_scores", "reranked_count", b"reranked_count", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
