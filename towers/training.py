@@ -192,7 +192,8 @@ def _kept(embedding: torch.nn.Embedding | None, rows: Tensor) -> torch.nn.Embedd
     """Some rows of an embedding, [N] marked; None where there is none, or none is marked."""
     if embedding is None or not rows.any():
         return None
-    return torch.nn.Embedding.from_pretrained(embedding.weight.detach()[rows])
+    kept: torch.nn.Embedding = torch.nn.Embedding.from_pretrained(embedding.weight.detach()[rows])
+    return kept
 
 
 def _intervals(config: TrainConfig, retriever: Retriever) -> dict[str, list[float]]:
