@@ -20,7 +20,7 @@ from data_prep.dataset import Dataset
 from data_prep.files import read_json
 from data_prep.prepare import PrepareConfig, prepare
 from towers.config import TrainConfig
-from towers.evaluate import ONE_VECTOR, TWO_TOWERS, EvaluateConfig
+from towers.evaluate import TWO_TOWERS, EvaluateConfig
 from towers.judged import JudgedQueries
 from towers.judged_evaluation import METRICS, evaluate_search, judged_of, with_typos, with_untuned_encoder
 from towers.material import read_sequences_of
@@ -29,6 +29,7 @@ from towers.report import with_intervals
 from towers.run import RUN
 from towers.scoring import model_scorer
 from towers.train import train
+from towers.weighing import ONE_VECTOR
 
 PAGE = Path(__file__).parents[1] / "docs" / "search.md"
 BEGIN, END = "<!-- benchmarks.search -->", "<!-- end -->"
