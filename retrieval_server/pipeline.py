@@ -165,8 +165,7 @@ class Pipeline:
         )
 
     def recommend(self, bundle: ServedBundle, profile: Profile, wanted: Wanted, budget: Budget) -> Recommended:
-        """The best items of the whole catalogue, or the best that are not all alike, by the scores of the bundle's blender,
-        or else of its reranker.
+        """The best items of the whole catalogue, or the best that are not all alike, by blender or reranker.
 
         A blender was learnt from users who did not ask, so a query is for the reranker.
 

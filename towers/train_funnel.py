@@ -152,7 +152,8 @@ def choose(config: FunnelConfig, whole: Funnel, users: Users) -> tuple[Funnel, F
     """The channels, the fusion and the blender that are better than what is there without them."""
     learning, others = users.everyone.of(users.learning), users.everyone.of(~users.learning)
     chosen = choose_channels(learning, whole.names, instantiate(config.fusion), config.certainty)
-    columns, order, gain = [0], TOWERS_ALONE, None
+    order: FittedFusion = TOWERS_ALONE
+    columns, gain = [0], None
     if len(chosen) > 1:
         fusion, alone, some = users.fused(chosen, whole.names), others.only([0]), others.only(chosen)
         gain = users.gain(alone.ndcg(TOWERS_ALONE.scores(alone.pools)), some.ndcg(fusion.scores(some.pools)))
