@@ -33,10 +33,10 @@ from index.item_table import POPULARITY
 from index.model_recall import model_recall
 from index.previous import Previous
 from index.publish import disk_full_said, new_bundle, switch_current
-from index.report import BuildResult, Origin, as_json
+from index.report import BuildResult, Origin, as_json, told_of
 from index.trial import Chosen, choose_index, take_over
 from index.write import Contents, check_answers, name_version, write_contents
-from towers import History, Model, ModelEncoder
+from towers import Funnel, History, Model, ModelEncoder
 from towers.history import Sequences
 from towers.material import read_sequences
 
@@ -84,8 +84,9 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         model = Model.open(inputs.run)
         model = model if config.dim is None else model.cut(config.dim)
         changes = _logged_changes(config, inputs.dataset)
-        items, sequences = _read(inputs.dataset, model.towers.users.attributes.columns, changes)
+        items, sequences, places = _read(inputs.dataset, model.towers.users.attributes.columns, changes)
         plans = choice.plans(len(items), model.dim)
+        funnel = _funnel(inputs, items, places)
         previous = Previous.open(config.bundles)
         same_model = config.warm and previous is not None and previous.is_of(model.fingerprint, model.dim)
         # Item vectors, once in the working folder, the index, and at most as much again for what items say of users.
@@ -102,8 +103,8 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         _check_recall(chosen.calibration, config.recall_floor)
     origin = Origin(comparison, encoded.computed, encoded.reused, encoded.resumed, warm)
     worth = model_recall(inputs.run, inputs.fingerprints["run"], config.dim)
-    report = as_json(chosen, config.recall_floor, worth, origin, inputs.reranker, stages.seconds)
-    contents = Contents(inputs, model, items, vectors, changes.merged, chosen, sequences, histories, report)
+    report = as_json(chosen, config.recall_floor, worth, origin, inputs.reranker, told_of(funnel), stages.seconds)
+    contents = Contents(inputs, model, items, vectors, changes.merged, chosen, sequences, histories, funnel, report)
     version = name_version(contents)
     with stages("write"):
         with new_bundle(config.bundles, version) as folder:
@@ -128,7 +129,16 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         origin=origin,
         reranker=inputs.reranker,
         served=served,
+        funnel=told_of(funnel),
     )
+
+
+def _funnel(inputs: Inputs, items: pd.DataFrame, places: NDArray[np.int64]) -> Funnel | None:
+    """The run's funnel over the catalogue as it is now; None where it does nothing that recall alone does not."""
+    if inputs.funnel is None:
+        return None
+    funnel = Funnel.load(inputs.funnel)
+    return funnel.over(places, items) if funnel.orders else None
 
 
 def _logged_changes(config: BuildConfig, dataset: Dataset) -> LoggedChanges:
@@ -184,14 +194,16 @@ def _index(
     return choose_index(plans, vectors, users, config), False
 
 
-def _read(dataset: Dataset, attributes: list[str], changes: LoggedChanges) -> tuple[pd.DataFrame, Sequences]:
+def _read(
+    dataset: Dataset, attributes: list[str], changes: LoggedChanges
+) -> tuple[pd.DataFrame, Sequences, NDArray[np.int64]]:
     items = dataset.items.reset_index(drop=True)
     check_items(items)
     items, places = changes.apply(items)
     check_items(items)
     sequences = read_sequences(dataset, "", attributes).over(places)
     training = sequences.rows[sequences.splits == Split.TRAIN]
-    return items.assign(**{POPULARITY: np.bincount(training, minlength=len(items))}), sequences
+    return items.assign(**{POPULARITY: np.bincount(training, minlength=len(items))}), sequences, places
 
 
 def _sample_users(encoder: ModelEncoder, histories: Histories, size: int, seed: int) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from index.item_file import TextColumn, map_items
 from index.manifest import BundleError, Manifest
 from index.search import ItemIndex
 from index.stored import FORMATS, StoredVectors
-from towers import CrossEncoder, History, ModelEncoder
+from towers import CrossEncoder, Funnel, History, ModelEncoder
 from towers.cross_encoder_onnx import load_served
 from towers.item_encoder import ItemEncoder
 from towers.vector_file import map_vectors
@@ -39,6 +39,7 @@ SCALE = "stored_scale.npy"
 HISTORIES = "histories.parquet"
 MODEL = "model"
 RERANKER = "reranker"
+FUNNEL = "funnel"
 RENDERED = "texts.arrow"
 
 
@@ -60,6 +61,7 @@ class Bundle:
         item_encoder: makes vectors of items that come or change while the bundle serves.
         reranker: reorders candidates, where one was trained.
         histories: what is known of users.
+        funnel: channels beside the vectors, and how their candidates are ordered; None where the vectors do it alone.
     """
 
     version: str
@@ -76,6 +78,7 @@ class Bundle:
     item_encoder: ItemEncoder
     reranker: CrossEncoder | None
     histories: Histories
+    funnel: Funnel | None
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -121,6 +124,7 @@ class Bundle:
             item_encoder=ItemEncoder.load(folder / MODEL, users, vectors),
             reranker=reranker,
             histories=_parsed(Histories.load, folder / HISTORIES),
+            funnel=_parsed(Funnel.load, folder / FUNNEL) if (folder / FUNNEL).is_dir() else None,
         )
 
     @property

@@ -47,6 +47,7 @@ class BuildConfig:
         dim: length that the towers' part of the vectors is cut to, one of those the run was trained for (`loss.dims`);
             null for all of it.
         index: how the index is chosen; a file of `conf/index/`.
+        funnel: whether to publish the run's funnel, as far as its training found it better than recall alone.
         recall_k: depth of index recall.
         recall_target: index recall that calibration aims for.
         recall_floor: index recall below which nothing is published.
@@ -82,6 +83,7 @@ class BuildConfig:
     trial_rows: int
     kept_history: int
     reranker: str
+    funnel: bool
     warm: bool
     changes_since: str | None
     export: ExportConfig

@@ -9,6 +9,8 @@ from data_prep.command import UsageError
 from data_prep.dataset import Dataset
 from data_prep.files import fingerprint, read_json, sha256
 
+FUNNEL_CURE = "python -m towers.train_funnel"
+
 ALWAYS, IF_BETTER, NEVER = RERANKER_CHOICES = ("always", "if_better", "never")
 
 
@@ -35,25 +37,28 @@ class Inputs:
         dataset: the data.
         run: folder of the towers trained on it.
         reranker: the reranker trained on those towers' candidates, and whether it is published.
+        funnel: folder of the funnel trained for those towers; None where there is none, or it is not wanted.
         fingerprints: of each, by name.
     """
 
     dataset: Dataset
     run: Path
     reranker: RerankerChoice
+    funnel: Path | None
     fingerprints: dict[str, str]
 
 
-def check_inputs(run: Path, data: Path | None, reranker: str) -> Inputs:
+def check_inputs(run: Path, data: Path | None, reranker: str, funnel: bool) -> Inputs:
     """Refuse inputs that do not belong together, from their fingerprints alone.
 
     Args:
         run: folder of a training run.
         data: folder of a dataset; None for the one the run was trained on.
         reranker: `always`, `if_better` or `never`: whether to publish the run's reranker.
+        funnel: whether to publish the run's funnel.
 
     Raises:
-        UsageError: run, reranker or dataset is missing, or was not made from what lies before it; the message
+        UsageError: run, reranker, funnel or dataset is missing, or was not made from what lies before it; the message
             has both fingerprints.
     """
     trained_on = str(_mark(run, "dataset_fingerprint", "python -m towers.train"))
@@ -67,9 +72,24 @@ def check_inputs(run: Path, data: Path | None, reranker: str) -> Inputs:
     fingerprints = {"dataset": dataset.fingerprint, "run": towers}
     choice = choose_reranker(run, towers, reranker)
     if choice.folder is not None:
-        files = sorted(path for path in choice.folder.rglob("*") if path.is_file())
-        fingerprints["reranker"] = fingerprint(*map(sha256, files))
-    return Inputs(dataset, run, choice, fingerprints)
+        fingerprints["reranker"] = _files_mark(choice.folder)
+    folder = run / "funnel"
+    if not funnel or not folder.is_dir():
+        return Inputs(dataset, run, choice, None, fingerprints)
+    _check_towers(folder, str(_mark(folder, "towers_fingerprint", FUNNEL_CURE)), run, towers, "funnel")
+    return Inputs(dataset, run, choice, folder, fingerprints | {"funnel": _files_mark(folder)})
+
+
+def _files_mark(folder: Path) -> str:
+    return fingerprint(*map(sha256, sorted(path for path in folder.rglob("*") if path.is_file())))
+
+
+def _check_towers(folder: Path, made_for: str, run: Path, towers: str, what: str) -> None:
+    if made_for != towers:
+        raise UsageError(
+            f"{folder} was trained for towers {made_for}, but {run} holds {towers}; "
+            f"train the {what} again, or remove it"
+        )
 
 
 def choose_reranker(run: Path, towers: str, wanted: str) -> RerankerChoice:
@@ -86,12 +106,7 @@ def choose_reranker(run: Path, towers: str, wanted: str) -> RerankerChoice:
     folder, cure = run / "reranker", "python -m towers.train_reranker"
     if wanted == NEVER or not folder.is_dir():
         return RerankerChoice(None, "none was trained" if wanted != NEVER else "left out: reranker=never")
-    mined_from = str(_mark(folder, "towers_fingerprint", cure))
-    if mined_from != towers:
-        raise UsageError(
-            f"{folder} was trained for towers {mined_from}, but {run} holds {towers}; "
-            "train the reranker again, or remove it"
-        )
+    _check_towers(folder, str(_mark(folder, "towers_fingerprint", cure)), run, towers, "reranker")
     result = _mark(folder, "result", cure)
     try:
         better = bool(result["better"])

@@ -19,7 +19,7 @@ from index.changes import CHANGES, Change, ChangeLog
 from index.filters import Attributes, Filter
 from index.item_table import UnfitItem, UnfitItems, as_table, checked_items, name_of
 from index.live_index import LiveIndex, LiveSelection, segment
-from towers import CrossEncoder, History, ModelEncoder
+from towers import CrossEncoder, Funnel, History, ModelEncoder
 from towers.grown_table import GrownTable
 from towers.item_encoder import NEW
 from towers.model_encoder import AddedItems
@@ -74,6 +74,7 @@ class LiveView:
         index: search over them.
         user_encoder: makes a query vector from a history, whose items may be new ones, and a query text.
         reranker: reorders candidates, where one was trained.
+        funnel: channels beside the index; they know the bundle's own items. None where there are none.
         added: the table of added items, row N + i for its row i, with the columns of the bundle's.
     """
 
@@ -88,6 +89,7 @@ class LiveView:
     index: LiveIndex
     user_encoder: ModelEncoder
     reranker: CrossEncoder | None
+    funnel: Funnel | None
     added: pd.DataFrame
     _bundle: Bundle
 
@@ -109,6 +111,7 @@ class LiveView:
             index=LiveIndex(bundle.index, everything, None, np.empty(0, bool), {}),
             user_encoder=bundle.user_encoder,
             reranker=bundle.reranker,
+            funnel=bundle.funnel,
             added=bundle.items.iloc[:0],
             _bundle=bundle,
         )
@@ -164,6 +167,7 @@ class LiveView:
             vectors=vectors,
             index=LiveIndex(self.index.main, alive, segment(vectors.added), added_alive, successors),
             user_encoder=self.user_encoder.grown(encoded),
+            funnel=None if self.funnel is None else self.funnel.grown(items),
             added=pd.concat([self.added, items], ignore_index=True) if len(items) else self.added,
         )
 

@@ -94,6 +94,12 @@ class LiveIndex:
         moved = (Hits(answer.rows + count, answer.scores) for answer in found)
         return [merged(pair, k) for pair in zip(hits, moved, strict=True)]
 
+    def returnable(
+        self, rows: NDArray[np.int64], exclude: NDArray[np.int64], allowed: LiveSelection | None = None
+    ) -> NDArray[np.bool_]:
+        """Which of some rows [n] of the index's own items may come back, [n]; see `ItemIndex.returnable`."""
+        return self.alive[rows] & self.main.returnable(rows, exclude, None if allowed is None else allowed.main)
+
     @cached_property
     def _gone(self) -> int:
         """Items of the index that are gone."""

@@ -18,6 +18,7 @@ from index.trial import Chosen, Trial
 if TYPE_CHECKING:
     from index.export import ServedReranker  # these import torch, which a wrong input is refused before
     from index.model_recall import ModelRecall
+    from towers import Funnel
 
 REPORT = "report.json"
 
@@ -57,6 +58,7 @@ class BuildResult:
         origin: what is new in it, and what was taken over.
         reranker: whether the run's reranker is in it, and why.
         served: how it is run; None where there is none.
+        funnel: what recalls, in words.
     """
 
     version: str
@@ -74,6 +76,7 @@ class BuildResult:
     origin: Origin
     reranker: RerankerChoice
     served: "ServedReranker | None"
+    funnel: str
 
 
 def as_json(
@@ -82,6 +85,7 @@ def as_json(
     model: "ModelRecall | None",
     origin: Origin,
     reranker: RerankerChoice,
+    funnel: str,
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """The contents of `report.json`: what is known once everything but the writing is done."""
@@ -102,8 +106,16 @@ def as_json(
         "curve": [asdict(point) for point in calibration.curve],
         "catalogue": asdict(origin),
         "reranker": {"published": reranker.folder is not None, "why": reranker.why, "compared": reranker.compared},
+        "funnel": funnel,
         "seconds": dict(seconds),
     }
+
+
+def told_of(funnel: "Funnel | None") -> str:
+    """A bundle's funnel in words."""
+    if funnel is None:
+        return "the towers alone"
+    return f"{' + '.join(funnel.names)}{'' if funnel.blender is None else ', blended'}"
 
 
 def show(result: BuildResult) -> None:
@@ -140,6 +152,7 @@ def _summary(result: BuildResult) -> Table:
         f"{calibration.recall:.4f} against exact search on {calibration.users:,} users (floor {result.floor:g})",
     )
     table.add_row("model recall", _model_recall(result.model_recall))
+    table.add_row("recall", result.funnel)
     table.add_row("reranker", result.reranker.why)
     if result.served is not None:
         table.add_row("it runs in", f"{result.served.precision or 'float32'}: {result.served.why}")

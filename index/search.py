@@ -164,6 +164,13 @@ class ItemIndex:
         self._check_rows("allowed", rows)
         return self._effort.select(rows)
 
+    def returnable(
+        self, rows: NDArray[np.int64], exclude: NDArray[np.int64], allowed: Selection | None = None
+    ) -> NDArray[np.bool_]:
+        """Which of some rows [n] a search that has the same `exclude` and `allowed` may return, [n]."""
+        may = ~among(rows, np.unique(exclude))
+        return may if allowed is None else may & among(rows, allowed.rows)
+
     def on_gpus(self, shard: bool = False, require_gpu: bool = False) -> Self:
         """The same search with its candidates found by GPUs where they can: without a filter, within their limits.
 

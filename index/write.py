@@ -20,6 +20,7 @@ from data_prep.columns import Columns
 from data_prep.errors import GateFailed
 from data_prep.files import fingerprint, write_json
 from index.bundle import (
+    FUNNEL,
     HISTORIES,
     INDEX,
     ITEMS,
@@ -42,7 +43,7 @@ from index.item_file import save_items
 from index.manifest import FORMAT, IndexRecord, Manifest, records
 from index.report import REPORT
 from index.trial import Chosen
-from towers import CrossEncoder, Model, ModelEncoder
+from towers import CrossEncoder, Funnel, Model, ModelEncoder
 from towers.history import Sequences
 from towers.user_tower_onnx import export_user_tower
 from towers.vector_file import save_vectors
@@ -63,6 +64,7 @@ class Contents:
         chosen: the index, why it, and how it is searched.
         sequences: the log, over those items.
         histories: what is known of users.
+        funnel: over those items; None for recall alone.
         report: contents of `report.json`, but for how the reranker is run.
     """
 
@@ -74,6 +76,7 @@ class Contents:
     chosen: Chosen
     sequences: Sequences
     histories: Histories
+    funnel: Funnel | None
     report: Mapping[str, Any]
 
 
@@ -106,6 +109,8 @@ def write_contents(folder: Path, version: str, contents: Contents, config: Build
     contents.model.item_encoder(contents.items, contents.vectors, users).save(folder / MODEL)
     if contents.inputs.reranker.folder is not None:
         _write_reranker(folder / RERANKER, contents.inputs.reranker.folder, contents.items)
+    if contents.funnel is not None:
+        contents.funnel.save(folder / FUNNEL)
     served = _export(folder, contents, users, config)
     contents.items.to_parquet(folder / ITEMS, index=False)
     save_items(folder / MAPPED_ITEMS, contents.items)

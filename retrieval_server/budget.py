@@ -21,6 +21,7 @@ class Stage(StrEnum):
     ENCODE = "encode"
     SEARCH = "search"
     RERANK = "rerank"
+    BLEND = "blend"
     DIVERSIFY = "diversify"
     EVENTS = "events"
 

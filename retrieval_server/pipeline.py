@@ -17,6 +17,7 @@ from retrieval_server.recalling import Ranking, Recalling
 from retrieval_server.reranking import Reranking
 from retrieval_server.served_bundle import ServedBundle
 from towers.diversity import Diversity, unit
+from towers.fusion import FittedFusion
 
 LOWEST_SCORE = float(np.finfo(np.float32).min)
 """Score of what was not scored: below every real one, and still a number in JSON."""
@@ -54,11 +55,13 @@ class Recalled:
         rows: rows of the items [n].
         scores: what put them into this order [n], descending.
         diversified: how they were chosen among what was found; None for the best ones.
+        recalled: what they were chosen from.
     """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
     diversified: Diversified | None
+    recalled: Ranking
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class Recommended:
         recall_scores: what recall gave each of them [n].
         reranked: how many the reranker scored, the first ones.
         diversified: how they were chosen among what was recalled; None for the best ones.
+        blended: whether a blender gave the scores.
+        recalled: what they were chosen from.
     """
 
     rows: NDArray[np.int64]
@@ -97,6 +102,8 @@ class Recommended:
     recall_scores: NDArray[np.float32]
     reranked: int
     diversified: Diversified | None
+    blended: bool
+    recalled: Ranking
 
 
 class Pipeline:
@@ -125,7 +132,7 @@ class Pipeline:
         """
         found = self._found(bundle, profile, wanted, max(wanted.k, wanted.pool), budget)
         cut = choose(bundle, found.rows, found.scores, len(found.rows), wanted.k, wanted.diversity, budget)
-        return Recalled(found.rows[cut.places], found.scores[cut.places], cut.diversified)
+        return Recalled(found.rows[cut.places], found.scores[cut.places], cut.diversified, found)
 
     def rerank(self, bundle: ServedBundle, profile: Profile, candidate_ids: Sequence[str], budget: Budget) -> Reranked:
         """Order candidates by reading them together with the history and the query, and by the towers' own scores.
@@ -147,7 +154,8 @@ class Pipeline:
         with budget.stage(Stage.ENCODE):
             (vector,) = bundle.user_encoder.encode([profile.history], [profile.query])  # [d] or [interests, d]
         recall_scores = exact_scores(bundle.vectors[rows], vector)  # [n known]
-        reranked, order, scores = self._ordered(bundle, profile, rows, recall_scores, budget)
+        ranking = Ranking(rows, recall_scores)
+        reranked, order, scores = self._ordered(bundle, profile, ranking, budget)
         return Reranked(
             item_ids=[*bundle.item_ids[rows[order]], *unknown],
             scores=[*scores.tolist(), *[LOWEST_SCORE] * len(unknown)],
@@ -157,7 +165,9 @@ class Pipeline:
         )
 
     def recommend(self, bundle: ServedBundle, profile: Profile, wanted: Wanted, budget: Budget) -> Recommended:
-        """The best items of the whole catalogue, or the best that are not all alike, by the reranker's scores.
+        """The best items of the whole catalogue, or the best that are not all alike, by blender or reranker.
+
+        A blender was learnt from users who did not ask, so a query is for the reranker.
 
         Args:
             bundle: where to look.
@@ -168,11 +178,14 @@ class Pipeline:
         Raises:
             InvalidRequest: as `recall`.
         """
+        blender = bundle.funnel.blender if bundle.funnel is not None else None
+        if blender is not None and not profile.query:
+            return self._blended(bundle, blender, profile, wanted, budget)
         needed = bundle.reranker is not None or wanted.diversity is not None
         recalled = self._found(bundle, profile, wanted, max(wanted.k, wanted.pool if needed else 0), budget)
         if bundle.reranker is None:
             budget.degraded[Stage.RERANK] = Reason.NO_RERANKER
-        reranked, order, scores = self._ordered(bundle, profile, recalled.rows, recalled.scores, budget)
+        reranked, order, scores = self._ordered(bundle, profile, recalled, budget)
         rows = recalled.rows[order]
         cut = choose(bundle, rows, scores, reranked or len(rows), wanted.k, wanted.diversity, budget)
         return Recommended(
@@ -181,6 +194,31 @@ class Pipeline:
             recall_scores=recalled.scores[order][cut.places],
             reranked=int(np.count_nonzero(cut.places < reranked)),
             diversified=cut.diversified,
+            blended=False,
+            recalled=recalled,
+        )
+
+    def _blended(
+        self, bundle: ServedBundle, blender: FittedFusion, profile: Profile, wanted: Wanted, budget: Budget
+    ) -> Recommended:
+        """The best of the pool's head in the blender's order, or the best that are not all alike."""
+        pool = wanted.pool if wanted.diversity is not None else 0
+        recalled = self._found(bundle, profile, wanted, max(wanted.k, pool), budget)
+        assert recalled.pooled is not None  # there is a funnel, and no query
+        head, fused = recalled.pooled.pool, recalled.pooled.fused
+        with budget.stage(Stage.BLEND):
+            blended = blender.scores(head)
+            order = head.order(blended)
+        rows, scores = head.rows[order], blended[order].astype(np.float32)
+        cut = choose(bundle, rows, scores, len(rows), wanted.k, wanted.diversity, budget)
+        return Recommended(
+            rows=rows[cut.places],
+            scores=scores[cut.places],
+            recall_scores=fused[order][cut.places].astype(np.float32),
+            reranked=0,
+            diversified=cut.diversified,
+            blended=True,
+            recalled=recalled,
         )
 
     def similar(self, bundle: ServedBundle, rows: NDArray[np.int64], wanted: Wanted, budget: Budget) -> Ranking:
@@ -221,11 +259,11 @@ class Pipeline:
         self,
         bundle: ServedBundle,
         profile: Profile,
-        rows: NDArray[np.int64],
-        recall_scores: NDArray[np.float32],
+        ranking: Ranking,
         budget: Budget,
     ) -> tuple[int, NDArray[np.int64], NDArray[np.float32]]:
         """Rerank what there is time for: of how many, the places of all rows in their new order, their scores."""
+        rows, recall_scores = ranking.rows, ranking.scores
         recalled = _descending(recall_scores)  # places of the rows, best first
         if budget.pressure >= Pressure.NO_RERANK:
             budget.degraded[Stage.RERANK] = Reason.OVERLOAD
@@ -235,8 +273,9 @@ class Pipeline:
         read = profile.history.last(rendering.context_items)
         context = rendering.context(list(bundle.titles[read.rows]), read.events, profile.query)
         texts = list(bundle.texts[rows[recalled]])
+        by_towers = ranking.by_towers()[recalled]
         with budget.stage(Stage.RERANK):
-            scored = self._reranking.score(bundle.reranker, context, texts, recall_scores[recalled], budget)
+            scored = self._reranking.score(bundle.reranker, context, texts, by_towers, budget)
         count = len(scored)
         if not count:
             return 0, recalled, recall_scores[recalled]

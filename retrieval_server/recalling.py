@@ -16,8 +16,10 @@ from retrieval_server.config import Batch, Cache
 from retrieval_server.filtering import narrowed
 from retrieval_server.hot_cache import HotCache
 from retrieval_server.observation import Observer
+from retrieval_server.pooling import Asking, Pooled, pooled
 from retrieval_server.profile import Profile
 from retrieval_server.served_bundle import ItemSearch, ServedBundle
+from towers import Funnel
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,17 @@ class Ranking:
     Attributes:
         rows: rows of the items [n].
         scores: what put them into this order [n], descending.
+        pooled: what the channels of the bundle's funnel said, of these items and as many more as a blender looks at;
+            None where the index recalled alone.
     """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
+    pooled: Pooled | None = None
+
+    def by_towers(self) -> NDArray[np.float32]:
+        """The towers' own scores of the rows [n]."""
+        return self.scores if self.pooled is None else self.pooled.said(self.rows)[0][:, 0]
 
 
 @dataclass(frozen=True)
@@ -142,11 +151,36 @@ def _compute(jobs: Sequence[_Job]) -> Sequence[_Found]:
         [job.profile.history for job in jobs], [job.profile.query for job in jobs]
     )
     encoded = time.monotonic()
+    funnel = first.bundle.funnel
+    depth = first.k if funnel is None else max(first.k, funnel.depth)
     hits: dict[int, Hits] = {}
     for wanted in dict.fromkeys(job.filter for job in jobs):
         places = [place for place, job in enumerate(jobs) if job.filter == wanted]
         barred = [jobs[place].barred for place in places]
-        found = first.index.search(vectors[places], first.k, barred, jobs[places[0]].allowed)
+        found = first.index.search(vectors[places], depth, barred, jobs[places[0]].allowed)
         hits.update(zip(places, found, strict=True))
+    rankings = [Ranking(hits[place].rows[: first.k], hits[place].scores[: first.k]) for place in range(len(jobs))]
+    if funnel is not None:
+        # The funnel was learnt from users who did not ask: a query is for the towers alone.
+        places = [place for place, job in enumerate(jobs) if not job.profile.query]
+        rankings = _fused(
+            first, funnel, [(place, jobs[place], vectors[place], hits[place]) for place in places], rankings
+        )
     took = [Took(Stage.ENCODE, started, encoded), Took(Stage.SEARCH, encoded, time.monotonic())]
-    return [_Found(Ranking(hits[place].rows, hits[place].scores), took) for place in range(len(jobs))]
+    return [_Found(ranking, took) for ranking in rankings]
+
+
+def _fused(
+    first: _Job,
+    funnel: Funnel,
+    found: Sequence[tuple[int, _Job, NDArray[np.float32], Hits]],
+    rankings: Sequence[Ranking],
+) -> list[Ranking]:
+    """The rankings of a batch, those of some places made by the funnel."""
+    users = [Asking(job.profile.history, vector, hits, job.barred, job.allowed) for _, job, vector, hits in found]
+    changed = list(rankings)
+    heads = pooled(first.bundle, funnel, first.index, users, max(first.k, funnel.candidates))
+    for (place, *_), one in zip(found, heads, strict=True):
+        order = one.order()[: first.k]
+        changed[place] = Ranking(one.pool.rows[order], one.fused[order].astype(np.float32), one)
+    return changed

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from index import Bundle, Filter, Hits, ItemIndex, LiveBundle, LiveIndex, LiveView
 from retrieval_server.errors import NotReady
-from towers import History, Rendering
+from towers import Funnel, History, Rendering
 from towers.grown_table import Table
 
 
@@ -29,6 +29,10 @@ class ItemSearch(Protocol):
 
         With `allowed`, which `Narrowing` made for this index, only rows of that.
         """
+        ...
+
+    def returnable(self, rows: NDArray[np.int64], exclude: NDArray[np.int64], allowed: Any = None) -> NDArray[np.bool_]:
+        """Which of some rows [n] a search that has the same `exclude` and `allowed` may return, [n]."""
         ...
 
 
@@ -98,6 +102,7 @@ class ServedBundle:
         reranker: orders candidates, or None when the bundle has none.
         history: stored history of a user id.
         live: what takes changes of the items; this is its view of one moment. None where they do not change.
+        funnel: channels beside the index, and how their candidates are ordered; None where the index does it alone.
         edition: number that no other view in this process has: what was computed for it is good for it alone.
     """
 
@@ -116,6 +121,7 @@ class ServedBundle:
     reranker: Scoring | None
     history: Histories
     live: LiveBundle | None = None
+    funnel: Funnel | None = None
     edition: int = field(default_factory=count().__next__)
 
     @classmethod
@@ -139,6 +145,7 @@ class ServedBundle:
             reranker=bundle.reranker,
             history=bundle.history,
             live=live,
+            funnel=bundle.funnel,
         )
 
 

@@ -20,10 +20,11 @@ from retrieval_server.guard import outcome, parsed
 from retrieval_server.observation import Observer
 from retrieval_server.pipeline import Pipeline, Wanted
 from retrieval_server.profile import Fallback, Profile, resolve, rows_of
+from retrieval_server.recalling import Ranking
 from retrieval_server.recording import Recorder
 from retrieval_server.retrieval.v1 import retrieval_pb2
-from retrieval_server.retrieval.v1.retrieval_pb2 import Diversified as DiversifiedMessage
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
+    Channel,
     RecallRequest,
     RecallResponse,
     RecommendRequest,
@@ -37,12 +38,14 @@ from retrieval_server.retrieval.v1.retrieval_pb2 import (
     SimilarItemsResponse,
     Timing,
 )
+from retrieval_server.retrieval.v1.retrieval_pb2 import Diversified as DiversifiedMessage
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceServicer
 from retrieval_server.served_bundle import BundleSlot, ServedBundle
 from retrieval_server.streams import Streams
 from retrieval_server.user_events import StoreUnavailable
 from retrieval_server.validation import check_events, check_recall, check_recommend, check_rerank, check_similar
 from towers.diversity import POOL
+from towers.pools import TOWERS
 
 logger = logging.getLogger(__name__)
 SERVICE_NAME: str = retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name
@@ -108,6 +111,7 @@ class RetrievalService(RetrievalServiceServicer):
             scores=found.scores.tolist(),
             titles=_titles(bundle, found.rows, request.with_titles),
             diversified=_told(found.diversified),
+            channels=_channels(bundle, found.recalled, found.rows, request.explain),
             **_about(profile),
             **self._notes(bundle, request, budget),
         )
@@ -147,6 +151,8 @@ class RetrievalService(RetrievalServiceServicer):
             recall_scores=found.recall_scores.tolist(),
             reranked_count=found.reranked,
             diversified=_told(found.diversified),
+            blended=found.blended,
+            channels=_channels(bundle, found.recalled, found.rows, request.explain),
             **_about(profile),
             **self._notes(bundle, request, budget),
         )
@@ -241,6 +247,21 @@ def _about(profile: Profile) -> _About:
 
 def _told(diversified: Diversified | None) -> DiversifiedMessage | None:
     return None if diversified is None else diversified.message()
+
+
+def _channels(bundle: ServedBundle, recalled: Ranking, rows: NDArray[np.int64], wanted: bool) -> Sequence[Channel]:
+    """What each channel said of some rows of a ranking."""
+    if not wanted:
+        return ()
+    if recalled.pooled is None or bundle.funnel is None:
+        place = {row: number for number, row in enumerate(recalled.rows.tolist())}
+        at = [place[row] for row in rows.tolist()]
+        return [Channel(name=TOWERS, places=[one + 1 for one in at], scores=recalled.scores[at].tolist())]
+    scores, places = recalled.pooled.said(rows)
+    return [
+        Channel(name=name, places=places[:, number].tolist(), scores=scores[:, number].tolist())
+        for number, name in enumerate(bundle.funnel.names)
+    ]
 
 
 def _titles(bundle: ServedBundle, rows: NDArray[np.int64], wanted: bool) -> Sequence[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -19,6 +20,10 @@ from towers.baselines import Baseline, DoesNotApply, TrainingData
 from towers.cold import cold_cases, summarize_cold
 from towers.config import EvaluationConfig
 from towers.evaluation import Cases, Scorer, evaluate
+from towers.fitting import require
+from towers.funnel import FUNNEL
+from towers.funnel_evaluation import evaluate_funnel
+from towers.funnel_report import print_funnel
 from towers.judged import JudgedQueries
 from towers.judged_evaluation import (
     QUERIES,
@@ -35,11 +40,12 @@ from towers.report import compare, print_cold, print_comparison, print_slices, p
 from towers.run import RUN, dataset_of
 from towers.scoring import model_scorer
 from towers.text_features import text_directions
-from towers.weighing import ONE_VECTOR, late_fusion
+from towers.weighing import ONE_VECTOR, late_fusion, sample
 
 log = logging.getLogger(__name__)
 
 METRICS = "metrics.json"
+CASES = "cases.csv"
 TWO_TOWERS = "two towers"
 TOKENS_AT_ONCE = 2048  # padded events encoded at a time
 
@@ -58,6 +64,7 @@ class EvaluateConfig:
         evaluation: cutoffs and the like; whether seen items are left out comes from the run.
         baselines: what stands beside the towers, conf/baselines.
         search: how judged queries are evaluated, where the dataset has any.
+        funnel_users: users that the funnel is evaluated on, where the run has one; at most.
     """
 
     run: Path
@@ -69,6 +76,10 @@ class EvaluateConfig:
     evaluation: EvaluationConfig
     baselines: dict[str, Any]
     search: SearchConfig
+    funnel_users: int
+
+    def __post_init__(self) -> None:
+        require("funnel_users", self.funnel_users, 1)
 
 
 def model_scorers(
@@ -163,6 +174,26 @@ class Judge:
             self.cold_summaries[scorer.name] = summarize_cold(outcome, self.cold, *self.bootstrap)
 
 
+def judge_funnel(config: EvaluateConfig, judge: Judge, model: Model, items: pd.DataFrame) -> dict[str, Any] | None:
+    """The run's funnel on some of the users, with a row of each in `cases.csv`; None where the run has none.
+
+    Raises:
+        UsageError: the funnel was trained for other towers.
+    """
+    folder = config.run / FUNNEL
+    if not folder.is_dir():
+        return None
+    if read_json(folder / RUN)["towers_fingerprint"] != model.fingerprint:
+        raise UsageError(f"{folder} was trained for other towers; python -m towers.train_funnel run={config.run} again")
+    cases = sample(judge.cases, config.funnel_users, config.seed)
+    towers = model_scorer(ONE_VECTOR, model, items)
+    report, rows = evaluate_funnel(
+        config.run, towers, items, cases, judge.counts, judge.texts, config.evaluation, config.seed
+    )
+    rows.to_csv(config.run / CASES, index=False)
+    return report
+
+
 def trained_until(run: dict[str, Any]) -> Split:
     """The first split whose events a run, as its `run.json` tells, has not seen."""
     return Split[run["until"].upper()]
@@ -227,12 +258,14 @@ def evaluate_users(
     for baseline in baseline_scorers(config, training, left_out):
         judge(baseline)
     baselines = list(judge.outcomes)[ours:]
+    funnel = judge_funnel(config, judge, model, training.items)
     return {
         "users": len(cases),
         "scorers": judge.summaries,
         "against": compare(judge.outcomes, baselines, settings.cutoffs, *judge.bootstrap),
         "left_out": left_out,
         "cold": {"users": len(judge.cold), "wanted": sum(map(len, judge.cold.truth)), "scorers": judge.cold_summaries},
+        "funnel": funnel,
     }
 
 
@@ -253,7 +286,7 @@ def search(
     return report
 
 
-def print_users(report: dict[str, Any], cutoffs: list[int]) -> None:
+def print_users(report: dict[str, Any], run: Path, cutoffs: list[int]) -> None:
     """What became of users with something held out."""
     title = (
         f"{report['split']}: {report['users']:,} users, all {report['items']:,} items ranked, "
@@ -263,10 +296,15 @@ def print_users(report: dict[str, Any], cutoffs: list[int]) -> None:
     for name, reason in report["left_out"].items():
         print(f"{name} left out: {reason}")
     if report["against"]:
-        print_comparison(report["against"], cutoffs)
+        baseline = report["against"]["baseline"]
+        title = f"above {baseline}, the strongest baseline, user by user (* beyond chance)"
+        print_comparison(report["against"], cutoffs, title)
     print_slices(report["scorers"][TWO_TOWERS], f"{TWO_TOWERS}, by kind of user")
     if report["cold"]["users"]:
         print_cold(report["cold"])
+    if report["funnel"] is not None:
+        print_funnel(report["funnel"], cutoffs)
+        print(f"what became of each of the funnel's users: {run / CASES}")
 
 
 @command(EvaluateConfig, "evaluate")
@@ -274,7 +312,7 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     """Evaluate, print the table, and keep the figures in the run."""
     report = evaluate_run(config)
     if report["users"]:
-        print_users(report, config.evaluation.cutoffs)
+        print_users(report, config.run, config.evaluation.cutoffs)
     if report["search"]:
         print_search(report["search"], report["confidence"])
     write_json(config.run / METRICS, report)

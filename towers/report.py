@@ -182,22 +182,23 @@ def print_table(summaries: dict[str, dict[str, Any]], cutoffs: Sequence[int], ti
             f"{beyond['popularity_share']:.3f}",
             f"{beyond['intra_list_distance']:.3f}",
         )
-    _console().print(table)
+    console().print(table)
 
 
-def print_comparison(against: dict[str, Any], cutoffs: Sequence[int]) -> None:
-    """One row a scorer, best first: how far above the strongest baseline; * where the interval excludes zero."""
+def print_comparison(against: dict[str, Any], cutoffs: Sequence[int], title: str) -> None:
+    """One row a scorer, best first: how far above what they are compared with; * where the interval excludes zero."""
     k, columns = cutoffs[0], _shown(cutoffs)
-    table = Table(title=f"above {against['baseline']}, the strongest baseline, user by user (* beyond chance)")
+    table = Table(title=title)
     table.add_column("")
     for column in columns:
         table.add_column(column, justify="right")
     for name, differences in sorted(against["scorers"].items(), key=lambda s: -s[1][f"ndcg@{k}"]["mean"]):
-        table.add_row(name, *(_difference(differences[column]) for column in columns))
-    _console().print(table)
+        table.add_row(name, *(difference(differences[column]) for column in columns))
+    console().print(table)
 
 
-def _difference(found: dict[str, float]) -> str:
+def difference(found: dict[str, float]) -> str:
+    """A difference with half the width of its interval, marked where that excludes zero."""
     mark = "*" if found["low"] > 0 or found["high"] < 0 else " "
     return f"{found['mean']:+.4f} ±{(found['high'] - found['low']) / 2:.4f}{mark}"
 
@@ -217,7 +218,7 @@ def print_slices(summary: dict[str, Any], title: str) -> None:
         table.add_column(str(column), justify="right")
     for label, row in frame.iterrows():
         table.add_row(str(label), f"{int(row['users']):,}", *(f"{v:.4f}" for v in row.iloc[1:]))
-    _console().print(table)
+    console().print(table)
 
 
 def print_cold(report: dict[str, Any]) -> None:
@@ -231,10 +232,10 @@ def print_cold(report: dict[str, Any]) -> None:
     for name, found in sorted(summaries.items(), key=lambda s: -s[1][columns[-1]]["mean"]):
         figures = (found[column] for column in columns)
         table.add_row(name, *(f"{f['mean']:.4f} ±{(f['high'] - f['low']) / 2:.4f}" for f in figures))
-    _console().print(table)
+    console().print(table)
 
 
-def _console() -> Console:
+def console() -> Console:
     """A terminal's own width, and enough for a table in a log."""
     console = Console()
     return console if console.is_terminal else Console(width=180)

@@ -91,8 +91,8 @@ def _ask(client: RetrievalClient, options: argparse.Namespace) -> Answer:
     if options.diverse or diversity:
         which["diversity"] = diversity
     if options.call == "recommend":
-        return client.recommend(**who, **which, **how, candidates=options.candidates)
-    return client.recall(**who, **which, **how)
+        return client.recommend(**who, **which, **how, explain=options.explain, candidates=options.candidates)
+    return client.recall(**who, **which, **how, explain=options.explain)
 
 
 def _given(options: argparse.Namespace, kind: Any) -> Any:
@@ -164,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     conditions.add_argument("--deny", type=_ids, metavar="A,B,…", help="items that may not")
     seen = argparse.ArgumentParser(add_help=False)
     seen.add_argument("--include-seen", action="store_true", help="items of the history may come back")
+    seen.add_argument("--explain", action="store_true", help="show each item's place in each recall channel")
     unlike = seen.add_argument_group(
         "items that are not all alike; each of these asks for them, the rest is the server's"
     )

@@ -115,7 +115,13 @@ class Choosing(TypedDict, total=False):
 
 
 class Recalling(Asking, Choosing, total=False):
-    """A Recall."""
+    """A Recall.
+
+    Attributes:
+        explain: whether the answer says what each recall channel said of its items.
+    """
+
+    explain: bool
 
 
 class Recommending(Recalling, total=False):

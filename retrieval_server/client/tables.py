@@ -34,12 +34,16 @@ def show(answer: Message) -> None:
     table.add_column("item", overflow="fold")
     table.add_column("title", overflow="fold")
     table.add_column("score", justify="right")
+    channels = answer.channels if isinstance(answer, RecallResponse | RecommendResponse) else ()
+    if channels:
+        table.add_column("place in each channel", overflow="fold")
     unknown = set(answer.unknown_candidate_ids) if isinstance(answer, RerankResponse) else set()
     rows = zip(answer.item_ids, answer.titles, answer.scores, strict=True)
     for rank, (item_id, title, score) in enumerate(rows, start=1):
         # Text objects, because titles are data: no markup of theirs is interpreted.
         shown = "unknown" if item_id in unknown else "" if score <= LOWEST else f"{score:.4f}"
-        table.add_row(str(rank), Text(escape(item_id)), Text(escape(title)), shown)
+        offered = ", ".join(f"{one.name} {one.places[rank - 1]}" for one in channels if one.places[rank - 1])
+        table.add_row(str(rank), Text(escape(item_id)), Text(escape(title)), shown, *([offered] if channels else ()))
     console.print(table)
     for note in _notes(answer):
         console.print(Text(note))

@@ -14,6 +14,7 @@ from retrieval_server.config import ServeConfig
 from towers.config import TrainConfig
 from towers.diversity.__main__ import TradeoffConfig
 from towers.evaluate import EvaluateConfig
+from towers.funnel_config import FunnelConfig
 from towers.reranker_config import RerankConfig
 from towers.search import SearchConfig
 from towers.search_space import check_space, parse_space
@@ -23,6 +24,7 @@ ROOTS = {
     "prepare": (PrepareConfig, []),
     "train": (TrainConfig, []),
     "rerank": (RerankConfig, ["run=x"]),
+    "funnel": (FunnelConfig, ["run=x"]),
     "evaluate": (EvaluateConfig, ["run=x"]),
     "search": (SearchConfig, []),
     "sweep_report": (SweepReportConfig, ["folder=x"]),
@@ -46,6 +48,7 @@ GROUPS = {
     "evaluate": ["evaluation", "baselines"],
     "search": ["space", "sampler"],
     "rerank": ["rerank_loss"],
+    "funnel": ["channels", "fusion"],
     "build": ["index"],
     "serve": ["event_store", "diversity"],
 }

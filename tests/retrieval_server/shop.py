@@ -46,6 +46,11 @@ class ExactSearch:
             found.append(Hits(rows=rows, scores=scores[rows]))
         return found
 
+    def returnable(
+        self, rows: NDArray[np.int64], exclude: NDArray[np.int64], allowed: NDArray[np.int64] | None = None
+    ) -> NDArray[np.bool_]:
+        return ~np.isin(rows, exclude) & (allowed is None or np.isin(rows, allowed))
+
 
 def attributes() -> pd.DataFrame:
     """Something of everything that filters ask of, also nothing where there is none."""

@@ -39,7 +39,7 @@ class Cooccurrence:
 
     def fit(self, training: TrainingData) -> Self:
         """Count pairs."""
-        self.matrix = directional_cooccurrence(
+        self.table = directional_cooccurrence(
             training.interactions,
             self.max_gap,
             self.gap_exponent,
@@ -51,5 +51,5 @@ class Cooccurrence:
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]; zero for items that never met the history's."""
-        profiles = recency_profiles(histories, self.matrix.shape[0], self.decay)
-        return torch.from_numpy((profiles @ self.matrix).toarray())
+        profiles = recency_profiles(histories, self.table.shape[0], self.decay)
+        return torch.from_numpy((profiles @ self.table).toarray())

@@ -44,13 +44,13 @@ class ItemKNN:
         near = nearest(users, users, self.similarity, self.shrinkage, self.neighbours, themselves=False)
         if not training.exclude_seen:
             near = sp.csr_array(near + sp.eye_array(near.shape[0], dtype=np.float32))
-        self.near = near  # [N, N]
+        self.table = near  # [N, N]
         return self
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]; zero for items that share no user with the history."""
-        profiles = recency_profiles(histories, self.near.shape[0], self.decay)
-        return torch.from_numpy((profiles @ self.near).toarray())
+        profiles = recency_profiles(histories, self.table.shape[0], self.decay)
+        return torch.from_numpy((profiles @ self.table).toarray())
 
 
 class UserKNN:

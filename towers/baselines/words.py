@@ -1,7 +1,7 @@
 """Scorers by the words of items: TF-IDF and BM25. They need no events, so they know new items too."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -58,7 +58,7 @@ class TfIdf:
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """Sum of cosines: [B, N]."""
         asked = sp.csr_array(self.vectorizer.transform(queries))  # [B, V]
-        return _products(_terms(histories, queries, self.vectors, asked, self.decay), self.vectors)
+        return _products(terms(histories, queries, self.vectors, asked, self.decay), self.vectors)
 
 
 class BM25:
@@ -81,6 +81,7 @@ class BM25:
         require("b", b, 0, 1)
         require("decay", decay, 0, 1)
         self.k1, self.b, self.decay, self.columns, self.mend = k1, b, decay, list(columns), mend
+        self.singular = singular
         self.folded: Callable[[str], str] = singular_of if singular else str
         self.name = "bm25, all fields" if EVERY_TEXT in self.columns else "bm25"
 
@@ -98,7 +99,7 @@ class BM25:
         idf = np.log1p((n - have + 0.5) / (have + 0.5))  # [V]
         row = np.repeat(np.arange(n), np.diff(counts.indptr))
         damping = self.k1 * (1 - self.b + self.b * length[row] / length.mean())
-        self.words = _present(counts)  # [N, V]
+        self.words = present(counts)  # [N, V]
         weights = idf[counts.indices] * counts.data * (self.k1 + 1) / (counts.data + damping)
         self.weights = sp.csr_array((weights.astype(np.float32), counts.indices, counts.indptr), counts.shape)  # [N, V]
         self.places: dict[str, int] = vectorizer.vocabulary_
@@ -107,7 +108,7 @@ class BM25:
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]."""
-        return _products(_terms(histories, queries, self.words, self._asked(queries), self.decay), self.weights)
+        return _products(terms(histories, queries, self.words, self._asked(queries), self.decay), self.weights)
 
     def _terms_of(self, text: str) -> list[str]:
         return [self.folded(term) for term in terms_of(text)]
@@ -121,11 +122,20 @@ class BM25:
 
     def _asked(self, queries: Sequence[str]) -> sp.csr_array:
         """The words of queries that items have, each once, [B, V]."""
-        terms = [[self._read(term) for term in terms_of(query)] for query in queries]
-        found = [sorted({self.places[term] for term in of_one if term in self.places}) for of_one in terms]
-        users = np.repeat(np.arange(len(found)), [len(places) for places in found])
-        places = np.concatenate([np.zeros(0, np.int64), *(np.array(places, np.int64) for places in found)])
-        return sp.csr_array((np.ones(len(places), np.float32), (users, places)), (len(queries), len(self.places)))
+        return asked_words([[self._read(term) for term in terms_of(query)] for query in queries], self.places)
+
+
+def asked_words(queries: Sequence[Sequence[str]], places: Mapping[str, int]) -> sp.csr_array:
+    """Words of queries as rows of ones, [B, V]; those that have no place are passed over.
+
+    Args:
+        queries: the words of each of B queries.
+        places: column of each of V words.
+    """
+    found = [sorted({places[word] for word in words if word in places}) for words in queries]
+    users = np.repeat(np.arange(len(found)), [len(columns) for columns in found])
+    columns = np.concatenate([np.zeros(0, np.int64), *(np.array(columns, np.int64) for columns in found)])
+    return sp.csr_array((np.ones(len(columns), np.float32), (users, columns)), (len(queries), len(places)))
 
 
 def texts_of_columns(items: pd.DataFrame, columns: Sequence[str]) -> list[str]:
@@ -154,12 +164,12 @@ def _vectorize(vectorizer: CountVectorizer, texts: Sequence[str]) -> sp.csr_arra
         raise DoesNotApply(f"item texts hold no words ({error}); give the source a text template") from None
 
 
-def _present(counts: sp.csr_array) -> sp.csr_array:
+def present(counts: sp.csr_array) -> sp.csr_array:
     """1 for each word that occurs."""
     return counts.astype(bool).astype(np.float32)
 
 
-def _terms(
+def terms(
     histories: Sequence[History], queries: Sequence[str], items: sp.csr_array, asked: sp.csr_array, decay: float
 ) -> sp.csr_array:
     """What is looked for: the query's terms, then those of the history, the query counting as the newest event.

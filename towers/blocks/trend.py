@@ -52,28 +52,39 @@ class Trend:
         if np.isnan(log.timestamps).any() or not len(log.rows):
             raise DoesNotApply("the log has no times, so nothing is newer than anything else")
         known = log.counts() > 0
-        trend = self._trend(log, training.exclude_seen)[known]
+        now, mean = hazards(log, training.exclude_seen, self.half_life_days, self.prior_events)
+        trend = np.log(now / mean)[known]
         return FittedTrend(pd.Index(training.items[Columns.ITEM_ID])[known], trend.astype(np.float32)[:, np.newaxis])
 
-    def _trend(self, log: Interactions, exclude_seen: bool) -> NDArray[np.float64]:
-        events = pd.DataFrame({"user": log.users, "row": log.rows, "time": log.timestamps})
-        if exclude_seen:
-            events = events.sort_values("time", kind="stable").drop_duplicates(["user", "row"])
-        rows, newest, oldest = events["row"].to_numpy(), log.timestamps.max(), log.timestamps.min()
-        age = (newest - events["time"].to_numpy()) / DAY
-        span = max((newest - oldest) / DAY, 1e-9)
-        window = self.half_life_days / np.log(2) * (1 - 0.5 ** (span / self.half_life_days))  # days, each by its weight
-        people, number = len(log.offsets) - 1, log.num_items
-        taken = np.bincount(rows, minlength=number)  # [N]
-        recent = np.bincount(rows, 0.5 ** (age / self.half_life_days), minlength=number)
-        once = 1.0 if exclude_seen else 0.0  # an event takes its user from those who may yet have one
-        had = once * taken
-        had_on_average = once * np.bincount(rows, age / span, minlength=number)  # each from its event on
-        prior = self.prior_events / self.half_life_days
-        now = (recent / window + prior) / (people - had + 1)
-        mean = (taken / span + prior) / (people - had_on_average + 1)
-        trend: NDArray[np.float64] = np.log(now / mean)
-        return trend
+
+def hazards(
+    log: Interactions, exclude_seen: bool, half_life_days: float, prior_events: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How likely somebody who may is to take up each item within a day: now, and on average; see `Trend`.
+
+    Args:
+        log: events with times, at least one.
+        exclude_seen: only first events count, against those who have yet to have one.
+        half_life_days, prior_events: as of `Trend`.
+
+    Returns:
+        [N] each.
+    """
+    events = pd.DataFrame({"user": log.users, "row": log.rows, "time": log.timestamps})
+    if exclude_seen:
+        events = events.sort_values("time", kind="stable").drop_duplicates(["user", "row"])
+    rows, newest, oldest = events["row"].to_numpy(), log.timestamps.max(), log.timestamps.min()
+    age = (newest - events["time"].to_numpy()) / DAY
+    span = max((newest - oldest) / DAY, 1e-9)
+    window = half_life_days / np.log(2) * (1 - 0.5 ** (span / half_life_days))  # days, each by its weight
+    people, number = len(log.offsets) - 1, log.num_items
+    taken = np.bincount(rows, minlength=number)  # [N]
+    recent = np.bincount(rows, 0.5 ** (age / half_life_days), minlength=number)
+    once = 1.0 if exclude_seen else 0.0  # an event takes its user from those who may yet have one
+    had = once * taken
+    had_on_average = once * np.bincount(rows, age / span, minlength=number)  # each from its event on
+    prior = prior_events / half_life_days
+    return (recent / window + prior) / (people - had + 1), (taken / span + prior) / (people - had_on_average + 1)
 
 
 class FittedTrend:

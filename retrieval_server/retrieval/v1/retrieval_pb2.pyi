@@ -92,7 +92,9 @@ class Timing(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     MILLISECONDS_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """"resolve" (looking the asker up), "encode" (the user tower), "search", "rerank", "diversify"."""
+    """"resolve" (looking the asker up), "encode" (the user tower), "search" (the other channels too), "rerank", "blend",
+    "diversify".
+    """
     milliseconds: _builtins.float
     def __init__(
         self,
@@ -279,6 +281,40 @@ class Diversified(_message.Message):
 Global___Diversified: _TypeAlias = Diversified  # noqa: Y015
 
 @_typing.final
+class Channel(_message.Message):
+    """What one recall channel said of the items of an answer: parallel arrays, one entry per item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PLACES_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """"towers" is the search by the user's vector. The others are the bundle's own: "item_knn", "bm25", "trending", …"""
+    @_builtins.property
+    def places(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Place of each item in the channel's own list, 1 the best; 0 for an item that others offered."""
+
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The channel's score of each item, in its own unit, also of those it did not offer: 0 where it knows nothing of them."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        places: _abc.Iterable[_builtins.int] | None = ...,
+        scores: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "places", b"places", "scores", b"scores"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Channel: _TypeAlias = Channel  # noqa: Y015
+
+@_typing.final
 class RecallRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -293,6 +329,7 @@ class RecallRequest(_message.Message):
     WITH_TIMINGS_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     DIVERSITY_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """At most limits.id_bytes (512) bytes."""
     query: _builtins.str
@@ -313,6 +350,8 @@ class RecallRequest(_message.Message):
     """
     with_timings: _builtins.bool
     """Whether the answer says how long each of its stages took."""
+    explain: _builtins.bool
+    """Whether the answer says what each recall channel said of its items."""
     @_builtins.property
     def history(self) -> Global___History: ...
     @_builtins.property
@@ -341,10 +380,11 @@ class RecallRequest(_message.Message):
         with_timings: _builtins.bool = ...,
         filter: Global___Filter | None = ...,
         diversity: Global___Diversity | None = ...,
+        explain: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["diversity", b"diversity", "filter", b"filter", "history", b"history"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "diversity", b"diversity", "exclude_ids", b"exclude_ids", "filter", b"filter", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "diversity", b"diversity", "exclude_ids", b"exclude_ids", "explain", b"explain", "filter", b"filter", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -366,6 +406,7 @@ class RecallResponse(_message.Message):
     DEGRADED_REASONS_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     DIVERSIFIED_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
     bundle_version: _builtins.str
     """Version of the bundle that gave the whole of this answer."""
     unknown_item_count: _builtins.int
@@ -385,7 +426,8 @@ class RecallResponse(_message.Message):
     @_builtins.property
     def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Inner products of the user's and the items' vectors, descending; equal ones in catalogue order. Comparable within
-        one answer and between answers of one bundle version.
+        one answer and between answers of one bundle version. Where other channels recall too, and there is no query, the
+        fused scores, comparable within one answer.
         """
 
     @_builtins.property
@@ -416,6 +458,12 @@ class RecallResponse(_message.Message):
     def diversified(self) -> Global___Diversified:
         """How the answer was made diverse; absent when it was not."""
 
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Channel]:
+        """What each recall channel said, when the request asked for it, the towers first. With a query, and in a bundle without
+        a funnel, the towers recall alone.
+        """
+
     def __init__(
         self,
         *,
@@ -431,10 +479,11 @@ class RecallResponse(_message.Message):
         degraded_reasons: _abc.Iterable[_builtins.str] | None = ...,
         timings: _abc.Iterable[Global___Timing] | None = ...,
         diversified: Global___Diversified | None = ...,
+        channels: _abc.Iterable[Global___Channel] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["diversified", b"diversified"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "diversified", b"diversified", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "channels", b"channels", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "diversified", b"diversified", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -597,6 +646,7 @@ class RecommendRequest(_message.Message):
     WITH_TIMINGS_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     DIVERSITY_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """As in RecallRequest."""
     query: _builtins.str
@@ -614,6 +664,8 @@ class RecommendRequest(_message.Message):
     budget_ms: _builtins.int
     """As in RecallRequest."""
     with_timings: _builtins.bool
+    """As in RecallRequest."""
+    explain: _builtins.bool
     """As in RecallRequest."""
     @_builtins.property
     def history(self) -> Global___History:
@@ -650,10 +702,11 @@ class RecommendRequest(_message.Message):
         with_timings: _builtins.bool = ...,
         filter: Global___Filter | None = ...,
         diversity: Global___Diversity | None = ...,
+        explain: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["diversity", b"diversity", "filter", b"filter", "history", b"history"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "candidates", b"candidates", "diversity", b"diversity", "exclude_ids", b"exclude_ids", "filter", b"filter", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_ms", b"budget_ms", "candidates", b"candidates", "diversity", b"diversity", "exclude_ids", b"exclude_ids", "explain", b"explain", "filter", b"filter", "history", b"history", "include_seen", b"include_seen", "k", b"k", "query", b"query", "user_id", b"user_id", "with_timings", b"with_timings", "with_titles", b"with_titles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -677,6 +730,8 @@ class RecommendResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     RERANKED_COUNT_FIELD_NUMBER: _builtins.int
     DIVERSIFIED_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    BLENDED_FIELD_NUMBER: _builtins.int
     bundle_version: _builtins.str
     """As in RecallResponse."""
     unknown_item_count: _builtins.int
@@ -687,6 +742,11 @@ class RecommendResponse(_message.Message):
     """As in RecallResponse."""
     reranked_count: _builtins.int
     """As in RerankResponse."""
+    blended: _builtins.bool
+    """Whether the bundle's blender gave order and scores: log odds, comparable within one answer. `recall_scores` are then
+    those of the fused order, the reranker is not asked, and `candidates` is the blender's own. With a query there is no
+    blending.
+    """
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Best first, each once."""
@@ -727,6 +787,8 @@ class RecommendResponse(_message.Message):
     def diversified(self) -> Global___Diversified:
         """As in RecallResponse."""
 
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Channel]: ...
     def __init__(
         self,
         *,
@@ -744,10 +806,12 @@ class RecommendResponse(_message.Message):
         timings: _abc.Iterable[Global___Timing] | None = ...,
         reranked_count: _builtins.int = ...,
         diversified: Global___Diversified | None = ...,
+        channels: _abc.Iterable[Global___Channel] | None = ...,
+        blended: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["diversified", b"diversified"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "diversified", b"diversified", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "recall_scores", b"recall_scores", "reranked_count", b"reranked_count", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blended", b"blended", "bundle_version", b"bundle_version", "channels", b"channels", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "diversified", b"diversified", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "recall_scores", b"recall_scores", "reranked_count", b"reranked_count", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

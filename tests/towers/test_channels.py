@@ -1,0 +1,118 @@
+"""Recall channels: what each offers, by hand and against the baseline it serves, and what survives the disk."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from towers.baselines import BM25, Cooccurrence, Cosine, DoesNotApply, ItemKNN, TrainingData
+from towers.channels import KINDS, FittedChannel, Neighbours, SameCategory, Trending, Words
+from towers.history import History
+from towers.interactions import Interactions
+
+DAY = 86_400.0
+ITEMS = pd.DataFrame(
+    {
+        "item_id": list("abcdef"),
+        "title": ["green tea", "black tea", "rye bread", "white bread", "dog food", "mint tea"],
+        "text": ["green tea leaves", "black tea leaves", "rye bread", "white bread", "dog food", "mint tea"],
+        "category": ["tea", "tea", "bread", "bread", "", "tea"],
+    }
+)
+
+
+def training(exclude_seen: bool = True, times: bool = True) -> TrainingData:
+    """Four users; b and d are had lately, f never."""
+    rows = np.array([0, 1, 0, 1, 2, 3, 1, 3])
+    offsets = np.array([0, 2, 5, 6, 8])
+    days = np.array([0.0, 30, 1, 31, 2, 30, 29, 31]) if times else np.full(8, np.nan)
+    return TrainingData(Interactions(offsets, rows, days * DAY, 6), ITEMS, lambda texts: np.zeros((0, 0)), exclude_seen)
+
+
+def history(*rows: int) -> History:
+    return History(np.array(rows, np.int64), ["view"] * len(rows), np.arange(len(rows)) * DAY)
+
+
+HISTORIES = [history(0, 2), history(1), history(), history(4), history(0, 99)]
+QUERIES = ["", "", "green tea", "bread", ""]
+
+
+@pytest.mark.parametrize(
+    "baseline",
+    [ItemKNN(Cosine(), 10, 1.0, 0.8), Cooccurrence(10, 0.5, 0.5, 0.5, 0.3, 0.6)],
+    ids=["knn", "cooccurrence"],
+)
+def test_neighbours_say_what_their_baseline_says(baseline):
+    channel = Neighbours(baseline, kept=6).fit(training())
+    known = HISTORIES[:4]
+    expected = baseline.score(known, [""] * 4).numpy()
+    np.testing.assert_allclose(channel.scores(known, [""] * 4).toarray(), expected, rtol=1e-6)
+
+
+def test_only_the_strongest_neighbours_are_kept():
+    whole = Neighbours(ItemKNN(Cosine(), 10, 0.0, 1.0), kept=6).fit(training()).table.toarray()
+    one = Neighbours(ItemKNN(Cosine(), 10, 0.0, 1.0), kept=1).fit(training()).table.toarray()
+    assert ((one > 0).sum(axis=1) <= 1).all()
+    np.testing.assert_allclose(one.max(axis=1), whole.max(axis=1))
+
+
+def test_words_say_what_bm25_says_of_histories_and_queries():
+    baseline = BM25(1.2, 0.75, 0.6, ["text"], singular=True, mend=False)
+    channel = Words(baseline).fit(training())
+    expected = baseline.score(HISTORIES[:4], QUERIES[:4]).numpy()
+    np.testing.assert_allclose(channel.scores(HISTORIES[:4], QUERIES[:4]).toarray(), expected, rtol=1e-5)
+
+
+def test_trending_prefers_what_is_had_now_to_what_was_had_as_often_before():
+    scores = Trending(half_life_days=7, kept=6).fit(training()).scores(HISTORIES, QUERIES).toarray()
+    assert (scores == scores[0]).all()
+    assert scores[0, 1] > scores[0, 0]  # b: twice in the last days; a: twice a month ago
+    assert scores[0, 3] > scores[0, 2]
+    assert scores[0, 5] == 0  # never had
+
+
+def test_without_times_trending_counts():
+    channel = Trending(half_life_days=7, kept=2).fit(training(times=False))
+    assert channel.scores([history()], [""]).toarray().tolist() == [[2, 3, 0, 0, 0, 0]]
+
+
+def test_same_category_multiplies_the_share_of_the_history_with_the_share_of_the_category():
+    channel = SameCategory(half_life_days=7, decay=0.5, kept=6).fit(training(times=False))
+    # tea: a twice, b three times; bread: c once, d twice. The newest event, c, weighs twice as much as a.
+    found = channel.scores([history(0, 2), history(4), history()], [""] * 3).toarray()
+    expected = [1 / 3 * 2 / 5, 1 / 3 * 3 / 5, 2 / 3 * 1 / 3, 2 / 3 * 2 / 3, 0, 0]
+    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+    assert not found[1:].any()
+
+
+def test_same_category_does_not_apply_to_items_without_one():
+    plain = training()
+    bare = TrainingData(plain.interactions, ITEMS.drop(columns="category"), plain.encode, plain.exclude_seen)
+    with pytest.raises(DoesNotApply, match="category"):
+        SameCategory(7, 0.5, 6).fit(bare)
+
+
+CHANNELS = {
+    "neighbours": Neighbours(ItemKNN(Cosine(), 10, 1.0, 0.8), 6),
+    "words": Words(BM25(1.2, 0.75, 0.6, ["text"], singular=True, mend=False)),
+    "trending": Trending(7, 6),
+    "same category": SameCategory(7, 0.5, 6),
+}
+
+
+@pytest.mark.parametrize("channel", CHANNELS.values(), ids=CHANNELS.keys())
+def test_a_channel_answers_from_disk_as_before_without_pickles(channel, tmp_path: Path):
+    fitted = channel.fit(training())
+    fitted.save(tmp_path / "channel")
+    loaded = FittedChannel.load(tmp_path / "channel", KINDS)
+    before, after = fitted.scores(HISTORIES, QUERIES), loaded.scores(HISTORIES, QUERIES)
+    np.testing.assert_array_equal(before.toarray(), after.toarray())
+    assert {path.suffix for path in (tmp_path / "channel").iterdir()} == {".npy", ".json"}
+
+
+@pytest.mark.parametrize("channel", CHANNELS.values(), ids=CHANNELS.keys())
+def test_an_item_of_the_history_that_came_after_the_fitting_is_passed_over(channel):
+    fitted = channel.fit(training())
+    with_it, without = fitted.scores([history(0, 99), history(0)], ["", ""]).toarray()
+    np.testing.assert_array_equal(with_it, without)

@@ -1,0 +1,132 @@
+"""Fusions: by hand, by brute force, and whether what is learnt is what made the users choose."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.towers.test_pools import pools_of
+from towers.baselines import DoesNotApply
+from towers.facts import ABOUT
+from towers.funnel_choice import choose_channels, crossed
+from towers.fusion import Logistic, ReciprocalRank, Weighted, WeightedScores, described, restored
+from towers.fusion.features import feature_names, features
+from towers.labelled import Labelled
+
+NAMES = ["towers", "second", "third"]
+
+
+def chosen_by(column: int, users: int = 120) -> Labelled:
+    """Users who want what a column of the features is highest for."""
+    labelled = pools_of(users)
+    values = features(labelled.pools)[:, column]
+    wanted = labelled.pools.ranks(values) <= 2
+    return Labelled(labelled.pools, wanted, np.zeros(users, np.int64))
+
+
+def test_reciprocal_rank_adds_one_over_sixty_and_the_place():
+    pools = pools_of(5).pools
+    expected = [sum(1 / (60 + place) for place in places if place) for places in pools.places.tolist()]
+    np.testing.assert_allclose(ReciprocalRank(60).scores(pools), expected)
+
+
+def test_weighted_scores_add_up_in_units_of_their_deviations():
+    pools = pools_of(5).pools
+    found = WeightedScores([1.0, 0.5, 0.0], [2.0, 4.0, 1.0]).scores(pools)
+    np.testing.assert_allclose(found, pools.scores[:, 0] / 2 + 0.5 * pools.scores[:, 1] / 4, rtol=1e-6)
+
+
+def test_weights_are_those_of_the_best_single_moves():
+    labelled = chosen_by(feature_names(NAMES).index("second: score"))
+    fusion = Weighted([0.5, 2.0], passes=1, certainty=1)
+    fitted = fusion.fit(labelled, NAMES)
+    standard = labelled.pools.scores / labelled.pools.scores.astype(np.float64).std(axis=0)
+    tried = {(c, w): labelled.ndcg(standard[:, 0] + w * standard[:, c]).mean() for c in (1, 2) for w in (0.5, 2.0)}
+    channel, weight = max(tried, key=lambda move: tried[move])
+    assert fitted.weights[channel] == weight and sum(fitted.weights) == 1 + weight
+
+
+@pytest.mark.parametrize("name", ["third: score", "popularity", "second: standing"])
+def test_logistic_regression_finds_what_users_chose_by(name: str):
+    labelled = chosen_by(feature_names(NAMES).index(name))
+    fitted = Logistic(penalty=0.1, iterations=100).fit(labelled, NAMES)
+    assert labelled.ndcg(fitted.scores(labelled.pools)).mean() > 0.95
+    assert max(zip(fitted.weights, fitted.names, strict=True))[1].split(":")[0] == name.split(":")[0]
+
+
+def test_logistic_regression_is_at_the_least_of_its_loss():
+    labelled = pools_of(30)
+    fitted = Logistic(penalty=1.0, iterations=500).fit(labelled, NAMES)
+    raw = features(labelled.pools).astype(np.float64)
+    known = np.nan_to_num((raw - fitted.means) / fitted.deviations)
+
+    def loss(weights: np.ndarray) -> float:
+        total = 0.5 * float(weights @ weights)
+        for user in range(len(labelled)):
+            part = slice(labelled.pools.offsets[user], labelled.pools.offsets[user + 1])
+            wanted, scores = labelled.wanted[part], known[part] @ weights
+            if wanted.any():
+                total -= float((scores - np.log(np.exp(scores).sum()))[wanted].mean())
+        return total
+
+    weights, rng = np.array(fitted.weights), np.random.default_rng(0)
+    least = loss(weights)
+    assert all(loss(weights + 0.02 * rng.normal(size=len(weights))) > least for _ in range(50))
+
+
+def test_what_is_not_known_counts_as_average():
+    labelled = pools_of(30)
+    fitted = Logistic(penalty=1.0, iterations=50).fit(labelled, NAMES)
+    column = len(NAMES) * 4 + ABOUT.index("price fit")
+    pools = labelled.pools
+    unknown, average = pools.about.copy(), pools.about.copy()
+    unknown[:, ABOUT.index("price fit")] = np.nan
+    average[:, ABOUT.index("price fit")] = fitted.means[column]
+    scores = [
+        fitted.scores(type(pools)(pools.offsets, pools.rows, pools.scores, pools.places, a)) for a in (unknown, average)
+    ]
+    np.testing.assert_allclose(*scores, atol=1e-5)
+
+
+def test_nothing_is_learnt_where_no_pool_holds_what_was_wanted():
+    labelled = pools_of(5)
+    nothing = Labelled(labelled.pools, np.zeros(len(labelled.wanted), bool), labelled.missed + 1)
+    with pytest.raises(DoesNotApply, match="nothing to learn"):
+        Logistic(1.0, 10).fit(nothing, NAMES)
+
+
+@pytest.mark.parametrize("fusion", [ReciprocalRank(60), Weighted([0.5], 2, 0), Logistic(1.0, 20)])
+def test_a_fusion_scores_the_same_after_json(fusion):
+    labelled = pools_of(20)
+    fitted = fusion.fit(labelled, NAMES)
+    again = restored(json.loads(json.dumps(described(fitted))))
+    np.testing.assert_array_equal(again.scores(labelled.pools), fitted.scores(labelled.pools))
+
+
+def test_lambda_rank_learns_and_survives_json():
+    pytest.importorskip("lightgbm")
+    from towers.fusion import LambdaRank
+
+    labelled = chosen_by(feature_names(NAMES).index("popularity"))
+    fitted = LambdaRank(7, 30, 0.1, 5, 0).fit(labelled, NAMES)
+    again = restored(json.loads(json.dumps(described(fitted))))
+    assert labelled.ndcg(again.scores(labelled.pools)).mean() > 0.9
+
+
+def test_a_channel_is_chosen_for_what_it_adds():
+    labelled = chosen_by(feature_names(NAMES).index("second: score"), users=200)
+    assert choose_channels(labelled, NAMES, ReciprocalRank(1), certainty=2) == [0, 1]
+
+
+def test_users_are_judged_by_what_was_fitted_to_others():
+    seen = []
+
+    class Watching(ReciprocalRank):
+        def fit(self, labelled, channels):
+            seen.append(len(labelled))
+            return self
+
+    labelled = pools_of(20)
+    found = crossed(labelled, NAMES, Watching(60), folds=4, seed=0)
+    assert seen == [15] * 4
+    np.testing.assert_allclose(found, labelled.ndcg(ReciprocalRank(60).scores(labelled.pools)))

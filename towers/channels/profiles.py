@@ -1,0 +1,120 @@
+"""The ways a channel sees a user: by the items of the history, by their categories, or not at all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from towers.history import History
+from towers.recency import recency_profiles
+
+
+def known_items(history: History, num_items: int) -> History:
+    """The events with rows below `num_items`: what was added to a catalogue later says nothing to a channel."""
+    kept = history.rows < num_items
+    if kept.all():
+        return history
+    events = [event for event, inside in zip(history.events, kept, strict=True) if inside]
+    return History(history.rows[kept], events, history.timestamps[kept])
+
+
+def _profiles(histories: Sequence[History], num_items: int, decay: float) -> sp.csr_array:
+    return recency_profiles([known_items(history, num_items) for history in histories], num_items, decay)
+
+
+@dataclass(frozen=True)
+class ByItems:
+    """The items of the history, X = N.
+
+    Attributes:
+        num_items: N.
+        decay: weight of each event relative to the next newer one.
+    """
+
+    num_items: int
+    decay: float
+
+    def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
+        """[B, N]."""
+        return _profiles(histories, self.num_items, self.decay)
+
+    def over(self, places: NDArray[np.int64], count: int) -> tuple[Self, NDArray[np.int64], int]:
+        return type(self)(count, self.decay), places, count
+
+    def settings(self) -> dict[str, Any]:
+        return {"num_items": self.num_items, "decay": self.decay}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    @classmethod
+    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        return cls(**settings)
+
+
+@dataclass(frozen=True)
+class ByGroups:
+    """The groups that the items of the history belong to, each by its share of the history, X groups.
+
+    Attributes:
+        groups: of each item, [N]; -1 for none.
+        count: X.
+        decay: weight of each event relative to the next newer one.
+    """
+
+    groups: NDArray[np.int32]
+    count: int
+    decay: float
+
+    def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
+        """[B, X], rows that add up to 1 where there is a history with groups."""
+        items = _profiles(histories, len(self.groups), self.decay)
+        groups = self.groups[items.indices]
+        users = np.repeat(np.arange(len(histories)), np.diff(items.indptr))
+        inside = groups >= 0
+        coordinates = (users[inside], groups[inside])
+        found = sp.csr_array((items.data[inside], coordinates), shape=(len(histories), self.count))
+        found.sum_duplicates()
+        totals = np.asarray(found.sum(axis=1))
+        found.data /= np.repeat(totals, np.diff(found.indptr))
+        return found
+
+    def over(self, places: NDArray[np.int64], count: int) -> tuple[Self, NDArray[np.int64], int]:
+        groups, kept = np.full(count, -1, np.int32), places >= 0
+        groups[places[kept]] = self.groups[kept]
+        return type(self)(groups, self.count, self.decay), np.arange(self.count), self.count
+
+    def settings(self) -> dict[str, Any]:
+        return {"count": self.count, "decay": self.decay}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {"groups": self.groups}
+
+    @classmethod
+    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        return cls(arrays["groups"], **settings)
+
+
+@dataclass(frozen=True)
+class Everybody:
+    """Nobody is looked at: the same for all, X = 1."""
+
+    def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
+        """Ones, [B, 1]."""
+        return sp.csr_array(np.ones((len(histories), 1), np.float32))
+
+    def over(self, places: NDArray[np.int64], count: int) -> tuple[Self, NDArray[np.int64], int]:
+        return self, np.zeros(1, np.int64), 1
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    @classmethod
+    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        return cls()

@@ -1,0 +1,80 @@
+"""What is taken up most now: by everybody, and within the categories of a history."""
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from data_prep.columns import Columns
+from towers.baselines.training_data import DoesNotApply, TrainingData
+from towers.blocks.trend import hazards
+from towers.channels.channel import FittedChannel, largest
+from towers.channels.profiles import ByGroups, Everybody
+from towers.fitting import require
+
+
+def demand(training: TrainingData, half_life_days: float) -> NDArray[np.float64]:
+    """How much each item is in demand now, [N], 0 for items without events.
+
+    The hazard of being taken up (see `towers.blocks.trend`); where the log has no times every event counts alike.
+    """
+    log = training.interactions
+    counts = log.counts()
+    if not len(log.rows) or np.isnan(log.timestamps).any():
+        return counts.astype(np.float64)
+    now, _ = hazards(log, training.exclude_seen, half_life_days, prior_events=1.0)
+    return np.where(counts > 0, now, 0.0)
+
+
+class Trending:
+    """The same for everybody: the items most in demand.
+
+    Args:
+        half_life_days: an event this much older than the newest of the log counts half.
+        kept: items in the list.
+    """
+
+    def __init__(self, half_life_days: float, kept: int) -> None:
+        require("channels.trending.half_life_days", half_life_days, 1e-3)
+        require("channels.trending.kept", kept, 1)
+        self.half_life_days, self.kept = half_life_days, kept
+
+    def fit(self, training: TrainingData) -> FittedChannel:
+        """Count."""
+        wanted = demand(training, self.half_life_days)
+        return FittedChannel(Everybody(), largest(sp.csr_array(wanted[np.newaxis]), self.kept))
+
+
+class SameCategory:
+    """The items most in demand in the categories of the history, each category by its share.
+
+    A sum over categories c of the share that c has in the history times the share that an item has in the demand for c.
+
+    Args:
+        half_life_days: as of `Trending`.
+        decay: weight of an event relative to the next newer one.
+        kept: items kept of each category.
+    """
+
+    def __init__(self, half_life_days: float, decay: float, kept: int) -> None:
+        require("channels.same_category.half_life_days", half_life_days, 1e-3)
+        require("channels.same_category.decay", decay, 0, 1)
+        require("channels.same_category.kept", kept, 1)
+        self.half_life_days, self.decay, self.kept = half_life_days, decay, kept
+
+    def fit(self, training: TrainingData) -> FittedChannel:
+        """Count.
+
+        Raises:
+            DoesNotApply: the items have no category.
+        """
+        if Columns.CATEGORY not in training.items:
+            raise DoesNotApply("the items have no category; prepare the data with one")
+        codes, names = pd.factorize(training.items[Columns.CATEGORY].replace("", None))
+        groups, count = codes.astype(np.int32), max(len(names), 1)
+        wanted = demand(training, self.half_life_days)
+        inside = np.flatnonzero((groups >= 0) & (wanted > 0))
+        totals = np.bincount(groups[inside], wanted[inside], minlength=count)
+        shares = wanted[inside] / totals[groups[inside]]
+        table = sp.csr_array((shares, (groups[inside], inside)), shape=(count, len(groups)))
+        return FittedChannel(ByGroups(groups, count, self.decay), largest(table, self.kept))

@@ -1,0 +1,145 @@
+"""Which channels are worth having, and whether one order is better than another: on users, paired with themselves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.files import read_json, write_json
+from towers.channels import KINDS, FittedChannel
+from towers.funnel import CHANNELS, Funnel
+from towers.fusion import FittedFusion, Fusion, described, restored
+from towers.labelled import Labelled
+from towers.metrics import bootstrap_intervals
+
+VARIANTS = "variants.json"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How far one order of the same users' candidates lies above another, by NDCG@10.
+
+    Attributes:
+        users: on whom.
+        before, after: mean NDCG@10 of the two.
+        mean, low, high: of the difference, user by user, with its bootstrap interval.
+        error: the mean's standard error.
+    """
+
+    users: int
+    before: float
+    after: float
+    mean: float
+    low: float
+    high: float
+    error: float
+
+    @classmethod
+    def of(
+        cls, before: NDArray[np.float64], after: NDArray[np.float64], samples: int, confidence: float, seed: int
+    ) -> "Gain":
+        """Of the NDCG of U users, [U] each; the rest as of `bootstrap_intervals`."""
+        difference = after - before
+        low, high = bootstrap_intervals(difference[:, np.newaxis], samples, confidence, seed)
+        means = float(before.mean()), float(after.mean()), float(difference.mean())
+        return cls(len(before), *means, float(low[0]), float(high[0]), float(difference.std() / len(before) ** 0.5))
+
+    def sure(self, certainty: float) -> bool:
+        """Whether the mean exceeds so many standard errors."""
+        return self.mean > certainty * self.error
+
+    def __str__(self) -> str:
+        return (
+            f"NDCG@10 {self.after:.4f} beside {self.before:.4f}, difference {self.mean:+.4f} "
+            f"({self.low:+.4f} … {self.high:+.4f}) on {self.users:,} users"
+        )
+
+
+def choose_channels(labelled: Labelled, names: Sequence[str], fusion: Fusion, certainty: float) -> list[int]:
+    """The channels that are worth having, found one at a time.
+
+    The one that gains most is added as long as its mean gain exceeds `certainty` standard errors. Every user is judged
+    by a fusion that was fitted to the other half of the users.
+
+    Args:
+        labelled: users to choose by.
+        names: of all channels, the towers first.
+        fusion: what fuses them.
+        certainty: in standard errors.
+
+    Returns:
+        Columns of the channels, ascending, the towers' always.
+    """
+
+    def judged(channels: Sequence[int]) -> NDArray[np.float64]:
+        return crossed(labelled.only(channels), [names[channel] for channel in channels], fusion, folds=2, seed=0)
+
+    chosen = [0]
+    best = judged(chosen)
+    while len(chosen) < len(names):
+        tried = {channel: judged(sorted([*chosen, channel])) for channel in range(len(names)) if channel not in chosen}
+        gains = {channel: found - best for channel, found in tried.items()}
+        sure = {c: g.mean() for c, g in gains.items() if g.mean() > certainty * g.std() / len(g) ** 0.5}
+        if not sure:
+            break
+        added = max(sure, key=lambda channel: sure[channel])
+        chosen, best = sorted([*chosen, added]), tried[added]
+    return chosen
+
+
+def crossed(labelled: Labelled, names: Sequence[str], fusion: Fusion, folds: int, seed: int) -> NDArray[np.float64]:
+    """NDCG@10 of each user by a fusion that was fitted to the users of the other folds, [U].
+
+    Args:
+        labelled: the users.
+        names: of the channels.
+        fusion: what is fitted.
+        folds: parts of the users.
+        seed: of who is in which.
+    """
+    fold = np.random.default_rng((seed, 2)).permutation(len(labelled)) % folds
+    found = np.zeros(len(labelled))
+    for number in range(folds):
+        fitted, own = fusion.fit(labelled.of(fold != number), names), labelled.of(fold == number)
+        found[fold == number] = own.ndcg(fitted.scores(own.pools))
+    return found
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A fusion of some of the channels.
+
+    Attributes:
+        name: as it stands in tables.
+        channels: names of those beside the towers.
+        fusion: fitted to them.
+    """
+
+    name: str
+    channels: list[str]
+    fusion: FittedFusion
+
+
+def save_variants(folder: Path, whole: Funnel, variants: Sequence[Variant]) -> None:
+    """Write every channel, and the variants, for `load_variants` to read.
+
+    Args:
+        folder: of the funnel, in which the channels that it keeps lie already.
+        whole: the funnel with all channels.
+        variants: of it.
+    """
+    for name, channel in whole.channels.items():
+        if not (folder / CHANNELS / name).exists():
+            channel.save(folder / CHANNELS / name)
+    told = [{"name": v.name, "channels": v.channels, "fusion": described(v.fusion)} for v in variants]
+    write_json(folder / VARIANTS, {"channels": list(whole.channels), "variants": told})
+
+
+def load_variants(folder: Path) -> tuple[Funnel, list[Variant]]:
+    """The funnel with all channels, and the variants of it."""
+    funnel, told = Funnel.load(folder), read_json(folder / VARIANTS)
+    channels = {name: FittedChannel.load(folder / CHANNELS / name, KINDS) for name in told["channels"]}
+    variants = [Variant(one["name"], one["channels"], restored(one["fusion"])) for one in told["variants"]]
+    return replace(funnel, channels=channels), variants

@@ -1,0 +1,54 @@
+"""Typed configuration of the funnel's training; the values live in conf/funnel.yaml."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from towers.fitting import require
+
+
+@dataclass
+class FunnelConfig:
+    """`python -m towers.train_funnel`.
+
+    Attributes:
+        run: folder of a finished training run; the funnel is written into it.
+        data: the dataset it was trained on; null finds it.
+        artifacts: root of everything written.
+        seed: decides everything that is random.
+        threads: intra-op threads of torch.
+        users: of the validation split that are learnt from, at most.
+        folds: parts of them; a blender is judged on each by one that learnt from the others.
+        depth: items taken from the towers.
+        channel_depth: items taken from each other channel.
+        candidates: of the fused order that the blender orders anew.
+        certainty: standard errors that a channel, the fused order and the blender must gain to be kept.
+        bootstrap_samples, confidence: of the intervals.
+        channels: recall channels beside the towers, by name; conf/channels.
+        fusion: what orders the pool; conf/fusion.
+        blender: what orders its head anew; conf/fusion too.
+    """
+
+    run: Path
+    data: Path | None
+    artifacts: Path
+    seed: int
+    threads: int
+    users: int
+    folds: int
+    depth: int
+    channel_depth: int
+    candidates: int
+    certainty: float
+    bootstrap_samples: int
+    confidence: float
+    channels: dict[str, Any]
+    fusion: dict[str, Any]
+    blender: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        require("users", self.users, 4)
+        require("folds", self.folds, 2)
+        for name in ("threads", "depth", "channel_depth", "candidates", "bootstrap_samples"):
+            require(name, getattr(self, name), 1)
+        require("certainty", self.certainty, 0)
