@@ -1,5 +1,6 @@
 """How much is taken on: with more to do less is done for each call, and what still does not fit is refused at once."""
 
+import math
 from collections.abc import Callable
 from concurrent.futures import Future
 from enum import IntEnum
@@ -68,13 +69,15 @@ class Admission:
         self._handlers = handlers
         self._degrade_at = degrade_at
         self._refuse_at = refuse_at
+        most = math.ceil(refuse_at * handlers.count)
+        # One for all: where many are refused, saying so must cost little.
+        self._too_busy = TooBusy(
+            f"{most} calls or more are waiting for {handlers.count} handlers", "admission.refuse_at"
+        )
 
     def refusal(self) -> CallError | None:
         """Why one more call cannot be taken on, None when it can."""
-        waiting = self._handlers.waiting
-        if waiting < self._refuse_at * self._handlers.count:
-            return None
-        return TooBusy(f"{waiting} calls are waiting for {self._handlers.count} handlers", "admission.refuse_at")
+        return self._too_busy if self._handlers.waiting >= self._refuse_at * self._handlers.count else None
 
     def pressure(self) -> Pressure:
         """What an answer that is begun now has to do without: reranking first, half way on half of the search too."""

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 
 from retrieval_server.admission import Pressure
@@ -34,6 +35,15 @@ class Reason(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
+@dataclass(frozen=True)
+class Took:
+    """When a stage ran, by the monotonic clock, in seconds."""
+
+    stage: Stage
+    started: float
+    ended: float
+
+
 class Budget:
     """One request's means. Made when the request is begun; durations are the monotonic clock's.
 
@@ -45,7 +55,7 @@ class Budget:
 
     Attributes:
         pressure: as given.
-        timings: seconds that each stage took so far, in the order they were begun.
+        took: when stages ran so far; one may have run several times.
         degraded: what was skipped or cut short so far, and why.
     """
 
@@ -61,8 +71,16 @@ class Budget:
         self._deadline = now + deadline
         self._waiting = waiting
         self.pressure = pressure
-        self.timings: dict[Stage, float] = {}
+        self.took: list[Took] = []
         self.degraded: dict[Stage, Reason] = {}
+
+    @property
+    def timings(self) -> dict[Stage, float]:
+        """Seconds that each stage took so far, in the order they ended."""
+        total: dict[Stage, float] = {}
+        for one in self.took:
+            total[one.stage] = total.get(one.stage, 0.0) + one.ended - one.started
+        return total
 
     def remaining(self) -> float:
         """Seconds left for optional work; not above 0 when there are none."""
@@ -97,4 +115,4 @@ class Budget:
         try:
             yield
         finally:
-            self.timings[name] = self.timings.get(name, 0.0) + time.monotonic() - started
+            self.took.append(Took(name, started, time.monotonic()))

@@ -123,6 +123,22 @@ class Rerank:
 
 
 @dataclass
+class TracingConfig:
+    """Traces by OpenTelemetry.
+
+    Attributes:
+        enabled: whether there are any.
+        endpoint: the collector, OTLP over gRPC, `http://127.0.0.1:4317`; null for what `OTEL_EXPORTER_OTLP_ENDPOINT`
+            says.
+        share: of the traces that begin here, how many are kept; a caller's trace is kept if the caller keeps it.
+    """
+
+    enabled: bool
+    endpoint: str | None
+    share: float
+
+
+@dataclass
 class Events:
     """How the log of events is kept.
 
@@ -155,6 +171,7 @@ class ServeConfig:
         metrics: where Prometheus reads.
         json_log: whether the log's lines are JSON objects.
         log_calls: whether each call gets a line.
+        tracing: traces by OpenTelemetry.
         max_concurrent_calls: calls accepted at once, waiting ones included.
         admission: how much is taken on before answers are cut down and calls refused.
         max_message_bytes: size of the largest request that is read.
@@ -186,6 +203,7 @@ class ServeConfig:
     metrics: Metrics
     json_log: bool
     log_calls: bool
+    tracing: TracingConfig
     max_concurrent_calls: int
     admission: AdmissionBounds
     max_message_bytes: int
@@ -222,6 +240,7 @@ def require_sound(config: ServeConfig) -> None:
             f"1 to limits.candidates={limits.candidates}",
         ),
         "budget_ms": (config.budget_ms, 1, limits.budget_ms, f"1 to limits.budget_ms={limits.budget_ms}"),
+        "tracing.share": (config.tracing.share, 0, 1, "0 to 1"),
         "events.sync_seconds": (config.events.sync_seconds, 0, 60, "0 to 60"),
         "batch.window_ms": (config.batch.window_ms, 0, 1000, "0 to 1000"),
         "catch_up_seconds": (config.catch_up_seconds, 0.01, 3600, "0.01 to 3600"),

@@ -15,6 +15,7 @@ NEEDED = {f"/{SERVICE_NAME}/": Role.READER, f"/{ADMIN_NAME}/": Role.ADMIN}
 """Role that each service needs; health and reflection need none."""
 
 WRITING = f"/{SERVICE_NAME}/RecordEvents"
+STREAMING = f"/{SERVICE_NAME}/RecommendStream"
 
 HEALTH = "/grpc.health.v1.Health/"
 """What is answered to the last: that the server is not serving."""
@@ -40,6 +41,9 @@ class Gatekeeper(grpc.ServerInterceptor):
         self._side = side
         self._observer = observer
         self._closed = False
+        self._stop = Stopping()
+        self._refused: CallError = self._stop
+        self._refusing = side.refusal(self._stop)
 
     def close(self) -> None:
         """Refuse every call from now on, but those to health."""
@@ -47,22 +51,21 @@ class Gatekeeper(grpc.ServerInterceptor):
 
     def intercept_service(self, continuation: Find, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
         """The handler for a call, or one that refuses it."""
-        handler = continuation(handler_call_details)
-        if handler is None:
-            return None
         method = handler_call_details.method
-        error = (
-            self._stopping(method)
-            or self._unauthorised(method, handler_call_details)
-            or self._overloaded(method, handler)
-        )
+        error = self._stopping(method) or self._unauthorised(method, handler_call_details) or self._overloaded(method)
         if error is None:
-            return handler
+            return continuation(handler_call_details)
         self._observer.ended(method, handler_call_details.invocation_metadata or (), error, 0.0)
-        return self._side.refusal(handler, error)
+        return self._refusal(error)
+
+    def _refusal(self, error: CallError) -> Handler:
+        """The handler that refuses; made once for what is said to many, while there is the least time for it."""
+        if error is not self._refused:
+            self._refused, self._refusing = error, self._side.refusal(error)
+        return self._refusing
 
     def _stopping(self, method: str) -> CallError | None:
-        return Stopping() if self._closed and not method.startswith(HEALTH) else None
+        return self._stop if self._closed and not method.startswith(HEALTH) else None
 
     def _unauthorised(self, method: str, details: grpc.HandlerCallDetails) -> CallError | None:
         needed = _needed(method)
@@ -76,8 +79,8 @@ class Gatekeeper(grpc.ServerInterceptor):
             return Unauthenticated()
         return None if role >= needed else Forbidden(needed.name.lower())
 
-    def _overloaded(self, method: str, handler: Handler) -> CallError | None:
-        if handler.stream_stream is not None or not method.startswith(f"/{SERVICE_NAME}/"):
+    def _overloaded(self, method: str) -> CallError | None:
+        if method == STREAMING or not method.startswith(f"/{SERVICE_NAME}/"):
             return None
         return self._admission.refusal()
 

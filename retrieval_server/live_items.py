@@ -1,6 +1,7 @@
 """Items put in, changed and taken out of the bundle that is being served."""
 
 import logging
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
@@ -9,6 +10,7 @@ from typing import Any
 from data_prep.errors import GateFailed
 from index import LiveBundle, LiveView
 from retrieval_server.errors import NotChanged
+from retrieval_server.memory import give_back
 from retrieval_server.observation import Observer
 from retrieval_server.served_bundle import BundleSlot, ServedBundle
 
@@ -46,6 +48,7 @@ class LiveItems:
         self._observer = observer
         self._seconds = seconds
         self._lock = Lock()
+        self._former: list[weakref.ref[LiveBundle]] = []
         self._closed = Event()
         self._watcher = Thread(target=self._watch, name="changes", daemon=True)
         self._watcher.start()
@@ -55,6 +58,9 @@ class LiveItems:
         with self._lock:
             if bundle.live is not None:
                 bundle.live.catch_up()
+            former = self._slot.peek()
+            if former is not None and former.live is not None:
+                self._former.append(weakref.ref(former.live))
             self._show(bundle)
 
     def upsert(self, items: Sequence[Mapping[str, Any]]) -> Applied:
@@ -93,6 +99,14 @@ class LiveItems:
                 bundle.live.catch_up()
                 self._show(bundle)
 
+    def tidy(self) -> None:
+        """Give back the memory of versions that are not served any more and that no request holds any more."""
+        with self._lock:
+            gone = [one for one in self._former if one() is None]
+            self._former = [one for one in self._former if one not in gone]
+        if gone:
+            give_back()
+
     def close(self) -> None:
         """Look no more."""
         self._closed.set()
@@ -122,5 +136,6 @@ class LiveItems:
         while not self._closed.wait(self._seconds):
             try:
                 self.catch_up()
+                self.tidy()
             except Exception:
                 log.exception("the log of changes could not be read; trying again in %g s", self._seconds)

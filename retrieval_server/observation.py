@@ -9,7 +9,9 @@ from typing import Any
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
+from retrieval_server.budget import Budget
 from retrieval_server.errors import CallError
+from retrieval_server.tracing import Tracing
 
 logger = logging.getLogger("retrieval_server.calls")
 
@@ -28,14 +30,16 @@ class Observer:
 
     Args:
         log_calls: whether each call gets a line in the log.
+        tracing: makes spans, None for none.
 
     Attributes:
         registry: what Prometheus reads.
     """
 
-    def __init__(self, log_calls: bool) -> None:
+    def __init__(self, log_calls: bool, tracing: Tracing | None = None) -> None:
         self.registry = CollectorRegistry()
         self._log_calls = log_calls
+        self._tracing = tracing
         self._calls = self._counter("calls", "Calls that ended, by method and status.", "method", "code")
         self._seconds = self._histogram("call_seconds", "Time from a handler's taking a call to its answer.", "method")
         self._stages = self._histogram("stage_seconds", "Time that the stages of answers took.", "stage")
@@ -86,10 +90,12 @@ class Observer:
         """Count a lookup in the cache: "hit", "miss" or "joined"."""
         self._lookups.labels(outcome).inc()
 
-    def stages(self, timings: Mapping[Any, float]) -> None:
-        """Count what the stages of an answer took, in seconds."""
-        for stage, seconds in timings.items():
+    def stages(self, budget: Budget) -> None:
+        """Tell of the stages of an answer."""
+        for stage, seconds in budget.timings.items():
             self._stages.labels(stage).observe(seconds)
+        if self._tracing is not None:
+            self._tracing.stages(budget.took)
 
     def ended(self, method: str, metadata: Sequence[Any], found: Any, seconds: float) -> None:
         """Tell of a call that ended.
@@ -110,6 +116,8 @@ class Observer:
         if fallback := getattr(found, "fallback_reason", ""):
             self._fallbacks.labels(fallback).inc()
         self._unknown.inc(getattr(found, "unknown_item_count", 0))
+        if self._tracing is not None and isinstance(found, CallError):
+            self._tracing.failed(found)
         if self._log_calls:
             self._log(name, metadata, code, seconds, getattr(found, "bundle_version", ""), reasons)
 

@@ -1,7 +1,7 @@
 """Recall as all requests share it: in batches, and not twice what was just computed."""
 
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from index import Filter, Hits
 from retrieval_server.admission import Pressure
 from retrieval_server.batching import MicroBatcher
-from retrieval_server.budget import Budget, Reason, Stage
+from retrieval_server.budget import Budget, Reason, Stage, Took
 from retrieval_server.config import Batch, Cache
 from retrieval_server.filtering import narrowed
 from retrieval_server.hot_cache import HotCache
@@ -49,7 +49,7 @@ class _Job:
 @dataclass(frozen=True)
 class _Found:
     ranking: Ranking
-    timings: Mapping[Stage, float]
+    took: Sequence[Took]
 
 
 class Recalling:
@@ -97,10 +97,11 @@ class Recalling:
             budget.require()
             started = time.monotonic()
             ready = replace(job, allowed=narrowed(bundle, wanted))
-            narrowing = time.monotonic() - started
+            narrowed_at = time.monotonic()
             found = self.batcher.run((id(bundle), id(index), k), ready, budget)
-            budget.timings.update(found.timings)
-            budget.timings[Stage.SEARCH] += narrowing
+            if wanted is not None:
+                budget.took.append(Took(Stage.SEARCH, started, narrowed_at))
+            budget.took.extend(found.took)
             return found.ranking
 
         return self._cache.get(_key(job), compute, budget)
@@ -147,5 +148,5 @@ def _compute(jobs: Sequence[_Job]) -> Sequence[_Found]:
         barred = [jobs[place].barred for place in places]
         found = first.index.search(vectors[places], first.k, barred, jobs[places[0]].allowed)
         hits.update(zip(places, found, strict=True))
-    timings = {Stage.ENCODE: encoded - started, Stage.SEARCH: time.monotonic() - encoded}
-    return [_Found(Ranking(hits[place].rows, hits[place].scores), timings) for place in range(len(jobs))]
+    took = [Took(Stage.ENCODE, started, encoded), Took(Stage.SEARCH, encoded, time.monotonic())]
+    return [_Found(Ranking(hits[place].rows, hits[place].scores), took) for place in range(len(jobs))]

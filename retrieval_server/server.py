@@ -35,6 +35,7 @@ from retrieval_server.streams import Streams
 from retrieval_server.swapping import Swapper, Swapping
 from retrieval_server.tls import server_credentials
 from retrieval_server.tokens import Role, Tokens
+from retrieval_server.tracing import Tracing
 from retrieval_server.user_events import EventStore
 
 
@@ -45,6 +46,7 @@ class RetrievalServer:
         config: where to listen, and the limits.
         swapping: what operators' calls are passed on to in one process of several, which share the port; None for the
             only process.
+        tracing: makes spans; None for what the configuration says.
 
     Attributes:
         address: where it listens, `host:port`.
@@ -65,12 +67,13 @@ class RetrievalServer:
         GateFailed: the address cannot be had, because it is in use or not this machine's.
     """
 
-    def __init__(self, config: ServeConfig, swapping: Swapping | None = None) -> None:
+    def __init__(self, config: ServeConfig, swapping: Swapping | None = None, tracing: Tracing | None = None) -> None:
         credentials = server_credentials(config.tls)
         host = resolve(config.host, credentials is not None or config.allow_insecure)
         self._config = config
         self.slot = BundleSlot()
-        self.observer = Observer(config.log_calls)
+        self._tracing = tracing or Tracing.of(config.tracing)
+        self.observer = Observer(config.log_calls, self._tracing)
         self.items = LiveItems(self.slot, self.observer, config.catch_up_seconds)
         self.health = Health(SERVICE_NAME, ADMIN_NAME)
         self.streams = Streams(config.streams)
@@ -91,7 +94,12 @@ class RetrievalServer:
         )
         self.grpc_server = grpc.server(
             self.handlers,
-            interceptors=[self._gatekeeper, self._side, Guard(self.observer, SERVICE_NAME, ADMIN_NAME)],
+            interceptors=[
+                self._gatekeeper,
+                self._side,
+                *([] if self._tracing is None else [self._tracing.interceptor]),
+                Guard(self.observer, SERVICE_NAME, ADMIN_NAME),
+            ],
             maximum_concurrent_rpcs=config.max_concurrent_calls,
             options=[
                 # Of itself gRPC would let a second server bind the same port and take half the calls.
@@ -188,6 +196,8 @@ class RetrievalServer:
         self.items.close()
         self._pipeline.close()
         self.recorder.close()
+        if self._tracing is not None:
+            self._tracing.close()
         if self.metrics is not None:
             self.metrics.close()
 

@@ -219,7 +219,7 @@ class RetrievalService(RetrievalServiceServicer):
 
     def _notes(self, bundle: ServedBundle, request: Request, budget: Budget) -> _Notes:
         """What every answer says about itself."""
-        self._observer.stages(budget.timings)
+        self._observer.stages(budget)
         timings = budget.timings.items() if request.with_timings else ()
         return _Notes(
             bundle_version=bundle.version,

@@ -62,18 +62,17 @@ class SideServices(grpc.ServerInterceptor):
         moved = _OnPool(behaviour, pool, contexts)
         return make(moved, handler.request_deserializer, handler.response_serializer)
 
-    def refusal(self, handler: Handler, error: CallError) -> Handler:
-        """A handler in another's place that ends every call with an error, on threads of their own."""
+    def refusal(self, error: CallError) -> Handler:
+        """A handler that ends every call with an error, on threads of their own.
+
+        It takes a stream, whatever the method does, and so does not wait for a request that it would not read.
+        """
+        status = error.status()
 
         def refuse(_: Any, context: grpc.ServicerContext) -> Any:
-            context.abort_with_status(error.status())
+            context.abort_with_status(status)
 
-        refused = _OnPool(refuse, self._refusing, set())
-        if handler.stream_stream is not None:
-            return grpc.stream_stream_rpc_method_handler(refused, None, None)
-        if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(refused, None, None)
-        return grpc.unary_unary_rpc_method_handler(refused, None, None)
+        return grpc.stream_stream_rpc_method_handler(_OnPool(refuse, self._refusing, set()), None, None)
 
     def end_streams(self) -> None:
         """End the streams of the side services that are open: nobody who merely watches keeps a server alive."""

@@ -1,9 +1,14 @@
 """The one place that says how many threads the libraries under a server may use."""
 
 import os
+import sys
 
 import faiss
 import torch
+
+SWITCH_SECONDS = 0.001
+"""After how long a thread that computes in Python lets another one in. Of itself that is 5 ms, which a call would wait
+several times while a version is loaded beside it, and a refusal as long as an answer takes."""
 
 
 def limit_process(threads: int) -> None:
@@ -16,6 +21,7 @@ def limit_process(threads: int) -> None:
         threads: threads that a model computation may use.
     """
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    sys.setswitchinterval(SWITCH_SECONDS)
     limit_threads(threads)
 
 

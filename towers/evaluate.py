@@ -216,7 +216,7 @@ def evaluate_users(
 ) -> dict[str, Any]:
     """Towers and baselines on users with something held out; how many there are where there are none."""
     if not len(cases):
-        return {"users": 0}
+        return {"users": 0, "scorers": {}}
     settings = config.evaluation
     texts = text_directions(training.vectors)
     judge = Judge(cases, training.interactions.counts(), texts, settings, config.seed)

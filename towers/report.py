@@ -237,4 +237,4 @@ def print_cold(report: dict[str, Any]) -> None:
 def _console() -> Console:
     """A terminal's own width, and enough for a table in a log."""
     console = Console()
-    return console if console.is_terminal else Console(width=160)
+    return console if console.is_terminal else Console(width=180)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-SHORTEST = 4
+SHORTEST = 3
 """Letters of the shortest word that is mended: of fewer, too many words are one error away."""
 
 

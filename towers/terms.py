@@ -44,21 +44,17 @@ def terms_of(text: str) -> list[str]:
     return terms
 
 
-def singular_terms_of(text: str) -> list[str]:
-    """`terms_of`, with English plurals as their singulars: "batteries" finds a battery.
-
-    Words of other languages that end in s lose it on both sides alike. Source: Harman, "How effective is suffixing?",
-    1991, the S stemmer.
-    """
-    return [_singular(term) for term in terms_of(text)]
-
-
 def is_ideograph(letter: str) -> bool:
     """Whether a letter is of a script without spaces."""
     return re.match(rf"[{IDEOGRAPHS}]", letter) is not None
 
 
-def _singular(term: str) -> str:
+def singular_of(term: str) -> str:
+    """An English plural as its singular, so that "batteries" find a battery; anything else as it is.
+
+    Words of other languages that end in s lose it on both sides alike. Source: Harman, "How effective is suffixing?",
+    1991, the S stemmer.
+    """
     if len(term) <= 3 or not term.isalpha():
         return term
     if term.endswith("ies") and not term.endswith(("eies", "aies")):

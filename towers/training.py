@@ -9,6 +9,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data_prep.columns import Columns, Split
@@ -170,10 +171,7 @@ def _finished(
     trained_rows = retriever.target_counts.cpu() > 0
     items = retriever.items
     # Rows that no event ever moved are left out: such items go by their text.
-    if items.ids is not None:
-        items.ids = torch.nn.Embedding.from_pretrained(items.ids.weight.detach()[trained_rows])
-    if items.history is not None:
-        items.history = torch.nn.Embedding.from_pretrained(items.history.weight.detach()[trained_rows])
+    items.ids, items.history = _kept(items.ids, trained_rows), _kept(items.history, trained_rows)
     if items.priors is not None:
         items.priors = torch.nn.Parameter(items.priors.detach()[trained_rows])
     return TrainedTowers(
@@ -188,6 +186,14 @@ def _finished(
         dataset_fingerprint=dataset.fingerprint,
         cache=Path(config.text["cache"]),
     )
+
+
+def _kept(embedding: torch.nn.Embedding | None, rows: Tensor) -> torch.nn.Embedding | None:
+    """Some rows of an embedding, [N] marked; None where there is none, or none is marked."""
+    if embedding is None or not rows.any():
+        return None
+    kept: torch.nn.Embedding = torch.nn.Embedding.from_pretrained(embedding.weight.detach()[rows])
+    return kept
 
 
 def _intervals(config: TrainConfig, retriever: Retriever) -> dict[str, list[float]]:

@@ -59,7 +59,7 @@ class UserEncoder:
         self.vectors: NDArray[np.float32] | GrownTable[np.float32] = vectors
         self.queries = queries
         self.max_history = users.max_history
-        self._sentence = lru_cache(CACHED_QUERIES)(self._encode_query)
+        self._sentence = _remembering(self.text_encoder)
 
     @property
     def dim(self) -> int:
@@ -109,10 +109,6 @@ class UserEncoder:
         """Raw sentence vector of a query, [text_dim]; None for no query."""
         read = self.queries(query)
         return self._sentence(read) if read else None
-
-    def _encode_query(self, query: str) -> NDArray[np.float32]:
-        vector: NDArray[np.float32] = self.text_encoder.encode([query])[0]
-        return vector
 
     def _query_vectors(self, queries: Sequence[str]) -> Tensor:
         """Vectors of queries, n texts -> [n, dim]."""
@@ -176,6 +172,19 @@ class UserEncoder:
         if (folder / GRAPH).is_file():
             encoder.last = OnnxUserTower.load(folder).last
         return encoder
+
+
+def _remembering(text_encoder: TextEncoder) -> Callable[[str], NDArray[np.float32]]:
+    """Sentence vectors of queries, the last ones remembered.
+
+    Of the text encoder alone: an encoder that held on to itself would outlive its use, and its tables with it.
+    """
+
+    def encode(query: str) -> NDArray[np.float32]:
+        vector: NDArray[np.float32] = text_encoder.encode([query])[0]
+        return vector
+
+    return lru_cache(CACHED_QUERIES)(encode)
 
 
 def query_side(text_dim: int, users: UserTower, vocabulary: Sequence[str]) -> ItemTower:

@@ -257,6 +257,12 @@ def test_a_filter_holds_for_items_of_both_kinds(live, items):
     assert same.rows.tolist() == unchanged.rows.tolist()
 
 
+def test_items_of_both_kinds_have_their_categories(live, items):
+    view = live.upsert([{"item_id": "new", "text": "tea", "category": "tea"}, {"item_id": "odd", "text": "a thing"}])
+    rows = np.array([0, view.row_of["new"], view.row_of["odd"]])
+    assert view.categories[rows].tolist() == [items["category"].iloc[0], "tea", None]
+
+
 def test_several_vectors_of_one_query_score_by_the_best(live):
     live.upsert([{"item_id": "new", "text": "green tea"}])
     live.delete(["co-1"])

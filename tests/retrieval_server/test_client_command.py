@@ -59,6 +59,21 @@ def test_the_table_says_what_was_made_of_the_request(run: Run) -> None:
     assert "fallback: unknown_user" in table
 
 
+@pytest.mark.parametrize("call", ["recall", "recommend"])
+def test_an_answer_that_is_not_all_alike_is_asked_for_and_says_so(run: Run, call: str) -> None:
+    asked = (call, "--history", item(1), "-k", "4")
+    _, table, _ = run(*asked, "--diverse")
+    assert "made diverse: mmr of strength" in table
+    _, table, _ = run(
+        *asked, "--method", "dpp", "--strength", "0.5", "--max-per-category", "1", "--collapse-duplicates"
+    )
+    assert "made diverse: dpp of strength 0.5, from 12 items" in table
+    assert "at most 1 of a category" in table
+    assert "duplicates" in table
+    _, table, _ = run(*asked)
+    assert "made diverse" not in table
+
+
 def test_an_unknown_candidate_is_shown_as_such(run: Run) -> None:
     _, table, _ = run("rerank", "--query", "milk", "--candidates", f"gone,{item(1)}")
     assert "unknown" in next(line for line in table.splitlines() if "gone" in line)

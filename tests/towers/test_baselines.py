@@ -28,6 +28,7 @@ from towers.baselines import (
     TrainingData,
     UserKNN,
 )
+from towers.baselines.words import texts_of_columns
 from towers.cooccurrence import directional_cooccurrence
 from towers.history import History
 from towers.interactions import Interactions
@@ -242,6 +243,33 @@ def test_a_query_scores_by_its_words_and_counts_as_the_newest_event(scorer):
     torch.testing.assert_close(scorer.score([empty], [WORDS[2]]), same_words)
     both = 0.5 * scorer.score([had], [""]) + same_words
     torch.testing.assert_close(scorer.score([had, empty], [WORDS[2], ""]), torch.cat([both, torch.zeros_like(both)]))
+
+
+def test_bm25_folds_plurals_and_mends_what_no_item_has():
+    plain = BM25(1.2, 0.75, 0.5, ["text"], singular=False, mend=False).fit(training([0]))
+    asked = ["teas", "leahs"]
+    assert not plain.score([history()] * 2, asked).any()
+    kind = BM25(1.2, 0.75, 0.5, ["text"], singular=True, mend=True).fit(training([0]))
+    teas, leash = kind.score([history()] * 2, asked)
+    torch.testing.assert_close(teas, plain.score([history()], ["tea"])[0])
+    torch.testing.assert_close(leash, plain.score([history()], ["leash"])[0])
+    torch.testing.assert_close(kind.score([history()], ["breads"]), kind.score([history()], ["bread"]))  # no error
+
+
+def test_bm25_reads_the_columns_it_is_told():
+    items = pd.DataFrame(
+        {
+            "item_id": ["a", "b"],
+            "text": ["pot", "pan"],
+            "maker": ["Acme", None],
+            "colour": ["red", "blue"],
+            "price": [1, 2],
+        }
+    )
+    assert texts_of_columns(items, ["text", "colour"]) == ["pot red", "pan blue"]
+    assert texts_of_columns(items, ["*"]) == ["Acme red", " blue"]
+    with pytest.raises(DoesNotApply, match="items have no size; there is item_id, text, maker, colour, price"):
+        texts_of_columns(items, ["size"])
 
 
 def test_a_query_of_unknown_words_finds_nothing():

@@ -1,5 +1,6 @@
 """Scorers by the words of items: TF-IDF and BM25. They need no events, so they know new items too."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Self
 
@@ -16,7 +17,7 @@ from towers.fitting import require
 from towers.history import History
 from towers.recency import recency_profiles
 from towers.spelling import Spelling
-from towers.terms import singular_terms_of, terms_of
+from towers.terms import singular_of, terms_of
 
 EVERY_TEXT = "*"
 """Stands for all columns of text."""
@@ -80,7 +81,7 @@ class BM25:
         require("b", b, 0, 1)
         require("decay", decay, 0, 1)
         self.k1, self.b, self.decay, self.columns, self.mend = k1, b, decay, list(columns), mend
-        self.terms_of: Callable[[str], list[str]] = singular_terms_of if singular else terms_of
+        self.folded: Callable[[str], str] = singular_of if singular else str
         self.name = "bm25, all fields" if EVERY_TEXT in self.columns else "bm25"
 
     def fit(self, training: TrainingData) -> Self:
@@ -89,8 +90,9 @@ class BM25:
         Raises:
             DoesNotApply: a column is not there, or the texts hold no words.
         """
-        self.vectorizer = CountVectorizer(analyzer=self.terms_of, dtype=np.float32)
-        counts = _vectorize(self.vectorizer, texts_of_columns(training.items, self.columns))  # [N, V]
+        vectorizer = CountVectorizer(analyzer=self._terms_of, dtype=np.float32)
+        texts = texts_of_columns(training.items, self.columns)
+        counts = _vectorize(vectorizer, texts)  # [N, V]
         n, length = counts.shape[0], np.asarray(counts.sum(axis=1))
         have = np.bincount(counts.indices, minlength=counts.shape[1])
         idf = np.log1p((n - have + 0.5) / (have + 0.5))  # [V]
@@ -99,19 +101,27 @@ class BM25:
         self.words = _present(counts)  # [N, V]
         weights = idf[counts.indices] * counts.data * (self.k1 + 1) / (counts.data + damping)
         self.weights = sp.csr_array((weights.astype(np.float32), counts.indices, counts.indptr), counts.shape)  # [N, V]
-        self.places: dict[str, int] = self.vectorizer.vocabulary_
-        self.spelling = Spelling({term: int(have[place]) for term, place in self.places.items()})
+        self.places: dict[str, int] = vectorizer.vocabulary_
+        self.spelling = Spelling(Counter(term for text in texts for term in set(terms_of(text)))) if self.mend else None
         return self
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]."""
         return _products(_terms(histories, queries, self.words, self._asked(queries), self.decay), self.weights)
 
+    def _terms_of(self, text: str) -> list[str]:
+        return [self.folded(term) for term in terms_of(text)]
+
+    def _read(self, term: str) -> str:
+        """A query's term as items have it."""
+        folded = self.folded(term)
+        if folded in self.places or self.spelling is None:
+            return folded
+        return self.folded(self.spelling.mended(term))  # not of the folded one: an error at the end hides a plural
+
     def _asked(self, queries: Sequence[str]) -> sp.csr_array:
         """The words of queries that items have, each once, [B, V]."""
-        terms = [self.terms_of(query) for query in queries]
-        if self.mend:
-            terms = [[self.spelling.mended(term) for term in of_one] for of_one in terms]
+        terms = [[self._read(term) for term in terms_of(query)] for query in queries]
         found = [sorted({self.places[term] for term in of_one if term in self.places}) for of_one in terms]
         users = np.repeat(np.arange(len(found)), [len(places) for places in found])
         places = np.concatenate([np.zeros(0, np.int64), *(np.array(places, np.int64) for places in found)])

@@ -58,15 +58,15 @@ class MeanMarginalRelevance:
 
     def __init__(self, directions: NDArray[np.float32]) -> None:
         self._directions = directions
-        self._sum = np.zeros(directions.shape[1])  # of those taken, [d]
+        self._sum = np.zeros(len(directions))  # of the cosines with those taken, [n]
         self._taken = 0
         self.values = np.zeros(len(directions))
 
     def take(self, place: int) -> None:
         """Take an item: O(n d)."""
-        self._sum += self._directions[place]
+        self._sum += self._directions @ self._directions[place]
         self._taken += 1
-        self.values = -(self._directions @ self._sum) / self._taken
+        self.values = -self._sum / self._taken
 
 
 class DeterminantalPointProcess:

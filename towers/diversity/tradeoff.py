@@ -85,8 +85,8 @@ def ndcg(found: NDArray[np.int64], truth: Sequence[NDArray[np.int64]]) -> NDArra
     ideal = np.cumsum(discounts)
     gains = [np.isin(own, wanted) @ discounts for own, wanted in zip(found, truth, strict=True)]
     best = [ideal[min(len(wanted), len(ideal)) - 1] for wanted in truth]
-    shares: NDArray[np.float64] = np.array(gains) / np.array(best)
-    return shares
+    found_of_best: NDArray[np.float64] = np.array(gains) / np.array(best)
+    return found_of_best
 
 
 def categories_of(found: NDArray[np.int64], categories: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -110,8 +110,8 @@ def tradeoff(
 
     Returns:
         method, strength; ndcg, item_distance (by the vectors that lists are chosen by), text_distance, categories (of a
-        list, on average); for the first three also `_change`, the share by which it differs from the plain list's;
-        ndcg_low and ndcg_high, the interval of that for NDCG.
+        list, on average); of each also `_change`, the share by which it differs from the plain list's (NaN where that
+        is 0); ndcg_low and ndcg_high, the interval of that for NDCG.
     """
     plain = next(lists for setting, lists in found.items() if setting.strength == 0)
     base = _figures(plain, truth, space)
@@ -120,11 +120,17 @@ def tradeoff(
         own = _figures(chosen, truth, space)
         row: dict[str, object] = {"method": setting.method, "strength": setting.strength}
         row |= {name: float(np.nanmean(values)) for name, values in own.items()}
-        row |= {f"{name}_change": np.nanmean(own[name]) / np.nanmean(base[name]) - 1 for name in own}
+        row |= {f"{name}_change": _share(float(np.nanmean(own[name] - base[name])), base[name]) for name in own}
         low, high = bootstrap_intervals((own["ndcg"] - base["ndcg"])[:, np.newaxis], *bootstrap)
-        row |= {"ndcg_low": low[0] / base["ndcg"].mean(), "ndcg_high": high[0] / base["ndcg"].mean()}
+        row |= {"ndcg_low": _share(float(low[0]), base["ndcg"]), "ndcg_high": _share(float(high[0]), base["ndcg"])}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _share(difference: float, base: NDArray[np.float64]) -> float:
+    """A difference as a share of a mean [U]; NaN where that is nothing."""
+    mean = float(np.nanmean(base))
+    return difference / mean if mean else float("nan")
 
 
 def _figures(

@@ -1,0 +1,237 @@
+"""What search finds, by judged queries: trained and judged by the commands' own code, written to docs/search.md.
+
+    python -m benchmarks.search --shared /work/shared/data
+
+Runs that are finished already under `--artifacts` are taken as they are.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from data_prep.columns import Split
+from data_prep.command import load_config
+from data_prep.dataset import Dataset
+from data_prep.files import read_json
+from data_prep.prepare import PrepareConfig, prepare
+from towers.config import TrainConfig
+from towers.evaluate import TWO_TOWERS, EvaluateConfig
+from towers.judged import JudgedQueries
+from towers.judged_evaluation import METRICS, evaluate_search, judged_of, with_typos, with_untuned_encoder
+from towers.material import read_sequences_of
+from towers.model import Model
+from towers.report import with_intervals
+from towers.run import RUN
+from towers.scoring import model_scorer
+from towers.train import train
+from towers.weighing import ONE_VECTOR
+
+PAGE = Path(__file__).parents[1] / "docs" / "search.md"
+BEGIN, END = "<!-- benchmarks.search -->", "<!-- end -->"
+FOLDS = 5
+RECIPE = ["experiment=search", "blocks=text", "trainer.threads=1"]
+VARIANTS = {
+    "search-typos": ["judgements.rate=0"],
+    "search-no-typos": ["judgements.rate=0", "queries.typos=0"],
+}
+"""Runs that learn from no judgement, and may be judged by all of them."""
+
+SYNONYMS = {
+    "laptop": "notebook computer",
+    "laptops": "notebook computers",
+    "notebook": "laptop",
+    "laptop bag": "notebook bag",
+    "laptop case": "notebook sleeve",
+    "tv": "television",
+    "flat screen tv": "flat panel television",
+    "smartphone": "mobile phone",
+    "phone case": "mobile phone cover",
+    "usb stick": "flash drive",
+    "memory stick": "usb flash drive",
+    "mouse pad": "mouse mat",
+    "power bank": "portable charger",
+    "monitor": "computer display",
+    "docking station": "laptop dock",
+    "backpack": "rucksack",
+    "flashlight": "torch",
+    "ssd": "solid state drive",
+    "hdmi cable": "hdmi cord",
+    "projector": "beamer",
+    "desktop": "desktop pc",
+    "computer": "pc",
+    "bluetooth speaker": "wireless speaker",
+    "video camera": "camcorder",
+    "gaming pc": "gaming computer",
+    "smartwatch": "wearable watch",
+    "headphones": "earphones",
+    "earphones": "headphones",
+    "earbuds": "in-ear headphones",
+    "external hard drive": "portable hdd",
+    "extension cords": "power extension cable",
+    "stylus": "touch pen",
+    "tablet": "tablet pc",
+    "tripod": "camera stand",
+    "lamp": "light",
+    "wireless mouse": "cordless mouse",
+}
+"""Other words for judged queries, written down before anything was measured with them."""
+
+
+def prepared(shared: Path, artifacts: Path) -> Path:
+    """The dataset of Chorus and Icecat."""
+    source = shared / "chorus_icecat"
+    overrides = [
+        "source=tabular",
+        "name=chorus",
+        f"artifacts={artifacts}",
+        "source.events=null",
+        f"source.items={source / 'items.parquet'}",
+        "source.item_columns={brand: supplier, category: device_type}",
+        f"source.judgements={source / 'qrels.parquet'}",
+        "source.judgement_columns.grade=rating",
+    ]
+    return prepare(load_config(PrepareConfig, "prepare", overrides)).path
+
+
+def trained(name: str, overrides: Sequence[str], data: Path, artifacts: Path) -> Path:
+    """A run of that name, trained unless it is finished."""
+    run = artifacts / "runs" / name
+    settings = [f"data={data}", f"artifacts={artifacts}", f"run={name}", *RECIPE, *overrides, "resume=true"]
+    train(load_config(TrainConfig, "train", settings), run)
+    return run
+
+
+class Judged:
+    """A run and the queries it may be judged by.
+
+    Args:
+        run: its folder.
+        data: the dataset's.
+    """
+
+    def __init__(self, run: Path, data: Path) -> None:
+        self.config = load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}"])
+        model, dataset, marks = Model.open(run), Dataset.open(data), read_json(run / RUN)
+        training = model.towers.seen(read_sequences_of(dataset, marks["config"]), dataset.items, Split.VALID)
+        self.training = with_untuned_encoder(training, marks)
+        self.models = [model_scorer(TWO_TOWERS, model.only([]), dataset.items)]
+        if model.blocks:
+            self.models.append(model_scorer(ONE_VECTOR, model, dataset.items))
+        judged = judged_of(marks, dataset)
+        assert judged is not None
+        self.queries = judged.answerable()
+
+    def report(
+        self, queries: JudgedQueries, reworded: Mapping[str, Sequence[str]] | None = None
+    ) -> tuple[dict[str, Any], pd.DataFrame]:
+        """See `evaluate_search`."""
+        config = self.config
+        return evaluate_search(
+            self.models, self.training, queries, config.search, config.evaluation, config.seed, reworded
+        )
+
+
+def misspelt_rows(judged: Judged, draws: int) -> tuple[dict[str, Any], list[str]]:
+    """Every scorer on the queries as they are, and misspelt `draws` times, as lines of a table."""
+    wordings = {f"misspelt {seed}": with_typos(judged.queries.queries, seed) for seed in range(draws)}
+    report, rows = judged.report(judged.queries, wordings)
+    lost = rows[rows["wording"] != ""].groupby("scorer")["ndcg@10"].mean()
+    lines = []
+    for name, metrics in _best_first(report["scorers"]):
+        cells = [f"{metrics[m]['mean']:.3f} ±{_half(metrics[m]):.3f}" for m in METRICS]
+        share = 1 - lost[name] / metrics["ndcg@10"]["mean"]
+        lines.append(f"| {name} | {' | '.join(cells)} | {lost[name]:.3f} ({-share:+.1%}) |")
+    return report, lines
+
+
+def synonym_rows(judged: Judged) -> list[str]:
+    """What is lost when people ask in other words, as lines of a table."""
+    places = np.array([i for i, query in enumerate(judged.queries.queries) if query in SYNONYMS], np.int64)
+    some = judged.queries[places]
+    report, _ = judged.report(some, {"synonyms": [SYNONYMS[query] for query in some.queries]})
+    other = report["reworded"]["synonyms"]["scorers"]
+    lines = []
+    for name, metrics in _best_first(report["scorers"]):
+        before, after = metrics["ndcg@10"]["mean"], other[name]["ndcg@10"]["mean"]
+        lines.append(f"| {name} | {before:.3f} | {after:.3f} | {after / before - 1:+.1%} |")
+    return [f"| {len(places)} queries | as judged | in other words | |", "|---|---|---|---|", *lines]
+
+
+def fold_rows(runs: Sequence[Path], data: Path) -> list[str]:
+    """Runs that learnt from the judgements of other folds, each on its own, taken together as lines of a table."""
+    rows = pd.concat([judged.report(judged.queries)[1] for judged in (Judged(run, data) for run in runs)])
+    lines = []
+    means = rows.groupby("scorer")[list(METRICS)].mean()
+    for name in means.sort_values("ndcg@10", ascending=False).index:
+        values = rows.loc[rows["scorer"] == name, list(METRICS)].to_numpy()
+        found = with_intervals(values, METRICS, 1000, 0.95, 0)
+        lines.append(
+            f"| {name} | " + " | ".join(f"{found[m]['mean']:.3f} ±{_half(found[m]):.3f}" for m in METRICS) + " |"
+        )
+    return ["| | " + " | ".join(METRICS) + " |", "|---|---|---|---|", *lines]
+
+
+def _best_first(scorers: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(scorers.items(), key=lambda one: -float(one[1]["ndcg@10"]["mean"]))
+
+
+def _half(cell: Mapping[str, float]) -> float:
+    return (cell["high"] - cell["low"]) / 2
+
+
+def write_page(text: str) -> None:
+    """Put the tables between their marks in docs/search.md."""
+    page = PAGE.read_text(encoding="utf-8")
+    start, end = page.index(BEGIN) + len(BEGIN), page.index(END)
+    PAGE.write_text(f"{page[:start]}\n\n{text}\n\n{page[end:]}", encoding="utf-8")
+
+
+def main() -> None:
+    """Train, judge, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, required=True, help="folder of chorus_icecat")
+    parser.add_argument("--artifacts", type=Path, default=Path("artifacts/search"))
+    parser.add_argument("--draws", type=int, default=5, help="times each query is misspelt")
+    parser.add_argument("--folds", type=int, default=FOLDS, help="0 leaves out the runs that learn from judgements")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    data = prepared(arguments.shared, arguments.artifacts)
+    parts = []
+    for name, overrides in VARIANTS.items():
+        judged = Judged(trained(name, overrides, data, arguments.artifacts), data)
+        report, lines = misspelt_rows(judged, arguments.draws)
+        kind = "with misspelt derived queries" if name == "search-typos" else "with `queries.typos=0`"
+        parts += [
+            f"{report['queries']} queries, {report['judgements']:,} judgements; trained {kind}, on no judgement; "
+            f"misspelt: mean of {arguments.draws} draws:",
+            "\n".join(["| | " + " | ".join(METRICS) + " | ndcg@10, misspelt |", "|---|---|---|---|---|", *lines]),
+        ]
+        if name == "search-typos":
+            parts += ["In other words:", "\n".join(synonym_rows(judged))]
+    if arguments.folds:
+        folds = [
+            trained(
+                f"search-fold-{fold}",
+                ["judgements.rate=2", f"judgements.held_out={fold}", f"judgements.folds={arguments.folds}"],
+                data,
+                arguments.artifacts,
+            )
+            for fold in range(arguments.folds)
+        ]
+        parts += [
+            f"Towers that learnt from judgements too, in {arguments.folds} folds, each query by the run that did not "
+            "see it:",
+            "\n".join(fold_rows(folds, data)),
+        ]
+    text = "\n\n".join(parts)
+    write_page(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""A shop of Chinese goods that nobody has visited: prepared, trained on searches, judged by searches."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data_prep.command import GateFailed, load_config
+from data_prep.dataset import Dataset
+from data_prep.files import read_json
+from data_prep.prepare import PrepareConfig, prepare
+from tests.chinese_shop import ASKED, write
+from tests.tiny import TRAIN_OVERRIDES
+from towers.config import TrainConfig
+from towers.evaluate import EvaluateConfig, evaluate_run
+from towers.history import History
+from towers.judged import JudgedQueries
+from towers.model import Model
+from towers.train import train
+
+SEARCH = ["experiment=search", "queries.columns=[title]", "queries.max_words=4", "blocks=text", "trainer.epochs=2"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("chinese")
+    items, judged = write(folder)
+    overrides = [
+        "source=tabular",
+        "source.events=null",
+        f"source.items={items}",
+        f"source.judgements={judged}",
+        f"artifacts={folder}",
+        "name=chinese",
+    ]
+    return prepare(load_config(PrepareConfig, "prepare", overrides)).path
+
+
+@pytest.fixture(scope="module")
+def overrides(data: Path, tiny_encoder: Path) -> list[str]:
+    return [f"data={data}", f"artifacts={data.parents[1]}", f"encoder.folder={tiny_encoder}", *TRAIN_OVERRIDES, *SEARCH]
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, overrides: list[str]) -> Path:
+    run = data.parents[1] / "runs" / "searched"
+    train(load_config(TrainConfig, "train", [*overrides, "judgements.held_out=1", "run=searched"]), run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def report(run: Path, data: Path) -> dict[str, Any]:
+    return evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}", "search.folds=2"]))
+
+
+def test_only_queries_that_were_held_out_and_can_be_answered_are_judged(
+    run: Path, data: Path, report: dict[str, Any]
+) -> None:
+    held_out = JudgedQueries.of(Dataset.open(data)).fold(5, 1, read_json(run / "run.json")["config"]["seed"])
+    assert report["users"] == 0
+    assert report["search"]["queries"] == len(held_out.answerable()) <= 2
+
+
+def test_every_scorer_has_its_row_and_its_lines(run: Path, report: dict[str, Any]) -> None:
+    scorers = report["search"]["scorers"]
+    assert {"two towers", "text similarity", "bm25, all fields", "tf-idf"} <= set(scorers)
+    lines = pd.read_csv(run / "queries.csv", keep_default_na=False)
+    assert set(lines["scorer"]) == set(scorers)
+    assert set(lines["wording"]) == {"", "misspelt"}
+    first = lines[lines["wording"] == ""].groupby("scorer")["ndcg@10"].mean()
+    assert first.to_dict() == pytest.approx({name: row["ndcg@10"]["mean"] for name, row in scorers.items()})
+
+
+def test_words_of_chinese_find_what_was_asked_for(data: Path, overrides: list[str]) -> None:
+    """A run that learnt from no judgement may be judged by all of them."""
+    run = data.parents[1] / "runs" / "derived"
+    train(load_config(TrainConfig, "train", [*overrides, "judgements.rate=0", "run=derived"]), run)
+    search = evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}"]))["search"]
+    assert search["queries"] == len(ASKED) - 1
+    assert search["scorers"]["bm25, all fields"]["ndcg@10"]["mean"] > 0.9
+    assert search["scorers"]["tf-idf"]["ndcg@10"]["mean"] > 0.9
+    fused = next(name for name in search["scorers"] if name.startswith("fused"))
+    assert len(search["fused_weights"]) == 5
+    assert search["scorers"][fused]["ndcg@10"]["mean"] > search["scorers"]["two towers"]["ndcg@10"]["mean"]
+    assert search["reworded"]["misspelt"]["lost"]["tf-idf"]["ndcg@10"]["mean"] == 0  # nothing there to misspell
+
+
+def test_the_model_reads_widths_and_cases_alike(run: Path, data: Path) -> None:
+    model, items = Model.open(run), Dataset.open(data).items
+    users = model.user_encoder(items, model.item_vectors(items))
+    plain, wide = users.encode([History.empty()] * 2, ["usb扩展坞", "　ＵＳＢ扩展坞 "])
+    np.testing.assert_array_equal(plain, wide)
+
+
+def test_a_run_that_learnt_from_every_query_is_judged_by_none(data: Path, overrides: list[str]) -> None:
+    run = data.parents[1] / "runs" / "everything"
+    train(load_config(TrainConfig, "train", [*overrides, "queries.alone=0", "trainer.epochs=1", "run=everything"]), run)
+    with pytest.raises(GateFailed, match="no judged queries that the run did not learn from"):
+        evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}"]))
+
+
+def test_a_shop_with_nothing_to_learn_from_is_refused_with_the_cure(data: Path, overrides: list[str]) -> None:
+    nothing = [*overrides, "queries.alone=0", "judgements.rate=0", "run=nothing"]
+    with pytest.raises(GateFailed, match=r"queries\.alone=1 asks for every item"):
+        train(load_config(TrainConfig, "train", nothing), data.parents[1] / "runs" / "nothing")

@@ -1,0 +1,52 @@
+"""A version that is served no more leaves nothing behind."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from index import Bundle, LiveBundle
+from retrieval_server import live_items
+from retrieval_server.live_items import LiveItems
+from retrieval_server.observation import Observer
+from retrieval_server.served_bundle import BundleSlot, ServedBundle
+
+NEVER = 3600.0
+"""Seconds until the watcher looks by itself."""
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_memory_is_given_back_once_when_no_request_holds_the_former_version(
+    bundles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(live_items, "give_back", lambda: given.append("back"))
+    slot = BundleSlot()
+    items = LiveItems(slot, Observer(log_calls=False), NEVER)
+    items.put(ServedBundle.of(LiveBundle.load(bundles / "current")))
+    request = slot.take()
+    items.put(ServedBundle.of(LiveBundle.load(bundles / "20990101T000000-0badcafe")))
+    items.tidy()
+    assert not given, "a request still reads it"
+    del request
+    items.tidy()
+    items.tidy()
+    assert given == ["back"]
+    items.close()
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_a_user_encoder_goes_with_its_bundle_without_the_collector(bundles: Path) -> None:
+    bundle = Bundle.load(bundles / "current")
+    encoder = weakref.ref(bundle.user_encoder.towers)
+    del bundle
+    assert encoder() is None
