@@ -1,10 +1,32 @@
-"""The second room: prepared tables in, trained towers and a reranker out. Knows nothing of FAISS or gRPC."""
+"""The second room: prepared tables in, trained towers and a reranker out. Knows nothing of FAISS or gRPC.
 
-from towers.cross_encoder import CrossEncoder
-from towers.funnel import Funnel
-from towers.history import History
-from towers.model import Model
-from towers.model_encoder import ModelEncoder
-from towers.rendering import Rendering
+Its names are imported when they are first asked for: a command that is wrong is refused before torch is loaded.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from towers.cross_encoder import CrossEncoder
+    from towers.funnel import Funnel
+    from towers.history import History
+    from towers.model import Model
+    from towers.model_encoder import ModelEncoder
+    from towers.rendering import Rendering
 
 __all__ = ["CrossEncoder", "Funnel", "History", "Model", "ModelEncoder", "Rendering"]
+
+_HOMES = {
+    "CrossEncoder": "towers.cross_encoder",
+    "Funnel": "towers.funnel",
+    "History": "towers.history",
+    "Model": "towers.model",
+    "ModelEncoder": "towers.model_encoder",
+    "Rendering": "towers.rendering",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'towers' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)
