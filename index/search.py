@@ -16,11 +16,12 @@ from index.effort import Effort, Selection
 from index.exact import (
     Hits,
     among,
+    best,
+    exact_scores,
     exact_search,
     first_keys,
     hits_of,
     longest,
-    merged,
     ranking_keys,
     rounding_slack,
 )
@@ -204,14 +205,20 @@ class ItemIndex:
         """Search for queries of K vectors, [B, K, D].
 
         No item is lost: whatever stands above an item for the vector it scores best by also scores higher in all, so
-        the k best in all are among the k best of their own vectors.
+        the k best in all are among the k best of their own vectors. An index may have found an item by another vector
+        than that, so all are scored again by all.
         """
         batch, interests, dim = queries.shape
         repeated = None if exclude is None else [rows for rows in exclude for _ in range(interests)]
         if exclude is not None and len(exclude) != batch:
             raise ValueError(f"exclude has {len(exclude)} entries for {batch} queries")
         hits = self.search(queries.reshape(batch * interests, dim), k, repeated, allowed)
-        return [merged(hits[start : start + interests], k) for start in range(0, len(hits), interests)]
+        weighed = self.stored.weighed(queries.astype(np.float32, copy=False))
+        answers = []
+        for place in range(batch):
+            rows = np.unique(np.concatenate([h.rows for h in hits[place * interests : (place + 1) * interests]]))
+            answers.append(best(rows, exact_scores(self.stored.numbers[rows], weighed[place]), k))
+        return answers
 
     def _ranked(
         self,
