@@ -33,6 +33,7 @@ from retrieval_server.service import SERVICE_NAME, RetrievalService
 from retrieval_server.side_services import Health, SideServices, add_reflection
 from retrieval_server.streams import Streams
 from retrieval_server.swapping import Swapper, Swapping
+from retrieval_server.threads import in_background
 from retrieval_server.tls import server_credentials
 from retrieval_server.tokens import Role, Tokens
 from retrieval_server.tracing import Tracing
@@ -136,7 +137,7 @@ class RetrievalServer:
             BundleError: the folder holds no sound bundle. Nothing has changed.
         """
         try:
-            bundle = self.load(folder)
+            bundle = in_background(lambda: self.load(folder))
         except CommandError:
             self.observer.swapped("refused")
             raise
