@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from data_prep.command import ExitCode
 from retrieval_server.config import ServeConfig
 from retrieval_server.lifecycle import StopSignals, drain
+from retrieval_server.memory import settle
 from retrieval_server.served_bundle import ServedBundle
 from retrieval_server.server import RetrievalServer
 from retrieval_server.threads import limit_process
@@ -60,6 +61,7 @@ def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
     server.grpc_server.start()
     try:
         log.info("listening on %s, loading %s", server.address, config.bundle)
+        settle()
         bundle = server.load(config.bundle.resolve())
         stop.defer()
     except BaseException:

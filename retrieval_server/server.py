@@ -33,7 +33,6 @@ from retrieval_server.service import SERVICE_NAME, RetrievalService
 from retrieval_server.side_services import Health, SideServices, add_reflection
 from retrieval_server.streams import Streams
 from retrieval_server.swapping import Swapper, Swapping
-from retrieval_server.threads import in_background
 from retrieval_server.tls import server_credentials
 from retrieval_server.tokens import Role, Tokens
 from retrieval_server.tracing import Tracing
@@ -137,7 +136,7 @@ class RetrievalServer:
             BundleError: the folder holds no sound bundle. Nothing has changed.
         """
         try:
-            bundle = in_background(lambda: self.load(folder))
+            bundle = self.load(folder)
         except CommandError:
             self.observer.swapped("refused")
             raise

@@ -2,22 +2,13 @@
 
 import os
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import get_native_id
-from typing import TypeVar
 
 import faiss
 import torch
 
-Made = TypeVar("Made")
-
 SWITCH_SECONDS = 0.001
 """After how long a thread that computes in Python lets another one in. Of itself that is 5 ms, which a call would wait
 several times while a version is loaded beside it, and a refusal as long as an answer takes."""
-
-LEAST_URGENT = 19
-"""The nice value of work that nobody waits for."""
 
 
 def limit_process(threads: int) -> None:
@@ -42,19 +33,3 @@ def limit_threads(threads: int) -> None:
     """
     faiss.omp_set_num_threads(1)
     torch.set_num_threads(threads)
-
-
-def in_background(call: Callable[[], Made]) -> Made:
-    """Have something done by a thread that gets the processor when no call wants it, and wait for it.
-
-    Linux counts niceness by thread, and a thread hands it on to those that it starts; elsewhere there is no such thing,
-    and the work is as urgent as any other.
-    """
-    with ThreadPoolExecutor(1, "background", initializer=_yield_to_calls) as pool:
-        return pool.submit(call).result()
-
-
-def _yield_to_calls() -> None:
-    limit_threads(1)
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), LEAST_URGENT)

@@ -14,6 +14,7 @@ from retrieval_server.config import ServeConfig
 from retrieval_server.errors import NotReady, SwapRefused, SwapUnderWay
 from retrieval_server.escaping import log_one_line_each
 from retrieval_server.lifecycle import drain, leave
+from retrieval_server.memory import settle
 from retrieval_server.serve import Loaded
 from retrieval_server.served_bundle import ServedBundle
 from retrieval_server.server import RetrievalServer
@@ -163,6 +164,7 @@ def work(config: ServeConfig, pipe: Connection) -> None:
     try:
         server = RetrievalServer(config, swapping)
         server.grpc_server.start()
+        settle()
         bundle = server.load(config.bundle.resolve())
     except CommandError as error:
         swapping.say(Failed(error))

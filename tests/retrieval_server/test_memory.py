@@ -1,6 +1,9 @@
 """A version that is served no more leaves nothing behind."""
 
 import gc
+import os
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,3 +53,19 @@ def test_a_user_encoder_goes_with_its_bundle_without_the_collector(bundles: Path
     encoder = weakref.ref(bundle.user_encoder.towers)
     del bundle
     assert encoder() is None
+
+
+def test_the_collector_walks_over_what_a_version_brought_and_not_over_modules(bundles: Path) -> None:
+    code = (
+        "import gc, retrieval_server.server\n"
+        "from pathlib import Path\n"
+        "from index import LiveBundle\n"
+        "from retrieval_server.memory import settle\n"
+        "before = len(gc.get_objects())\n"
+        "settle()\n"
+        f"bundle = LiveBundle.load(Path({os.fspath(bundles / 'current')!r}))\n"
+        "print(before, len(gc.get_objects()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    before, walked = map(int, done.stdout.split())
+    assert walked < before / 4
