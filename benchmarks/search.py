@@ -22,7 +22,8 @@ from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from data_prep.files import read_json
 from towers.config import TrainConfig
-from towers.evaluate import TWO_TOWERS, EvaluateConfig
+from towers.evaluate import EvaluateConfig
+from towers.judge import TWO_TOWERS
 from towers.judged import JudgedQueries
 from towers.judged_evaluation import METRICS, evaluate_search, judged_of, with_typos, with_untuned_encoder
 from towers.material import read_sequences_of

@@ -4,8 +4,9 @@
 where items change while it serves.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from data_prep.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from index.bundle import Bundle
@@ -37,27 +38,23 @@ __all__ = [
     "exact_scores",
 ]
 
-_HOMES = {
-    "Bundle": "index.bundle",
-    "BundleError": "index.manifest",
-    "Filter": "index.filters",
-    "Hits": "index.exact",
-    "ItemIndex": "index.search",
-    "LiveBundle": "index.live",
-    "LiveIndex": "index.live_index",
-    "LiveView": "index.live",
-    "Manifest": "index.manifest",
-    "SearchParameters": "index.search",
-    "Selection": "index.effort",
-    "UnfitColumn": "index.filters",
-    "UnfitItems": "index.item_table",
-    "current_bundle": "index.publish",
-    "exact_scores": "index.exact",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: `index.build` refuses wrong inputs before torch loads."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'index' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Bundle": "index.bundle",
+        "BundleError": "index.manifest",
+        "Filter": "index.filters",
+        "Hits": "index.exact",
+        "ItemIndex": "index.search",
+        "LiveBundle": "index.live",
+        "LiveIndex": "index.live_index",
+        "LiveView": "index.live",
+        "Manifest": "index.manifest",
+        "SearchParameters": "index.search",
+        "Selection": "index.effort",
+        "UnfitColumn": "index.filters",
+        "UnfitItems": "index.item_table",
+        "current_bundle": "index.publish",
+        "exact_scores": "index.exact",
+    },
+)

@@ -11,7 +11,8 @@ from data_prep.files import fingerprint, read_json, sha256
 
 FUNNEL_CURE = "python -m towers.train_funnel"
 
-ALWAYS, IF_BETTER, NEVER = RERANKER_CHOICES = ("always", "if_better", "never")
+ALWAYS, NEVER = "always", "never"
+RERANKER_CHOICES = (ALWAYS, "if_better", NEVER)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.files import read_json
-from towers.evaluate import METRICS, TWO_TOWERS
+from towers.evaluate import METRICS
+from towers.judge import TWO_TOWERS
 from towers.weighing import ONE_VECTOR
 
 

@@ -3,8 +3,9 @@
 Its names are imported when they are first asked for: a command that is wrong is refused before torch is loaded.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from data_prep.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from towers.cross_encoder import CrossEncoder
@@ -16,17 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CrossEncoder", "Funnel", "History", "Model", "ModelEncoder", "Rendering"]
 
-_HOMES = {
-    "CrossEncoder": "towers.cross_encoder",
-    "Funnel": "towers.funnel",
-    "History": "towers.history",
-    "Model": "towers.model",
-    "ModelEncoder": "towers.model_encoder",
-    "Rendering": "towers.rendering",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'towers' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "CrossEncoder": "towers.cross_encoder",
+        "Funnel": "towers.funnel",
+        "History": "towers.history",
+        "Model": "towers.model",
+        "ModelEncoder": "towers.model_encoder",
+        "Rendering": "towers.rendering",
+    },
+)

@@ -1,29 +1,25 @@
 """`python -m towers.evaluate`: how good the towers are, beside what needs no training."""
 
 import logging
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from data_prep.columns import Columns, Split
-from data_prep.command import command, instantiate
+from data_prep.command import command
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import read_json, write_json
-from towers.baselines import Baseline, DoesNotApply, TrainingData
-from towers.cold import cold_cases, summarize_cold
+from towers.baselines import TrainingData
 from towers.config import EvaluationConfig
-from towers.evaluation import Cases, Scorer, evaluate
+from towers.evaluation import Cases
 from towers.fitting import require
 from towers.funnel import FUNNEL
 from towers.funnel_evaluation import evaluate_funnel
 from towers.funnel_report import print_funnel
+from towers.judge import TWO_TOWERS, Judge, baseline_scorers, model_scorers
 from towers.judged import JudgedQueries
 from towers.judged_evaluation import (
     QUERIES,
@@ -36,18 +32,16 @@ from towers.judged_evaluation import (
 )
 from towers.material import read_sequences_of
 from towers.model import Model
-from towers.report import compare, print_cold, print_comparison, print_slices, print_table, summarize
+from towers.report import compare, print_cold, print_comparison, print_slices, print_table
 from towers.run import RUN, dataset_of
 from towers.scoring import model_scorer
 from towers.text_features import text_directions
-from towers.weighing import ONE_VECTOR, late_fusion, sample
+from towers.weighing import ONE_VECTOR, sample
 
 log = logging.getLogger(__name__)
 
 METRICS = "metrics.json"
 CASES = "cases.csv"
-TWO_TOWERS = "two towers"
-TOKENS_AT_ONCE = 2048  # padded events encoded at a time
 
 
 @dataclass
@@ -80,98 +74,6 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         require("funnel_users", self.funnel_users, 1)
-
-
-def model_scorers(
-    model: Model, run: dict[str, Any], training: TrainingData, cases: Cases, batch_size: int
-) -> Iterator[Scorer]:
-    """The towers, alone and cut short, and with their blocks; each made when its turn comes.
-
-    Args:
-        model: of the run.
-        run: its `run.json`.
-        training: the events the model was fitted to.
-        cases: users who are evaluated.
-        batch_size: users scored at a time.
-    """
-    items = training.items
-    yield model_scorer(TWO_TOWERS, model.only([]), items)
-    for dim in run["config"]["loss"]["dims"]:  # what the run was trained to be cut to
-        yield model_scorer(f"{TWO_TOWERS}, {dim} dimensions", model.only([]).cut(dim), items)
-    names = [part.block.name for part in model.blocks]
-    for name in names if len(names) > 1 else ():
-        yield model_scorer(f"two towers + {name}", model.only([name]), items)
-    if run["config"]["blocks"]:  # the towers again, where no block was worth its weight
-        yield model_scorer(ONE_VECTOR, model, items)
-    weights = run["weighing"]["late"]
-    if weights:
-        yield late_fusion(model, run["config"]["channels"], weights, training, cases, batch_size)
-
-
-def baseline_scorers(config: EvaluateConfig, training: TrainingData, left_out: dict[str, str]) -> Iterator[Scorer]:
-    """What the model has to beat, each fitted when its turn comes, so that memory holds one at a time.
-
-    Args:
-        config: names the baselines.
-        training: what the baselines are fitted to.
-        left_out: filled with the baselines that do not apply, name -> reason.
-    """
-    for name, node in config.baselines.items():
-        baseline: Baseline = instantiate(node)
-        began = time.monotonic()
-        try:
-            baseline.fit(training)
-        except DoesNotApply as reason:
-            log.warning("%s left out: %s", name, reason)
-            left_out[name] = str(reason)
-            continue
-        log.info("%s: fitted in %.1f s", baseline.name, time.monotonic() - began)
-        yield baseline
-
-
-class Judge:
-    """Scorers one after the other, on the same users.
-
-    Args:
-        cases: the users.
-        counts: training events of each item, [N].
-        texts: unit vectors of the items' whitened texts, [N, text_dim].
-        settings: batch size and intervals.
-        seed: of the bootstrap.
-
-    Attributes:
-        outcomes: metrics of every user, name -> [U, M].
-        summaries: what is reported of each.
-        cold: users who want an item without training events.
-        cold_summaries: the same for them; empty where there are none.
-        bootstrap: samples, confidence and seed of the intervals.
-    """
-
-    def __init__(
-        self,
-        cases: Cases,
-        counts: NDArray[np.int64],
-        texts: NDArray[np.float32],
-        settings: EvaluationConfig,
-        seed: int,
-    ) -> None:
-        self.cases, self.counts, self.texts, self.batch_size = cases, counts, texts, settings.batch_size
-        self.bootstrap = (settings.bootstrap_samples, settings.confidence, seed)
-        self.cold = cold_cases(cases, counts)
-        self.outcomes: dict[str, NDArray[np.float64]] = {}
-        self.summaries: dict[str, Any] = {}
-        self.cold_summaries: dict[str, Any] = {}
-
-    def __call__(self, scorer: Scorer) -> None:
-        """Rank the whole catalogue for every user."""
-        began = time.monotonic()
-        outcome = evaluate(scorer, self.cases, self.batch_size)
-        log.info("%s: %d users in %.1f s", scorer.name, len(self.cases), time.monotonic() - began)
-        self.outcomes[scorer.name] = outcome.metrics
-        self.summaries[scorer.name] = summarize(outcome, self.cases, self.counts, self.texts, *self.bootstrap)
-        if len(self.cold):
-            outcome = evaluate(scorer, self.cold, self.batch_size)
-            self.cold_summaries[scorer.name] = summarize_cold(outcome, self.cold, *self.bootstrap)
 
 
 def judge_funnel(config: EvaluateConfig, judge: Judge, model: Model, items: pd.DataFrame) -> dict[str, Any] | None:
@@ -255,7 +157,7 @@ def evaluate_users(
     for scorer in model_scorers(model, run, training, cases, settings.batch_size):
         judge(scorer)
     ours = len(judge.outcomes)
-    for baseline in baseline_scorers(config, training, left_out):
+    for baseline in baseline_scorers(config.baselines, training, left_out):
         judge(baseline)
     baselines = list(judge.outcomes)[ours:]
     funnel = judge_funnel(config, judge, model, training.items)

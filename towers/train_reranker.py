@@ -71,7 +71,7 @@ def mine(config: RerankConfig, model: Model, dataset: Dataset, run: dict[str, An
     settings = run["config"]
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(read_sequences_of(dataset, settings), item_ids, Split.VALID, model.exclude_seen, [CUTOFF])
-    derived = derive_one(dataset.items, QueryConfig(**settings["queries"]), config.seed)
+    derived = derive_one(dataset.items, QueryConfig.of_run(settings), config.seed)
     rng = np.random.default_rng((config.seed, 3))
     users = of_users(cases, derived, config.mining.query_rate, rng)
     asked = of_items(derived, config.mining.item_queries, rng)
