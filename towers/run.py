@@ -31,6 +31,9 @@ from towers.user_tower import UserTower
 TEXT_ENCODER = "text_encoder"
 BLOCKS = "blocks"
 MODEL, CONFIG, ITEM_IDS, RUN = "model.safetensors", "config.json", "item_ids.parquet", "run.json"
+SELECTION = "selection"
+"""Folder, within a run that is refit, of the run that chose its number of epochs and its weights."""
+
 METRIC = "inner_product"
 
 ITEMS_AT_ONCE = 8192
@@ -279,6 +282,23 @@ def dataset_of(run: Path, data: Path | None) -> Dataset:
             "leave `data` out to use the data it was trained on, or train on this data"
         )
     return dataset
+
+
+def selection_of(run: Path) -> Path:
+    """The run that has not seen the validation split: the run itself, or the one within a refit run that chose for it.
+
+    What learns from validation users learns from this one's answers; a model that knows the users' next steps flatters.
+
+    Raises:
+        UsageError: the folder is no whole run, or was refit by a version that kept no such run.
+    """
+    if not (run / RUN).is_file():
+        raise UsageError(f"run: {run} is no finished training run ({RUN} is missing); python -m towers.train first")
+    if read_json(run / RUN)["until"] == "valid":
+        return run
+    if not (run / SELECTION / RUN).is_file():
+        raise UsageError(f"run: {run} was refit on the validation split and does not hold its {SELECTION}; train anew")
+    return run / SELECTION
 
 
 def open_encoder(run: Path) -> TextEncoder:

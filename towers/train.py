@@ -23,15 +23,12 @@ from towers.cost import CostMeter
 from towers.evaluation import Cases, evaluate, metric_names
 from towers.judged import judged_cases
 from towers.model import Model, WeightedBlock
-from towers.run import RUN
+from towers.run import RUN, SELECTION
 from towers.scoring import model_scorer
 from towers.training import Phase, Trained, train_towers
 from towers.weighing import ONE_VECTOR, sample, weigh_blocks, weigh_channels
 
 log = logging.getLogger(__name__)
-
-SELECTION = "selection"
-"""Folder, within a run that is refit, of the training that chose its number of epochs and its weights."""
 
 
 @dataclass(frozen=True)
@@ -78,22 +75,22 @@ def train(config: TrainConfig, run: Path, overrides: Sequence[str] = ()) -> Trai
         folder = run / SELECTION if config.refit else run
         trained = train_towers(config, dataset, Phase(folder, Split.VALID, None), [cost])
         chosen = choose(config, trained)
-        model, until = chosen.model, Split.VALID
-        if config.refit:
-            log.info("refitting on everything but test for %d epochs", trained.best_epoch)
-            again = train_towers(config, dataset, Phase(run, Split.TEST, trained.best_epoch), [cost])
-            model, until = reweigh(config, again, model), Split.TEST
         report = {
-            "until": until.name.lower(),
+            "until": Split.VALID.name.lower(),
             "validation": trained.figures,
             "intervals": trained.intervals,
             "weighing": chosen.report,
             "epochs": trained.epochs,
             "best_epoch": trained.best_epoch,
-            "cost": cost.spent(),
             "overrides": list(overrides),
+            **described(config, dataset),
         }
-        saved = model.save(run, report | described(config, dataset))
+        saved = chosen.model.save(folder, report | {"cost": cost.spent()})
+        if config.refit:
+            log.info("refitting on everything but test for %d epochs", trained.best_epoch)
+            again = train_towers(config, dataset, Phase(run, Split.TEST, trained.best_epoch), [cost])
+            report |= {"until": Split.TEST.name.lower(), "cost": cost.spent()}
+            saved = reweigh(config, again, chosen.model).save(run, report)
         return TrainResult(run, saved.towers.fingerprint, trained.figures, trained.epochs)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from data_prep.columns import Columns, Split
 from data_prep.command import command, instantiate
-from data_prep.errors import GateFailed, UsageError
+from data_prep.errors import GateFailed
 from data_prep.files import lock, new_directory, read_json, write_json
 from towers.baselines import DoesNotApply, TrainingData
 from towers.channels import FittedChannel
@@ -26,7 +26,7 @@ from towers.fusion import FittedFusion, Fusion
 from towers.labelled import CUTOFF, Labelled
 from towers.material import read_sequences_of
 from towers.model import Model
-from towers.run import RUN, dataset_of
+from towers.run import RUN, dataset_of, selection_of
 from towers.scoring import model_scorer
 from towers.weighing import ONE_VECTOR, sample
 
@@ -59,45 +59,54 @@ class FunnelResult:
 def train_funnel(config: FunnelConfig) -> FunnelResult:
     """Fit channels to what the towers learnt from, and fusion and blender to users of the validation split.
 
+    Where the run was refit on that split, all is chosen and learnt with the run within that it was chosen by; then the
+    channels are fitted to what the refit towers saw, as the blocks are.
+
     Raises:
-        UsageError: run and data do not belong together, or the run was refit on the validation split.
+        UsageError: run and data do not belong together.
         GateFailed: there are too few users.
         Locked: another process trains this run's funnel.
     """
     with lock(config.run / ".funnel.lock", f"train the funnel of {config.run}"):
         torch.set_num_threads(config.threads)
-        model, dataset = Model.open(config.run), dataset_of(config.run, config.data)
-        marks = read_json(config.run / RUN)
-        if marks["until"] != "valid":
-            raise UsageError(
-                f"run: {config.run} was refit on the validation split, from which the funnel learns; train it for a "
-                "run with refit=false"
-            )
+        learner = selection_of(config.run)
+        model, dataset = Model.open(learner), dataset_of(config.run, config.data)
         item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
-        sequences = read_sequences_of(dataset, marks["config"])
+        sequences = read_sequences_of(dataset, read_json(learner / RUN)["config"])
         everyone = Cases.held_out(sequences, item_ids, Split.VALID, model.exclude_seen, [CUTOFF])
         cases = sample(everyone, config.users, config.seed)
         if len(cases) < 4:
             raise GateFailed(f"{dataset.path}: {len(cases)} users of the validation split are too few to learn from")
-        training = model.towers.seen(sequences, dataset.items, Split.VALID)
-        channels, left_out = fit_channels(config, training)
-        whole = Funnel(
-            channels=channels,
-            fusion=TOWERS_ALONE,
-            blender=None,
-            facts=ItemFacts.of(dataset.items, training.interactions),
-            depth=config.depth,
-            channel_depth=config.channel_depth,
-            candidates=config.candidates,
-        )
+        whole, left_out = whole_funnel(config, model.towers.seen(sequences, dataset.items, Split.VALID))
         labelled = labelled_pools(whole, model_scorer(ONE_VECTOR, model, dataset.items), cases)
         learning = np.zeros(len(cases), bool)
         learning[np.random.default_rng((config.seed, 1)).permutation(len(cases))[: len(cases) // 2]] = True
         users = Users(labelled, learning, config)
         funnel, result = choose(config, whole, users)
+        variants = users.variants(whole.names)
+        if learner != config.run:
+            model = Model.open(config.run)
+            whole, _ = whole_funnel(config, model.towers.seen(sequences, dataset.items, Split.TEST))
+            kept = {name: whole.channels[name] for name in funnel.channels}
+            funnel = replace(funnel, channels=kept, facts=whole.facts)
         result = replace(result, left_out=left_out)
-        publish(config, funnel, whole, users.variants(whole.names), result, model.fingerprint)
+        publish(config, funnel, whole, variants, result, model.fingerprint)
         return result
+
+
+def whole_funnel(config: FunnelConfig, training: TrainingData) -> tuple[Funnel, dict[str, str]]:
+    """All the channels as configured, fitted, in the towers' order; and those that do not apply, with the reasons."""
+    channels, left_out = fit_channels(config, training)
+    funnel = Funnel(
+        channels=channels,
+        fusion=TOWERS_ALONE,
+        blender=None,
+        facts=ItemFacts.of(training.items, training.interactions),
+        depth=config.depth,
+        channel_depth=config.channel_depth,
+        candidates=config.candidates,
+    )
+    return funnel, left_out
 
 
 def fit_channels(config: FunnelConfig, training: TrainingData) -> tuple[dict[str, FittedChannel], dict[str, str]]:

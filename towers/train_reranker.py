@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from data_prep.columns import Columns, Split
 from data_prep.command import command
 from data_prep.dataset import Dataset
-from data_prep.errors import UsageError
 from data_prep.files import lock, new_directory, read_json, write_json
 from towers.cross_encoder import CrossEncoder
 from towers.derived_queries import QueryConfig, derive_one
@@ -30,7 +29,7 @@ from towers.reranker_comparison import CUTOFF, Comparison, compare_orders, ndcg_
 from towers.reranker_config import RerankConfig
 from towers.reranker_fit import Fitting
 from towers.reranker_material import Material
-from towers.run import RUN, dataset_of
+from towers.run import RUN, dataset_of, selection_of
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +91,7 @@ def mine(config: RerankConfig, model: Model, dataset: Dataset, run: dict[str, An
 
 
 def train_reranker(config: RerankConfig) -> RerankResult:
-    """Train a cross-encoder on what the towers recall.
+    """Train a cross-encoder on what the towers recall; of a run that was refit, on what they recalled before.
 
     Raises:
         UsageError: run and data do not belong together, or loss, teacher and run do not.
@@ -103,17 +102,13 @@ def train_reranker(config: RerankConfig) -> RerankResult:
     with lock(config.run / f".{config.name}.lock", f"train the {config.name} of {config.run}"):
         torch.set_num_threads(config.trainer.threads)
         pl.seed_everything(config.seed, verbose=False)
-        recall, dataset = Model.open(config.run), dataset_of(config.run, config.data)
-        marks = read_json(config.run / RUN)
-        if marks["until"] != "valid":
-            raise UsageError(
-                f"run: {config.run} was refit on the validation split, from which the reranker learns; train the "
-                "reranker for a run with refit=false"
-            )
+        learner = selection_of(config.run)
+        recall, dataset = Model.open(learner), dataset_of(config.run, config.data)
+        marks = read_json(learner / RUN)
         material = mine(config, recall, dataset, marks)
         texts = config.rendering.items(dataset.items)
-        towers = recall.towers
-        result = train_on(Fitting(config, towers.fingerprint, texts, training), material)
+        towers = read_json(config.run / RUN)["fingerprint"]
+        result = train_on(Fitting(config, towers, texts, training), material)
         shutil.rmtree(training)  # what it was for is published; the next training begins anew
         return result
 

@@ -1,4 +1,4 @@
-"""One vector of named blocks: arithmetic by hand, a shop from training to the saved encoder, weights, refitting."""
+"""One vector of named blocks: arithmetic by hand, a shop from training to the saved encoder, weights."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ import pytest
 from data_prep.columns import Split
 from data_prep.command import UsageError, load_config
 from data_prep.dataset import Dataset
-from towers import History, Model, training
+from towers import History, Model
 from towers.baselines import DoesNotApply, TrainingData
 from towers.blocks import FittedFactors, LinearFactors, Profile, Reading, Trend
 from towers.config import TrainConfig, WeighingConfig
@@ -21,7 +21,7 @@ from towers.interactions import Interactions
 from towers.material import read_sequences
 from towers.run import TrainedTowers
 from towers.text_features import Whitening
-from towers.train import SELECTION, train
+from towers.train import train
 from towers.weighing import weigh_blocks
 
 
@@ -207,62 +207,6 @@ def test_a_block_that_does_not_help_is_left_out(tiny_run: Path, tiny_data: Path)
     cases = Cases.held_out(read_sequences(dataset, ""), item_ids, Split.VALID, True, [10])
     settings = WeighingConfig(users=100, grid=[0, 0.5, 2], passes=2, certainty=0)
     assert weigh_blocks(towers, [Contrary()], dataset.items, cases, settings, batch_size=32).blocks == []
-
-
-@pytest.fixture(scope="module")
-def refit_run(tiny_train_overrides: list[str], artifacts: Path) -> Path:
-    run = artifacts / "runs" / "refit"
-    train(load_config(TrainConfig, "train", [*tiny_train_overrides, "refit=true"]), run)
-    return run
-
-
-def test_a_refit_run_has_seen_all_but_test_for_the_epochs_that_were_best(
-    refit_run: Path, tiny_run: Path, tiny_data: Path
-):
-    chosen, marks = json.loads((tiny_run / "run.json").read_text()), json.loads((refit_run / "run.json").read_text())
-    assert (chosen["until"], marks["until"]) == ("valid", "test")
-    # What validation said comes from the same training on the same events.
-    assert marks["validation"] == chosen["validation"]
-    assert marks["weighing"] == chosen["weighing"]
-    assert marks["best_epoch"] == chosen["best_epoch"]
-    assert list((refit_run / SELECTION / "checkpoints").glob("best*.ckpt"))
-    newest = sorted((refit_run / "checkpoints").glob("epoch-*.ckpt"))[-1]
-    assert newest.stem == f"epoch-{marks['best_epoch'] - 1:04d}"
-
-    dataset = Dataset.open(tiny_data)
-    seen = Interactions.of(read_sequences(dataset, ""), len(dataset.items), Split.TEST).counts() > 0
-    expected = set(dataset.items["item_id"][seen])
-    assert set(Model.open(refit_run).towers.embedded) == expected
-    assert not np.allclose(*(Model.open(run).item_vectors(dataset.items)[:, :8] for run in (tiny_run, refit_run)))
-
-
-def test_a_refit_that_was_interrupted_goes_on_after_the_choice(
-    tiny_train_overrides: list[str], refit_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    overrides = [*tiny_train_overrides, "refit=true"]
-
-    def interrupted(*arguments: object) -> dict[str, float]:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(training, "refit", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            train(load_config(TrainConfig, "train", overrides), tmp_path)
-    assert not (tmp_path / "run.json").exists()
-    train(load_config(TrainConfig, "train", [*overrides, "resume=true"]), tmp_path)
-    before, after = (json.loads((run / "run.json").read_text()) for run in (refit_run, tmp_path))
-    assert after["best_epoch"] == before["best_epoch"]
-    assert after["validation"] == before["validation"]
-    assert after["fingerprint"] == before["fingerprint"]
-
-
-def test_a_refit_run_is_evaluated_on_test_alone(refit_run: Path):
-    overrides = [f"run={refit_run}", "evaluation.cutoffs=[10]", "threads=1", "baselines=popularity"]
-    report = evaluate_run(load_config(EvaluateConfig, "evaluate", overrides))
-    assert report["until"] == "test"
-    assert {"two towers", "one vector", "popularity"} <= set(report["scorers"])
-    with pytest.raises(UsageError, match="was trained on the valid events"):
-        evaluate_run(load_config(EvaluateConfig, "evaluate", [*overrides, "held_out=valid"]))
 
 
 def test_channels_fused_late_are_weighed_in_training_and_shown_in_evaluation(

@@ -120,12 +120,3 @@ def test_a_funnel_of_other_towers_is_refused(trained: FunnelResult, tiny_data: P
     (run / FUNNEL / "run.json").write_text(json.dumps(told | {"towers_fingerprint": "another"}))
     with pytest.raises(UsageError, match="other towers"):
         evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={tiny_data}", "baselines=none"]))
-
-
-def test_a_refit_run_is_refused(tiny_run: Path, tiny_data: Path, tmp_path: Path):
-    run = tmp_path / "refit"
-    shutil.copytree(tiny_run, run)
-    told = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(told | {"until": "test"}))
-    with pytest.raises(UsageError, match="refit=false"):
-        train_funnel(load_config(FunnelConfig, "funnel", [f"run={run}", f"data={tiny_data}", *OVERRIDES]))
