@@ -107,6 +107,8 @@ def _circumstances(results: list[Result], plan: Plan) -> Iterable[str]:
         chosen = "; ".join(_chosen(r.notes) for r in own)
         if "text_seconds" in own[0].notes and study_of(own[0], plan) is None:
             chosen += f"; texts {own[0].notes['text_seconds']:,.0f} s"
+        if "funnel_seconds" in own[0].notes:
+            chosen += f"; funnel {own[0].notes['funnel_seconds']:,.0f} s"
         libraries = ", ".join(f"{k} {v}" for k, v in own[0].versions.items())
         facts = [(r.commit, r.finished[:10], machines.index(r.machine) + 1, r.threads, r.jobs) for r in own]
         lines.append([name, dataset, *(_listed(values) for values in zip(*facts, strict=True)), chosen, libraries])

@@ -53,6 +53,8 @@ class RecipePlan:
         train, evaluate: overrides of `python -m towers.train` and `python -m towers.evaluate`.
         rows: scorer of the evaluation -> label on the page.
         datasets: dataset -> further overrides of training.
+        funnel: dataset -> overrides of `python -m towers.train_funnel`, for those that get one; its last stage is the
+            scorer `funnel` of `rows`.
         evaluate_untrained: further overrides of the evaluation with the first seed.
         untrained: like `rows`, for what needs no training; shown with the first seed.
         study: whose table shows it; null for the main one.
@@ -63,6 +65,7 @@ class RecipePlan:
     evaluate: list[str]
     rows: dict[str, str]
     datasets: dict[str, list[str]]
+    funnel: dict[str, list[str]] = field(default_factory=dict)
     evaluate_untrained: list[str] = field(default_factory=list)
     untrained: dict[str, str] = field(default_factory=dict)
     study: str | None = None

@@ -28,6 +28,7 @@ from data_prep.files import fingerprint, read_json, sha256, write_json
 from towers.config import EvaluationConfig
 from towers.evaluate import METRICS
 from towers.evaluation import evaluate
+from towers.funnel import FUNNEL
 from towers.history import History
 from towers.report import summarize
 from towers.run import RUN
@@ -68,6 +69,7 @@ class Bench:
         if job.name in self.plan.recipes:
             recipe = asdict(self.plan.recipes[job.name])
             recipe["datasets"] = recipe["datasets"][job.dataset]
+            recipe["funnel"] = recipe["funnel"].get(job.dataset)
             del recipe["study"], recipe["seeds"]  # where and how often it is shown
             if not job.first:  # what only the first seed's evaluation does
                 recipe["evaluate_untrained"] = recipe["untrained"] = None
@@ -113,13 +115,29 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, 
         cost = run(train, bench.artifacts / "logs" / f"{name}.train.log", bench.threads)
         write_json(folder / COST, asdict(cost))
     cost = Cost(**read_json(folder / COST))
+    notes = {"text_seconds": read_json(encoded)["seconds"]}
+    funnel = recipe.funnel.get(job.dataset)
+    commands = [train]
+    if funnel is not None:
+        commands.append([sys.executable, "-m", "towers.train_funnel", *funnel])
+        commands[-1] += [
+            f"run={folder.absolute()}",
+            f"artifacts={root}",
+            f"threads={bench.threads}",
+            f"seed={job.seed}",
+        ]
+        notes["funnel_seconds"] = run(
+            commands[-1], bench.artifacts / "logs" / f"{name}.funnel.log", bench.threads
+        ).seconds
     test = [sys.executable, "-m", "towers.evaluate", *recipe.evaluate]
     test += recipe.evaluate_untrained if job.first else []
     test += [f"run={folder.absolute()}", f"artifacts={root}", f"threads={bench.threads}"]
     run(test, bench.artifacts / "logs" / f"{name}.evaluate.log", bench.threads)
     report = read_json(folder / METRICS)
     wanted = recipe.rows | (recipe.untrained if job.first else {})
-    if missing := sorted(set(wanted) - set(report["scorers"])):
+    if funnel is None:
+        wanted.pop(FUNNEL, None)
+    if missing := sorted(set(wanted) - {*report["scorers"], FUNNEL}):
         there = ", ".join(report["scorers"])
         raise UsageError(f"recipes.{job.name}: no scorer {', '.join(missing)}; the evaluation has {there}")
     described = read_json(folder / RUN)
@@ -130,12 +148,8 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, 
         rows={label: row_of(report, scorer) for scorer, label in wanted.items()},
         untrained=list(recipe.untrained.values()) if job.first else [],
         cost=cost,
-        commands=[_typed(train, root), _typed(test, root)],
-        notes={
-            "epochs": described["epochs"],
-            "validation": described["validation"],
-            "text_seconds": read_json(encoded)["seconds"],
-        },
+        commands=[_typed(command, root) for command in [*commands, test]],
+        notes={"epochs": described["epochs"], "validation": described["validation"], **notes},
         versions=described["libraries"],
     )
 
@@ -145,8 +159,15 @@ def row_of(report: dict[str, Any], scorer: str) -> dict[str, Any]:
 
     Args:
         report: `metrics.json` of a run.
-        scorer: its name there.
+        scorer: its name there; `funnel` for the last stage of the funnel, which stands above recall.
     """
+    if scorer == FUNNEL:
+        stages, against = report["funnel"]["stages"], report["funnel"]["against"]
+        last = list(stages)[-1]
+        row = {part: stages[last][part] for part in SHOWN}
+        if last in against["scorers"]:
+            row["above"] = against["scorers"][last] | {"baseline": against["baseline"]}
+        return row
     row = {part: report["scorers"][scorer][part] for part in SHOWN}
     cold = report["cold"]
     if cold["users"]:
