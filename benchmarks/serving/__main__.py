@@ -13,10 +13,15 @@ from benchmarks.serving.process import serving
 from index.bundle import HISTORIES, ITEMS
 from index.histories import Histories
 from retrieval_server.client.requests import recall_request, recommend_request
+from retrieval_server.retrieval.v1.retrieval_pb2 import RecallResponse, RecommendResponse
 
 K = 100
 CANDIDATES = 30
 BATCH = 8
+CALLERS = 16
+UNHURRIED = ("admission.degrade_at=1000", "admission.refuse_at=1000", "budget_ms=30000")
+"""Settings of a server that leaves nothing out and refuses nobody."""
+
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5)
 MESSAGES = 2000
 
@@ -50,17 +55,21 @@ def load(options: argparse.Namespace) -> int:
     curves: dict[str, list[Sample]] = {}
     for name in options.methods:
         messages = requests(options.bundle, name)
-        with serving(options.bundle, "cache.entries=0", *options.overrides) as server:
+        # The ceiling is of whole answers, so nothing may be left out of them or refused however many callers there are.
+        with serving(options.bundle, "cache.entries=0", *UNHURRIED, *options.overrides) as server:
             size = answer_bytes(server.address, name, messages[0])
             parts = ceilings.measure(options.bundle, messages[0], size, K, BATCH, CANDIDATES)
             bound = parts.recall() if name == "Recall" else parts.recommend(CANDIDATES)
+            closed_loop(server.address, name, messages, CALLERS, options.calls // 4)
             before = server.cpu_seconds()
-            closed = closed_loop(server.address, name, messages, callers=16, calls=options.calls)
+            closed = closed_loop(server.address, name, messages, CALLERS, options.calls, keep=True)
             spent = (server.cpu_seconds() - before) / len(closed.latencies)
+            whole(name, closed)
+        with serving(options.bundle, "cache.entries=0", *options.overrides) as server:
             curves[name] = [
                 open_loop(server.address, name, messages, share * closed.goodput, options.seconds) for share in SHARES
             ]
-        print(f"\n{name}: {closed.goodput:.0f}/s with 16 callers, {1000 * spent:.2f} CPU-ms a call")
+        print(f"\n{name}: {closed.goodput:.0f}/s with {CALLERS} callers, {1000 * spent:.2f} CPU-ms a call")
         print(f"  the parts alone {1000 * bound:.2f}: reached {bound / spent:.2f} of what they allow")
         costs = ", ".join(f"{part} {1000 * seconds:.2f}" for part, seconds in vars(parts).items())
         print(f"  {costs} CPU-ms, in batches of {BATCH}; a pair is one candidate in the cross-encoder")
@@ -81,6 +90,18 @@ def load(options: argparse.Namespace) -> int:
     (options.out / "load.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     plot.curves(curves, options.out / "load.png")
     return 0
+
+
+def whole(name: str, sample: Sample) -> None:
+    """Go on only if every call was answered and nothing was left out of any answer.
+
+    Raises:
+        SystemExit: a call was refused, or an answer says that it was cut down.
+    """
+    kind = RecallResponse if name == "Recall" else RecommendResponse
+    cut = sum(bool(kind.FromString(answer).degraded) for answer in sample.answers)
+    if sample.refusals or cut:
+        raise SystemExit(f"{name}: {len(sample.refusals)} calls refused, {cut} answers cut down: {dict(sample.codes)}")
 
 
 def answer_bytes(address: str, name: str, message: bytes) -> int:

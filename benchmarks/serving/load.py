@@ -101,6 +101,7 @@ def closed_loop(
     callers: int,
     calls: int,
     between: Callable[[int], None] = lambda number: None,
+    keep: bool = False,
 ) -> Sample:
     """Make calls as fast as some callers are answered.
 
@@ -111,6 +112,7 @@ def closed_loop(
         callers: who ask one after another.
         calls: how many in all.
         between: done before each call of the first caller, with the number of calls it made.
+        keep: whether to keep the answers.
     """
     sample = Sample(float("inf"))
 
@@ -123,7 +125,9 @@ def closed_loop(
                     between(number)
                 began = time.monotonic()
                 try:
-                    call(messages[(number * callers + caller) % len(messages)], timeout=PATIENCE)
+                    answer = call(messages[(number * callers + caller) % len(messages)], timeout=PATIENCE)
+                    if keep:
+                        sample.answers.append(answer)
                     code = "OK"
                 except grpc.RpcError as error:
                     code = error.code().name
