@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from threading import TIMEOUT_MAX, Condition
+from dataclasses import dataclass, field
+from threading import TIMEOUT_MAX, Condition, Lock
 from typing import Generic, TypeVar
 
 from retrieval_server.budget import Budget
@@ -15,22 +15,33 @@ Result = TypeVar("Result")
 
 @dataclass(eq=False)
 class _Place(Generic[Job, Result]):
-    """A job in the queue, and later what became of it."""
+    """A job in the queue, and later what became of it.
+
+    Each has a lock of its own to sleep on, so that whoever is woken is woken for a reason.
+
+    Attributes:
+        asleep: held until the job is done, or its thread is to compute.
+        leads: whether its thread is to compute.
+    """
 
     kind: Hashable
     job: Job
     budget: Budget
-    done: bool = False
+    asleep: Lock = field(default_factory=Lock)
+    leads: bool = False
     result: Result | None = None
     error: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self.asleep.acquire()
 
 
 class MicroBatcher(Generic[Job, Result]):
     """Gathers jobs while a batch is being computed, and computes what has gathered as the next one.
 
     There is no thread of its own: whoever finds nothing being computed does it, for itself and for those who wait, and
-    wakes the others when it is done. So a lone job is not handed about, and the more there is to do the larger batches
-    become. Nobody queues who does not hold a worker, which bounds the queue.
+    hands the turn to the one who has waited longest. So a lone job is not handed about, and the more there is to do the
+    larger batches become. Nobody queues who does not hold a worker, which bounds the queue.
 
     Args:
         compute: results of some jobs of one kind, in their order.
@@ -53,7 +64,7 @@ class MicroBatcher(Generic[Job, Result]):
         self._largest = largest
         self._window = window_seconds
         self._sized = sized
-        self._state = Condition()
+        self._state = Condition(Lock())  # only who waits for company within the window waits on it
         self._busy = False
         self.queue: list[_Place[Job, Result]] = []
         self._pace = 0.0  # seconds that the last batch took
@@ -74,38 +85,52 @@ class MicroBatcher(Generic[Job, Result]):
         own: _Place[Job, Result] = _Place(kind, job, budget)
         with self._state:
             self.queue.append(own)
-            batch = [] if self._settled_by_another(own) else self._gathered(own)
-        if batch:
+            own.leads = alone = not self._busy
+            self._busy = True
+            self._state.notify()
+        if not alone:
+            self._sleep(own)
+        if own.leads:
+            batch = self._gathered(own)
             try:
                 self._settle(batch)
             finally:
-                with self._state:
-                    self._busy = False
-                    self._state.notify_all()
+                self._hand_over()
+                for place in batch:
+                    place.asleep.release()
         if own.error is not None:
             raise own.error
         return own.result  # type: ignore[return-value]  # there is one wherever there is no error
 
-    def _settled_by_another(self, own: _Place[Job, Result]) -> bool:
-        """Wait, the state held, for a result or for one's turn to compute; whether it was a result."""
-        self._state.notify_all()  # somebody may be waiting for company
-        timeout = min(max(own.budget.patience(), 0.0), TIMEOUT_MAX)
-        if not self._state.wait_for(lambda: own.done or not self._busy, timeout):
+    def _sleep(self, own: _Place[Job, Result]) -> None:
+        """Wait for a result or for one's turn to compute."""
+        if own.asleep.acquire(timeout=min(max(own.budget.patience(), 0.0), TIMEOUT_MAX)):
+            return
+        with self._state:
+            if own.leads:  # the turn came at this very moment, and somebody has to take it
+                own.asleep.acquire()
+                return
             if own in self.queue:
                 self.queue.remove(own)
-            raise Expired
-        return own.done
+        raise Expired
+
+    def _hand_over(self) -> None:
+        """Give the turn to the job that has waited longest, if there is one."""
+        with self._state:
+            self._busy = bool(self.queue)
+            if self.queue:
+                self.queue[0].leads = True
+                self.queue[0].asleep.release()
 
     def _gathered(self, own: _Place[Job, Result]) -> list[_Place[Job, Result]]:
-        """Take the turn, the state held: the own job and those of its kind that wait, or come within the window."""
-        self._busy = True
-        if self._window:
+        """Take the own job and those of its kind that wait, or come within the window, out of the queue."""
+        with self._state:
             started = time.monotonic()
-            while (left := self._patience(own) - (time.monotonic() - started)) > 0:
+            while self._window and (left := self._patience(own) - (time.monotonic() - started)) > 0:
                 if len(self._company(own)) == self._largest or not self._state.wait(left):
                     break
-        batch = self._company(own)
-        self.queue = [place for place in self.queue if place not in batch]
+            batch = self._company(own)
+            self.queue = [place for place in self.queue if place not in batch]
         return batch
 
     def _company(self, own: _Place[Job, Result]) -> list[_Place[Job, Result]]:
@@ -132,8 +157,6 @@ class MicroBatcher(Generic[Job, Result]):
                 for place in wanted:
                     self._settle_alone(place)
         self._pace = time.monotonic() - started
-        for place in batch:
-            place.done = True
 
     def _settle_alone(self, place: _Place[Job, Result]) -> None:
         try:

@@ -15,10 +15,11 @@ class CallPool(ThreadPoolExecutor):
         count: how many.
         name: what they are called.
         threads: threads that each of them may use inside the models.
+        limit: what each does first.
     """
 
-    def __init__(self, count: int, name: str, threads: int) -> None:
-        super().__init__(count, name, initializer=limit_threads, initargs=(threads,))
+    def __init__(self, count: int, name: str, threads: int, limit: Callable[[int], None] = limit_threads) -> None:
+        super().__init__(count, name, initializer=limit, initargs=(threads,))
         self._unfinished = 0
         self._changed = Condition()
 

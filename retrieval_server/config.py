@@ -168,6 +168,7 @@ class ServeConfig:
         workers: processes that share the port and the bundle's pages.
         handlers: calls that each of them works on at once.
         threads: threads that each of these may use inside the models.
+        core: the processor core that they keep to, in the second process the next one; null for any.
         metrics: where Prometheus reads.
         json_log: whether the log's lines are JSON objects.
         log_calls: whether each call gets a line.
@@ -200,6 +201,7 @@ class ServeConfig:
     workers: int
     handlers: int
     threads: int
+    core: int | None
     metrics: Metrics
     json_log: bool
     log_calls: bool
@@ -239,6 +241,7 @@ def require_sound(config: ServeConfig) -> None:
             limits.candidates,
             f"1 to limits.candidates={limits.candidates}",
         ),
+        "core": (config.core, 0, most, "null, or 0 and up"),
         "budget_ms": (config.budget_ms, 1, limits.budget_ms, f"1 to limits.budget_ms={limits.budget_ms}"),
         "tracing.share": (config.tracing.share, 0, 1, "0 to 1"),
         "events.sync_seconds": (config.events.sync_seconds, 0, 60, "0 to 60"),

@@ -100,7 +100,8 @@ class Fleet:
         ours, theirs = context.Pipe()
         metrics = self._config.metrics
         port = metrics.port + number if metrics.port else metrics.port
-        config = replace(self._config, bundle=self._folder, metrics=replace(metrics, port=port))
+        core = None if self._config.core is None else self._config.core + number
+        config = replace(self._config, bundle=self._folder, core=core, metrics=replace(metrics, port=port))
         process = context.Process(target=work, args=(config, theirs), name=f"worker-{number}")
         process.start()
         theirs.close()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from retrieval_server.budget import Budget, Reason, Stage
 from retrieval_server.served_bundle import Scoring
-from retrieval_server.threads import limit_threads
+from retrieval_server.threads import limit_beside
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Reranking:
     def __init__(self, at_once: int, workers: int, threads: int) -> None:
         self._at_once = at_once
         self._workers = workers
-        self._pool = ThreadPoolExecutor(workers, "rerank", initializer=limit_threads, initargs=(threads,))
+        self._pool = ThreadPoolExecutor(workers, "rerank", initializer=limit_beside, initargs=(threads,))
         self._lock = Lock()
         self._closed = False
         self.pending = 0

@@ -58,7 +58,7 @@ def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
     """
     limit_process(config.threads)
     server = RetrievalServer(config)
-    server.grpc_server.start()
+    server.start()
     try:
         log.info("listening on %s, loading %s", server.address, config.bundle)
         settle()

@@ -33,6 +33,7 @@ from retrieval_server.service import SERVICE_NAME, RetrievalService
 from retrieval_server.side_services import Health, SideServices, add_reflection
 from retrieval_server.streams import Streams
 from retrieval_server.swapping import Swapper, Swapping
+from retrieval_server.threads import on_core
 from retrieval_server.tls import server_credentials
 from retrieval_server.tokens import Role, Tokens
 from retrieval_server.tracing import Tracing
@@ -113,6 +114,15 @@ class RetrievalServer:
         self.metrics = None
         if config.metrics.port is not None:
             self.metrics = MetricsEndpoint(self.observer.registry, config.metrics.host, config.metrics.port)
+
+    def start(self) -> None:
+        """Take calls, on threads that keep to the configured core.
+
+        Raises:
+            UsageError: the system does not tie threads to cores.
+        """
+        with on_core(self._config.core):
+            self.grpc_server.start()
 
     def load(self, folder: Path) -> ServedBundle:
         """Check, load and warm up a bundle, with the changes since it was built.

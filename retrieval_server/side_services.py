@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from retrieval_server.call_pool import CallPool
 from retrieval_server.errors import CallError
 from retrieval_server.interception import Find, Handler
+from retrieval_server.threads import limit_beside
 
 THREADS = 4
 """A health check takes microseconds; a reflection stream holds a thread while its tool is connected."""
@@ -36,7 +37,7 @@ class SideServices(grpc.ServerInterceptor):
 
     def __init__(self, service: str, streams: int, threads: int) -> None:
         self._prefix = f"/{service}/"
-        self._pool = CallPool(THREADS, "side", threads)
+        self._pool = CallPool(THREADS, "side", threads, limit_beside)
         self._streams = CallPool(streams + 1, "stream", threads)
         self._refusing = ThreadPoolExecutor(REFUSING, "refuse")
         self._open: set[grpc.ServicerContext] = set()

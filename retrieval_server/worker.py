@@ -163,7 +163,7 @@ def work(config: ServeConfig, pipe: Connection) -> None:
     swapping = RemoteSwapping(pipe)
     try:
         server = RetrievalServer(config, swapping)
-        server.grpc_server.start()
+        server.start()
         settle()
         bundle = server.load(config.bundle.resolve())
     except CommandError as error:

@@ -4,21 +4,30 @@ Processor time, because what else the machine does costs it nothing, and because
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from statistics import median
+from typing import TypeVar
 
 import faiss
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.serving.load import closed_loop
 from benchmarks.serving.process import echoing
 from index import Bundle
 from towers import History
 
+Work = TypeVar("Work")
+
 ROUNDS = 5
-"""Each part is timed as often, and its cheapest time counts: a cold cache is nobody's ceiling."""
+"""Each part is timed as often; the median counts."""
+
+BATCHES = 40
+"""Batches of different users in each round: the same ones again and again would find everything in the caches."""
 
 ECHOES = 2000
 """Calls that the echo is measured with, each time."""
@@ -63,33 +72,49 @@ def measure(folder: Path, request: bytes, answer_bytes: int, k: int, batch: int,
     faiss.omp_set_num_threads(1)
     torch.set_num_threads(1)
     bundle = Bundle.load(folder)
-    users = [bundle.histories.at(place) for place in range(min(batch, len(bundle.histories)))]
-    users += [History.empty()] * (batch - len(users))
-    vectors = bundle.user_encoder.encode(users, [""] * batch)
+    number = min(BATCHES * batch, len(bundle.histories))
+    users = [bundle.histories.at(place).last(bundle.user_encoder.max_history) for place in range(number)]
     seen = [np.unique(user.rows) for user in users]
-    tower = _fastest(lambda: bundle.user_encoder.encode(users, [""] * batch)) / batch
-    search = _fastest(lambda: bundle.index.search(vectors, k, seen)) / batch
+    batches = [slice(start, start + batch) for start in range(0, number - batch + 1, batch)]
+    asked = [""] * batch
+    vectors = bundle.user_encoder.encode(users, [""] * number)
+    tower = _median(batches, lambda some: bundle.user_encoder.encode(users[some], asked)) / batch
+    search = _median(batches, lambda some: bundle.index.search(vectors[some], k, seen[some])) / batch
     pair = 0.0
     if bundle.reranker is not None:
-        reranker, texts = bundle.reranker, bundle.items["text"].head(candidates).tolist()
-        titles = bundle.items["title"].head(reranker.rendering.context_items).tolist()
-        context = reranker.rendering.context(titles, [""] * len(titles), "")
-        pair = _fastest(lambda: reranker.score(context, texts, np.zeros(candidates, np.float32))) / candidates
+        pair = _median(_readings(bundle, users[: len(batches)], vectors, candidates), lambda one: one()) / candidates
     with echoing(answer_bytes) as echo:
         echoed = []
         for _ in range(ROUNDS):
             before = echo.cpu_seconds()
             closed_loop(echo.address, "Recall", [request], callers=8, calls=ECHOES)
             echoed.append((echo.cpu_seconds() - before) / ECHOES)
-    return Ceilings(min(echoed), tower, search, pair)
+    return Ceilings(median(echoed), tower, search, pair)
 
 
-def _fastest(work: Callable[[], object]) -> float:
-    work()
+def _readings(
+    bundle: Bundle, users: Sequence[History], vectors: NDArray[np.float32], candidates: int
+) -> list[Callable[[], object]]:
+    """For each user the reading of what was recalled for them."""
+    reranker, texts, titles = bundle.reranker, bundle.items["text"].to_numpy(), bundle.items["title"].to_numpy()
+    assert reranker is not None
+    readings: list[Callable[[], object]] = []
+    for user, vector in zip(users, vectors, strict=False):
+        (hits,) = bundle.index.search(vector[np.newaxis], candidates, [np.unique(user.rows)])
+        read = user.last(reranker.rendering.context_items)
+        context = reranker.rendering.context(titles[read.rows].tolist(), read.events, "")
+        readings.append(partial(reranker.score, context, texts[hits.rows].tolist(), hits.scores))
+    return readings
+
+
+def _median(works: Sequence[Work], do: Callable[[Work], object]) -> float:
+    """Processor seconds that one of some works takes, each a different one as calls are: the median of the rounds."""
+    for work in works:
+        do(work)
     times = []
     for _ in range(ROUNDS):
         started = time.process_time()
-        for _ in range(10):
-            work()
-        times.append((time.process_time() - started) / 10)
-    return min(times)
+        for work in works:
+            do(work)
+        times.append((time.process_time() - started) / len(works))
+    return median(times)
