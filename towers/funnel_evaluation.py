@@ -202,7 +202,7 @@ def rows_of_cases(found: Sequence[Stage], names: Sequence[str], cases: Cases) ->
         "missed": last.labelled.missed.tolist(),
     }
     for stage in found:
-        columns[f"{stage.name}_ranks"] = [_places(stage, user, rows) for user, rows in enumerate(cases.truth)]
+        columns[f"{stage.name}_ranks"] = _places(stage, cases.truth)
     columns["top"] = [" ".join(ids[rows[rows >= 0]]) for rows in top]
     columns["channels"] = [
         _offering(last.labelled.pools, names, user, rows[rows >= 0]) for user, rows in enumerate(top)
@@ -210,9 +210,12 @@ def rows_of_cases(found: Sequence[Stage], names: Sequence[str], cases: Cases) ->
     return pd.DataFrame(columns)
 
 
-def _places(stage: Stage, user: int, wanted: NDArray[np.int64]) -> str:
-    ranks = stage.ranks_of(np.full(len(wanted), user), wanted)
-    return " ".join("-" if rank == NOT_FOUND else str(rank) for rank in ranks.tolist())
+def _places(stage: Stage, wanted: Sequence[NDArray[np.int64]]) -> list[str]:
+    """For each user the ranks of the wanted items, "-" for what is not among the candidates."""
+    lengths = [len(rows) for rows in wanted]
+    ranks = stage.ranks_of(np.repeat(np.arange(len(wanted)), lengths), np.concatenate(wanted))
+    told = np.where(ranks == NOT_FOUND, "-", ranks.astype(str))
+    return [" ".join(own) for own in np.split(told, np.cumsum(lengths)[:-1])]
 
 
 def _offering(pools: Pools, names: Sequence[str], user: int, rows: NDArray[np.int64]) -> str:
