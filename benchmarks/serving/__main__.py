@@ -16,6 +16,9 @@ from retrieval_server.client.requests import recall_request, recommend_request
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallResponse, RecommendResponse
 
 K = 100
+MANY = 1000
+"""Items that calls of the overload ask for: long calls, so that ten times as many are not beyond a load in Python."""
+
 CANDIDATES = 30
 BATCH = 8
 CALLERS = 16
@@ -29,7 +32,7 @@ SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5)
 MESSAGES = 2000
 
 
-def requests(bundle: Path, name: str) -> list[bytes]:
+def requests(bundle: Path, name: str, k: int = K) -> list[bytes]:
     """Requests with the histories of the bundle's users, the newest 50 events of each, spelled out."""
     import pandas as pd
 
@@ -44,7 +47,7 @@ def requests(bundle: Path, name: str) -> list[bytes]:
             "timestamps": history.timestamps.tolist(),
         }
         request = (
-            recall_request(**who, k=K)  # type: ignore[arg-type]
+            recall_request(**who, k=k)  # type: ignore[arg-type]
             if name == "Recall"
             else recommend_request(**who, k=10, candidates=CANDIDATES)  # type: ignore[arg-type]
         )
@@ -131,7 +134,9 @@ def drill(options: argparse.Namespace) -> int:
         findings = drills.soak(options.bundle, "Recall", messages, options.calls)
     else:
         run: dict[str, Callable[[], list[drills.Finding]]] = {
-            "overload": lambda: drills.overload(options.bundle, "Recall", messages, options.seconds),
+            "overload": lambda: drills.overload(
+                options.bundle, "Recall", requests(options.bundle, "Recall", MANY), options.seconds
+            ),
             "swaps": lambda: drills.swaps(options.bundle, "Recall", messages, options.calls),
             "connections": lambda: drills.connections(options.bundle, "Recall", messages),
             "first": lambda: drills.first_calls(options.bundle, "Recall", messages),

@@ -14,7 +14,7 @@ import grpc
 import numpy as np
 
 from benchmarks.serving.load import closed_loop, method, open_loop
-from benchmarks.serving.process import Running, serving
+from benchmarks.serving.process import Running, echoing, serving
 from index import Manifest
 from retrieval_server import RetrievalClient, RetrievalError
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallResponse
@@ -41,10 +41,22 @@ class Finding:
 
 
 def overload(bundle: Path, name: str, messages: Sequence[bytes], seconds: float) -> list[Finding]:
-    """Offer two and ten times what the server can do, then little again."""
+    """Offer two and ten times what the server can do, then little again.
+
+    An echo is offered ten times as much as well: what is late there is late by this process, not by any server.
+    """
     findings = []
-    with serving(bundle, "cache.entries=0") as server:
+    with serving(bundle, "cache.entries=0") as server, echoing(len(messages[0])) as echo:
         peak = closed_loop(server.address, name, messages, callers=8, calls=2000).goodput
+        own = open_loop(echo.address, name, messages, 10 * peak, seconds)
+        findings.append(
+            Finding(
+                f"the load itself, {10 * peak:.0f}/s offered to an echo",
+                f"p50 {own.percentile(50):.1f} ms, p99 {own.percentile(99):.1f} ms; {dict(own.codes)}",
+                "p50 10 ms, or what follows says little of the server",
+                own.percentile(50) <= 10,
+            )
+        )
         calm = open_loop(server.address, name, messages, 0.3 * peak, seconds)
         for times in (2, 10):
             crowd = open_loop(server.address, name, messages, times * peak, seconds, seed=times)
