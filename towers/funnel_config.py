@@ -52,7 +52,7 @@ class FunnelConfig:
         artifacts: root of everything written.
         seed: decides everything that is random.
         threads: intra-op threads of torch.
-        users: of the validation split that are learnt from, at most.
+        users: of the validation split that are learnt from, at most; 0 leaves their funnel out.
         folds: parts of them; a blender is judged on each by one that learnt from the others.
         depth: items taken from the towers.
         channel_depth: items taken from each other channel.
@@ -84,7 +84,7 @@ class FunnelConfig:
     queries: QueryFunnelConfig
 
     def __post_init__(self) -> None:
-        require("users", self.users, 4)
+        require("users", self.users, 0)
         require("folds", self.folds, 2)
         for name in ("threads", "depth", "channel_depth", "candidates", "bootstrap_samples"):
             require(name, getattr(self, name), 1)

@@ -133,4 +133,5 @@ def stretched(scores: NDArray[np.float32], like: NDArray[np.float32]) -> NDArray
         return scores
     spread = scores.std(dtype=np.float64)
     unit = like.std(dtype=np.float64) / spread if spread > 1e-9 else 0.0
-    return ((scores - scores.mean(dtype=np.float64)) * unit + like.mean(dtype=np.float64)).astype(np.float32)
+    moved = (scores - scores.mean(dtype=np.float64)) * unit + like.mean(dtype=np.float64)
+    return np.asarray(moved, np.float32)
