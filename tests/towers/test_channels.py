@@ -66,6 +66,13 @@ def test_words_say_what_bm25_says_of_histories_and_queries(queries):
     assert (expected[1:] > 0).any(axis=1).all()
 
 
+def test_of_an_endless_query_the_first_words_alone_are_mended():
+    channel = Words(BM25(1.2, 0.75, 0.6, ["text"], singular=True, mend=True)).fit(training())
+    noise = " ".join(f"xyxyx{number}" for number in range(31))
+    assert channel.scores([history()], [f"{noise} braed"]).nnz == 2
+    assert channel.scores([history()], [f"{noise} more braed"]).nnz == 0
+
+
 ADDED = pd.DataFrame(
     {
         "item_id": ["g", "h", "i"],

@@ -24,6 +24,9 @@ from towers.terms import singular_of, terms_of
 EVERY_TEXT = "*"
 """Stands for all columns of text."""
 
+MENDED_TERMS = 32
+"""The first terms of a query, which are mended: what a hostile one may cost is bounded so."""
+
 
 class TfIdf:
     """Scores an item by the cosine of its TF-IDF vector with the query's and those of the history, newest first.
@@ -158,16 +161,16 @@ class Reader:
 
     def __call__(self, queries: Sequence[str]) -> sp.csr_array:
         """The words of B queries that items have, each once, as rows of ones, [B, V]; others are passed over."""
-        read = ([self._read(term) for term in terms_of(query)] for query in queries)
+        read = ([self._read(*one) for one in enumerate(terms_of(query))] for query in queries)
         found = [sorted({self.places[word] for word in words if word in self.places}) for words in read]
         users = np.repeat(np.arange(len(found)), [len(columns) for columns in found])
         columns = np.concatenate([np.zeros(0, np.int64), *(np.array(columns, np.int64) for columns in found)])
         return sp.csr_array((np.ones(len(columns), np.float32), (users, columns)), (len(queries), len(self.places)))
 
-    def _read(self, term: str) -> str:
-        """A query's term as items have it."""
+    def _read(self, place: int, term: str) -> str:
+        """A query's term, the first at place 0, as items have it."""
         folded = self._folded(term)
-        if folded in self.places or self.spelling is None:
+        if folded in self.places or self.spelling is None or place >= MENDED_TERMS:
             return folded
         return self._folded(self.spelling.mended(term))  # not of the folded one: an error at the end hides a plural
 
