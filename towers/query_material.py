@@ -95,12 +95,23 @@ def logged_cases(sequences: Sequences, item_ids: Sequence[str], split: Split, ex
     return Cases(sequences, item_ids, split, who[:, 0], who[:, 1], truth, exclude_seen, [CUTOFF], queries)
 
 
-def _derived(shop: Shop, config: QueryFunnelConfig, seed: int) -> Cases:
-    """Queries derived from items, some of them misspelt; wanted is every item that gave the same."""
+def _derived(shop: Shop, config: QueryFunnelConfig, seed: int) -> Cases | None:
+    """Queries derived from items, some of them misspelt; wanted is every item that gave the same.
+
+    A query is drawn the rather, the more events its items had: people ask for what people take. Drawn by items alone,
+    queries would teach that what nobody takes is wanted as much as the rest.
+    """
     told = QueryConfig.of_run(shop.run["config"])
     plain = replace(told, ways=config.ways, typos=0.0)
     rng = np.random.default_rng((seed, 3))
-    moments = of_items(derive_one(shop.dataset.items, plain, seed + 1), config.most, rng)
+    texts = derive_one(shop.dataset.items, plain, seed + 1)
+    everything = of_items(texts, len(texts), rng)
+    if not everything:
+        return None
+    taken = 1.0 + shop.training.interactions.counts()
+    share = np.array([taken[one.rows].sum() for one in everything])
+    drawn = rng.choice(len(share), min(config.most, len(share)), replace=False, p=share / share.sum())
+    moments = [everything[place] for place in drawn]
     wrong = rng.random(len(moments)) < config.typos
     queries = [misspelt(one.query, rng) if bad else one.query for one, bad in zip(moments, wrong, strict=True)]
     judged = JudgedQueries(queries, [one.rows for one in moments], [one.grades for one in moments])

@@ -63,7 +63,9 @@ def shop(sequences: Sequences, judged: list[tuple[str, str, int]] | None, **judg
     table = None if judged is None else pd.DataFrame(judged, columns=["query", "item_id", "grade"])
     dataset = cast(Dataset, SimpleNamespace(path=Path("shop"), items=ITEMS, judgements=table))
     config = {"queries": TOLD, "judgements": {"rate": 0.0, "folds": 2, "held_out": None} | judgements, "seed": 0}
-    model = SimpleNamespace(exclude_seen=True)
+    counts = np.bincount(sequences.rows.astype(int), minlength=len(ITEMS))
+    training = SimpleNamespace(interactions=SimpleNamespace(counts=lambda: counts))
+    model = SimpleNamespace(exclude_seen=True, towers=SimpleNamespace(seen=lambda *_: training))
     return Shop(cast(Any, model), dataset, {"until": "valid", "config": config}, sequences)
 
 
@@ -134,6 +136,21 @@ def test_a_derived_query_wants_every_item_that_gave_the_same() -> None:
     for query, wanted in zip(words.queries, words.truth, strict=True):
         assert all(query in titles[row] for row in wanted)
     assert sorted(np.concatenate(words.truth).tolist()) == list(range(6))
+
+
+def test_what_is_taken_often_is_asked_for_rather() -> None:
+    often = log([NO_QUERY] * 9999, [], [int(Split.TRAIN)] * 9999, [0, 9999])
+    popular = replace(often, rows=np.full(9999, 3))
+    few = replace(CONFIG, most=4)
+    asked = [query_material(shop(popular, None), few, seed).cases for seed in range(9)]
+    assert sum(any(3 in rows for rows in cases.truth) for cases in asked) == 9
+
+
+def test_items_without_words_derive_nothing() -> None:
+    wordless = shop(NO_EVENTS, None)
+    wordless.dataset.items = ITEMS.assign(title="", category="")  # type: ignore[misc]
+    with pytest.raises(GateFailed, match="0 derived"):
+        query_material(wordless, CONFIG, 0)
 
 
 def test_some_derived_queries_are_misspelt_and_want_the_same() -> None:
