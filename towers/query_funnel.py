@@ -48,8 +48,13 @@ class QueryFunnelResult:
     missed: float
 
 
-def train_query_funnel(config: FunnelConfig, shop: Shop) -> QueryFunnelResult:
+def train_query_funnel(config: FunnelConfig, shop: Shop, served: Shop) -> QueryFunnelResult:
     """Fit channels to the items, and a fusion to queries; write the funnel into the run, whole or not at all.
+
+    Args:
+        config: the command's.
+        shop: with a run that has not seen the validation split.
+        served: with the run itself; another one where it was refit.
 
     Raises:
         GateFailed: there are too few queries.
@@ -62,11 +67,14 @@ def train_query_funnel(config: FunnelConfig, shop: Shop) -> QueryFunnelResult:
     columns, order, gain = Halves.drawn(labelled, whole.names, fusion, config.certainty, bootstrap).choose()
     kept = [whole.names[channel] for channel in columns[1:]]
     funnel = replace(whole, channels={name: whole.channels[name] for name in kept}, fusion=order)
+    if served is not shop:
+        whole, _ = whole_funnel(config, config.queries.channels, served)
+        funnel = replace(funnel, channels={name: whole.channels[name] for name in kept}, facts=whole.facts)
     missed = labelled.only(columns).missed_share
     folder = config.run / QUERY_FUNNEL
     result = QueryFunnelResult(folder, material.source, len(material.cases), kept, left_out, gain, missed)
     described = {
-        "towers_fingerprint": shop.model.fingerprint,
+        "towers_fingerprint": served.model.fingerprint,
         "config": asdict(config),
         "result": asdict(result),
         LEARNT: list(material.cases.queries) if material.source == JUDGED else [],

@@ -128,16 +128,16 @@ def test_a_funnel_of_other_towers_is_refused(trained: FunnelResult, tiny_data: P
         evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={tiny_data}", "baselines=none"]))
 
 
-def test_a_refit_run_has_a_funnel_for_queries_alone(tiny_run: Path, tiny_data: Path, tmp_path: Path):
-    run = tmp_path / "refit"
+def test_where_there_are_too_few_users_there_is_a_funnel_for_queries_alone(
+    tiny_run: Path, tiny_data: Path, tmp_path: Path
+):
+    run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
-    told = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(told | {"until": "test"}))
-    overrides = [f"run={run}", f"data={tiny_data}", *OVERRIDES]
-    result = train_funnel(load_config(FunnelConfig, "funnel", [*overrides, "queries.least=4"]))
-    assert result.users is None and "refit=false" in result.left_out["users"]
+    overrides = [f"run={run}", f"data={tiny_data}", *OVERRIDES, "users=0"]
+    result = train_funnel(load_config(FunnelConfig, "funnel", overrides))
+    assert result.users is None and "0 users" in result.left_out["users"]
     assert result.queries is not None and result.queries.source == "derived"
-    with pytest.raises(GateFailed, match=r"refit=false.*queries\.least=1000 "):
+    with pytest.raises(GateFailed, match=r"0 users.*queries\.least=1000 "):
         train_funnel(load_config(FunnelConfig, "funnel", [*overrides, "queries.least=1000"]))
 
 

@@ -115,8 +115,6 @@ def test_logged_queries_come_before_derived_ones_and_too_few_of_a_source_are_non
     asked = log([0] * 4, ["tea"], [valid] * 4, [0, 1, 2, 3, 4])
     assert query_material(shop(asked, None), CONFIG, 0).source == LOGGED
     assert query_material(shop(asked, None), replace(CONFIG, least=5), 0).source == DERIVED
-    refit = replace(shop(asked, None), run={"until": "test", "config": shop(asked, None).run["config"]})
-    assert query_material(refit, CONFIG, 0).source == DERIVED  # it has learnt from the validation split
 
 
 def test_who_trusts_another_source_more_says_so() -> None:
