@@ -102,7 +102,7 @@ def trained(name: str, overrides: Sequence[str], data: Path, artifacts: Path) ->
 def with_funnel(run: Path, data: Path) -> Path:
     """A run with its funnel for queries, which learns from no judgement; trained unless it is there."""
     if not (run / QUERY_FUNNEL).is_dir():
-        settings = [f"run={run}", f"data={data}", "threads=1", "channels=none", "queries.sources=[derived]"]
+        settings = [f"run={run}", f"data={data}", "threads=1", "users=0", "queries.sources=[derived]"]
         train_funnel(load_config(FunnelConfig, "funnel", settings))
     return run
 
