@@ -83,7 +83,7 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
     recall, parameters = chosen.calibration.recall, chosen.calibration.parameters
     print(f"{chosen.plan.factory}, index recall@{config.recall_k} {recall:.4f}, {parameters}", flush=True)
     sequences = read_sequences(inputs.dataset, "", model.towers.users.attributes.columns)
-    contents = Contents(inputs, model, items, vectors, None, chosen, sequences, histories, {})
+    contents = Contents(inputs, model, items, vectors, None, chosen, sequences, histories, None, None, {})
     version = name_version(contents)
     with building(bundles, "benchmarks/load_bundle.py"):
         with new_bundle(bundles, version) as folder:

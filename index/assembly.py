@@ -86,7 +86,7 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         changes = _logged_changes(config, inputs.dataset)
         items, sequences, places = _read(inputs.dataset, model.towers.users.attributes.columns, changes)
         plans = choice.plans(len(items), model.dim)
-        funnel = _funnel(inputs, items, places)
+        funnel, query_funnel = (_funnel(one, items, places) for one in (inputs.funnel, inputs.query_funnel))
         previous = Previous.open(config.bundles)
         same_model = config.warm and previous is not None and previous.is_of(model.fingerprint, model.dim)
         # Item vectors, once in the working folder, the index, and at most as much again for what items say of users.
@@ -103,8 +103,11 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         _check_recall(chosen.calibration, config.recall_floor)
     origin = Origin(comparison, encoded.computed, encoded.reused, encoded.resumed, warm)
     worth = model_recall(inputs.run, inputs.fingerprints["run"], config.dim)
-    report = as_json(chosen, config.recall_floor, worth, origin, inputs.reranker, told_of(funnel), stages.seconds)
-    contents = Contents(inputs, model, items, vectors, changes.merged, chosen, sequences, histories, funnel, report)
+    recall = told_of(funnel, query_funnel)
+    report = as_json(chosen, config.recall_floor, worth, origin, inputs.reranker, recall, stages.seconds)
+    contents = Contents(
+        inputs, model, items, vectors, changes.merged, chosen, sequences, histories, funnel, query_funnel, report
+    )
     version = name_version(contents)
     with stages("write"):
         with new_bundle(config.bundles, version) as folder:
@@ -129,15 +132,15 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         origin=origin,
         reranker=inputs.reranker,
         served=served,
-        funnel=told_of(funnel),
+        funnel=recall,
     )
 
 
-def _funnel(inputs: Inputs, items: pd.DataFrame, places: NDArray[np.int64]) -> Funnel | None:
-    """The run's funnel over the catalogue as it is now; None where it does nothing that recall alone does not."""
-    if inputs.funnel is None:
+def _funnel(folder: Path | None, items: pd.DataFrame, places: NDArray[np.int64]) -> Funnel | None:
+    """A funnel of the run over the catalogue as it is now; None where it does nothing that recall alone does not."""
+    if folder is None:
         return None
-    funnel = Funnel.load(inputs.funnel)
+    funnel = Funnel.load(folder)
     return funnel.over(places, items) if funnel.orders else None
 
 

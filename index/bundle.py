@@ -22,6 +22,7 @@ from index.search import ItemIndex
 from index.stored import FORMATS, StoredVectors
 from towers import CrossEncoder, Funnel, History, ModelEncoder
 from towers.cross_encoder_onnx import load_served
+from towers.funnel import FUNNEL, QUERY_FUNNEL
 from towers.item_encoder import ItemEncoder
 from towers.vector_file import map_vectors
 
@@ -39,7 +40,6 @@ SCALE = "stored_scale.npy"
 HISTORIES = "histories.parquet"
 MODEL = "model"
 RERANKER = "reranker"
-FUNNEL = "funnel"
 RENDERED = "texts.arrow"
 
 
@@ -62,6 +62,7 @@ class Bundle:
         reranker: reorders candidates, where one was trained.
         histories: what is known of users.
         funnel: channels beside the vectors, and how their candidates are ordered; None where the vectors do it alone.
+        query_funnel: the same for whoever asks by a query.
     """
 
     version: str
@@ -79,6 +80,7 @@ class Bundle:
     reranker: CrossEncoder | None
     histories: Histories
     funnel: Funnel | None
+    query_funnel: Funnel | None
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -124,7 +126,8 @@ class Bundle:
             item_encoder=ItemEncoder.load(folder / MODEL, users, vectors),
             reranker=reranker,
             histories=_parsed(Histories.load, folder / HISTORIES),
-            funnel=_parsed(Funnel.load, folder / FUNNEL) if (folder / FUNNEL).is_dir() else None,
+            funnel=_funnel(folder / FUNNEL),
+            query_funnel=_funnel(folder / QUERY_FUNNEL),
         )
 
     @property
@@ -163,6 +166,10 @@ def _texts(folder: Path, items: pd.DataFrame, reranker: CrossEncoder | None) -> 
     if len(texts) != len(items):
         raise BundleError(f"{folder / RENDERED}: {len(texts):,} texts for {len(items):,} items")
     return TextColumn(texts[Columns.TEXT])
+
+
+def _funnel(folder: Path) -> Funnel | None:
+    return _parsed(Funnel.load, folder) if folder.is_dir() else None
 
 
 def _index(path: Path) -> Any:

@@ -47,7 +47,8 @@ class BuildConfig:
         dim: length that the towers' part of the vectors is cut to, one of those the run was trained for (`loss.dims`);
             null for all of it.
         index: how the index is chosen; a file of `conf/index/`.
-        funnel: whether to publish the run's funnel, as far as its training found it better than recall alone.
+        funnel: whether to publish the run's funnels, for users and for queries, as far as their training found them
+            better than recall alone.
         recall_k: depth of index recall.
         recall_target: index recall that calibration aims for.
         recall_floor: index recall below which nothing is published.

@@ -39,6 +39,7 @@ class Inputs:
         run: folder of the towers trained on it.
         reranker: the reranker trained on those towers' candidates, and whether it is published.
         funnel: folder of the funnel trained for those towers; None where there is none, or it is not wanted.
+        query_funnel: the same of the one for whoever asks by a query.
         fingerprints: of each, by name.
     """
 
@@ -46,6 +47,7 @@ class Inputs:
     run: Path
     reranker: RerankerChoice
     funnel: Path | None
+    query_funnel: Path | None
     fingerprints: dict[str, str]
 
 
@@ -56,7 +58,7 @@ def check_inputs(run: Path, data: Path | None, reranker: str, funnel: bool) -> I
         run: folder of a training run.
         data: folder of a dataset; None for the one the run was trained on.
         reranker: `always`, `if_better` or `never`: whether to publish the run's reranker.
-        funnel: whether to publish the run's funnel.
+        funnel: whether to publish the run's funnels.
 
     Raises:
         UsageError: run, reranker, funnel or dataset is missing, or was not made from what lies before it; the message
@@ -74,11 +76,20 @@ def check_inputs(run: Path, data: Path | None, reranker: str, funnel: bool) -> I
     choice = choose_reranker(run, towers, reranker)
     if choice.folder is not None:
         fingerprints["reranker"] = _files_mark(choice.folder)
-    folder = run / "funnel"
-    if not funnel or not folder.is_dir():
-        return Inputs(dataset, run, choice, None, fingerprints)
+    funnels: dict[str, Path | None] = {}
+    for name in ("funnel", "query_funnel"):
+        funnels[name] = _funnel(run / name, run, towers) if funnel else None
+        if (folder := funnels[name]) is not None:
+            fingerprints[name] = _files_mark(folder)
+    return Inputs(dataset, run, choice, fingerprints=fingerprints, **funnels)
+
+
+def _funnel(folder: Path, run: Path, towers: str) -> Path | None:
+    """The folder of a funnel that was trained for these towers, where there is one."""
+    if not folder.is_dir():
+        return None
     _check_towers(folder, str(_mark(folder, "towers_fingerprint", FUNNEL_CURE)), run, towers, "funnel")
-    return Inputs(dataset, run, choice, folder, fingerprints | {"funnel": _files_mark(folder)})
+    return folder
 
 
 def _files_mark(folder: Path) -> str:

@@ -74,7 +74,8 @@ class LiveView:
         index: search over them.
         user_encoder: makes a query vector from a history, whose items may be new ones, and a query text.
         reranker: reorders candidates, where one was trained.
-        funnel: channels beside the index; they know the bundle's own items. None where there are none.
+        funnel: channels beside the index; None where there are none.
+        query_funnel: the same for whoever asks by a query.
         added: the table of added items, row N + i for its row i, with the columns of the bundle's.
     """
 
@@ -90,6 +91,7 @@ class LiveView:
     user_encoder: ModelEncoder
     reranker: CrossEncoder | None
     funnel: Funnel | None
+    query_funnel: Funnel | None
     added: pd.DataFrame
     _bundle: Bundle
 
@@ -112,6 +114,7 @@ class LiveView:
             user_encoder=bundle.user_encoder,
             reranker=bundle.reranker,
             funnel=bundle.funnel,
+            query_funnel=bundle.query_funnel,
             added=bundle.items.iloc[:0],
             _bundle=bundle,
         )
@@ -167,7 +170,8 @@ class LiveView:
             vectors=vectors,
             index=LiveIndex(self.index.main, alive, segment(vectors.added), added_alive, successors),
             user_encoder=self.user_encoder.grown(encoded),
-            funnel=None if self.funnel is None else self.funnel.grown(items),
+            funnel=_grown(self.funnel, items),
+            query_funnel=_grown(self.query_funnel, items),
             added=pd.concat([self.added, items], ignore_index=True) if len(items) else self.added,
         )
 
@@ -176,6 +180,11 @@ class LiveView:
         if self.reranker is None:
             return items[Columns.TEXT].to_numpy(dtype=object)
         return np.array(self.reranker.rendering.items(items), dtype=object)
+
+
+def _grown(funnel: Funnel | None, items: pd.DataFrame) -> Funnel | None:
+    """A funnel with items added behind, where there is one."""
+    return funnel if funnel is None or not len(items) else funnel.grown(items)
 
 
 def _categories(known: GrownTable[np.object_] | None, items: pd.DataFrame) -> GrownTable[np.object_] | None:

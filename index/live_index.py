@@ -97,8 +97,16 @@ class LiveIndex:
     def returnable(
         self, rows: NDArray[np.int64], exclude: NDArray[np.int64], allowed: LiveSelection | None = None
     ) -> NDArray[np.bool_]:
-        """Which of some rows [n] of the index's own items may come back, [n]; see `ItemIndex.returnable`."""
-        return self.alive[rows] & self.main.returnable(rows, exclude, None if allowed is None else allowed.main)
+        """Which of some rows [n] may come back, [n]; see `ItemIndex.returnable`."""
+        count, barred = len(self.main), self._with_successors(exclude)
+        may, own = np.zeros(len(rows), bool), rows < count
+        main = None if allowed is None else allowed.main
+        may[own] = self.alive[rows[own]] & self.main.returnable(rows[own], barred, main)
+        added = None if allowed is None else allowed.added
+        if self.added is not None and (allowed is None or added is not None):
+            later = rows[~own] - count
+            may[~own] = self.added_alive[later] & self.added.returnable(later, barred - count, added)
+        return may
 
     @cached_property
     def _gone(self) -> int:

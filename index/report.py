@@ -111,8 +111,14 @@ def as_json(
     }
 
 
-def told_of(funnel: "Funnel | None") -> str:
-    """A bundle's funnel in words."""
+def told_of(funnel: "Funnel | None", query_funnel: "Funnel | None") -> str:
+    """What recalls, in words: the bundle's funnel, and where another one answers queries, that too."""
+    if query_funnel is None:
+        return _channels(funnel)
+    return f"{_channels(funnel)}; for a query {_channels(query_funnel)}"
+
+
+def _channels(funnel: "Funnel | None") -> str:
     if funnel is None:
         return "the towers alone"
     return f"{' + '.join(funnel.names)}{'' if funnel.blender is None else ', blended'}"

@@ -20,7 +20,6 @@ from data_prep.columns import Columns
 from data_prep.errors import GateFailed
 from data_prep.files import fingerprint, write_json
 from index.bundle import (
-    FUNNEL,
     HISTORIES,
     INDEX,
     ITEMS,
@@ -44,6 +43,7 @@ from index.manifest import FORMAT, IndexRecord, Manifest, records
 from index.report import REPORT
 from index.trial import Chosen
 from towers import CrossEncoder, Funnel, Model, ModelEncoder
+from towers.funnel import FUNNEL, QUERY_FUNNEL
 from towers.history import Sequences
 from towers.user_tower_onnx import export_user_tower
 from towers.vector_file import save_vectors
@@ -65,6 +65,7 @@ class Contents:
         sequences: the log, over those items.
         histories: what is known of users.
         funnel: over those items; None for recall alone.
+        query_funnel: the same for whoever asks by a query.
         report: contents of `report.json`, but for how the reranker is run.
     """
 
@@ -77,6 +78,7 @@ class Contents:
     sequences: Sequences
     histories: Histories
     funnel: Funnel | None
+    query_funnel: Funnel | None
     report: Mapping[str, Any]
 
 
@@ -109,8 +111,9 @@ def write_contents(folder: Path, version: str, contents: Contents, config: Build
     contents.model.item_encoder(contents.items, contents.vectors, users).save(folder / MODEL)
     if contents.inputs.reranker.folder is not None:
         _write_reranker(folder / RERANKER, contents.inputs.reranker.folder, contents.items)
-    if contents.funnel is not None:
-        contents.funnel.save(folder / FUNNEL)
+    for name, funnel in ((FUNNEL, contents.funnel), (QUERY_FUNNEL, contents.query_funnel)):
+        if funnel is not None:
+            funnel.save(folder / name)
     served = _export(folder, contents, users, config)
     contents.items.to_parquet(folder / ITEMS, index=False)
     save_items(folder / MAPPED_ITEMS, contents.items)

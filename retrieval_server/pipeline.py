@@ -167,7 +167,7 @@ class Pipeline:
     def recommend(self, bundle: ServedBundle, profile: Profile, wanted: Wanted, budget: Budget) -> Recommended:
         """The best items of the whole catalogue, or the best that are not all alike, by blender or reranker.
 
-        A blender was learnt from users who did not ask, so a query is for the reranker.
+        A blender was learnt from users who did not ask, so the reranker orders what a query finds.
 
         Args:
             bundle: where to look.
@@ -273,9 +273,9 @@ class Pipeline:
         read = profile.history.last(rendering.context_items)
         context = rendering.context(list(bundle.titles[read.rows]), read.events, profile.query)
         texts = list(bundle.texts[rows[recalled]])
-        by_towers = ranking.by_towers()[recalled]
+        weighed = ranking.for_reranker()[recalled]
         with budget.stage(Stage.RERANK):
-            scored = self._reranking.score(bundle.reranker, context, texts, by_towers, budget)
+            scored = self._reranking.score(bundle.reranker, context, texts, weighed, budget)
         count = len(scored)
         if not count:
             return 0, recalled, recall_scores[recalled]

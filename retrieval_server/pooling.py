@@ -18,10 +18,12 @@ class Pooled:
     """The head of one user's pool.
 
     Attributes:
+        names: of the channels, the towers first.
         pool: the candidates, rows ascending, n of them.
         fused: score of each in the fused order [n].
     """
 
+    names: Sequence[str]
     pool: Pools
     fused: NDArray[np.float64]
 
@@ -41,6 +43,7 @@ class Asking:
 
     Attributes:
         history: of the user, as far as the user encoder reads it.
+        query: search text, "" for none.
         vector: of the user [d] or [interests, d].
         hits: what the index found, at least `Funnel.depth` items where there are as many.
         barred: rows that may not come back.
@@ -48,6 +51,7 @@ class Asking:
     """
 
     history: History
+    query: str
     vector: NDArray[np.float32]
     hits: Hits
     barred: NDArray[np.int64]
@@ -55,11 +59,11 @@ class Asking:
 
 
 def pooled(bundle: ServedBundle, funnel: Funnel, index: ItemSearch, users: Sequence[Asking], head: int) -> list[Pooled]:
-    """Pool and fuse for several users, none of whom asks by a query.
+    """Pool and fuse for several users.
 
     Args:
         bundle: where to look.
-        funnel: the bundle's.
+        funnel: the bundle's, for those who ask by a query or for those who do not.
         index: that found the hits.
         users: B of them.
         head: candidates of the fused order that are kept, at most.
@@ -72,10 +76,11 @@ def pooled(bundle: ServedBundle, funnel: Funnel, index: ItemSearch, users: Seque
         return index.returnable(rows, users[user].barred, users[user].allowed)
 
     found = [Found(user.hits.rows, user.hits.scores) for user in users]
-    pools = funnel.pools([user.history for user in users], [""] * len(users), found, exact, may)
+    histories, queries = [user.history for user in users], [user.query for user in users]
+    pools = funnel.pools(histories, queries, found, exact, may)
     heads = []
     for pool in pools:
         fused = funnel.fusion.scores(pool)
         kept = pool.ranks(fused) <= head
-        heads.append(Pooled(pool.kept(kept), fused[kept]))
+        heads.append(Pooled(funnel.names, pool.kept(kept), fused[kept]))
     return heads

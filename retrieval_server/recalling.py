@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index import Filter, Hits
+from index import Filter
 from retrieval_server.admission import Pressure
 from retrieval_server.batching import MicroBatcher
 from retrieval_server.budget import Budget, Reason, Stage, Took
@@ -20,6 +20,7 @@ from retrieval_server.pooling import Asking, Pooled, pooled
 from retrieval_server.profile import Profile
 from retrieval_server.served_bundle import ItemSearch, ServedBundle
 from towers import Funnel
+from towers.pools import stretched
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class Ranking:
     scores: NDArray[np.float32]
     pooled: Pooled | None = None
 
-    def by_towers(self) -> NDArray[np.float32]:
-        """The towers' own scores of the rows [n]."""
-        return self.scores if self.pooled is None else self.pooled.said(self.rows)[0][:, 0]
+    def for_reranker(self) -> NDArray[np.float32]:
+        """The scores of the rows [n] as a reranker weighs them, which learnt what the towers' scores are worth."""
+        return self.scores if self.pooled is None else stretched(self.scores, self.pooled.said(self.rows)[0][:, 0])
 
 
 @dataclass(frozen=True)
@@ -143,44 +144,36 @@ def _key(job: _Job) -> Hashable:
 
 
 def _compute(jobs: Sequence[_Job]) -> Sequence[_Found]:
-    """Search for several users of one bundle who want as many items: those of one filter together."""
-    first = jobs[0]
+    """Search for several users of one bundle who want as many items: those of one filter and one funnel together."""
+    bundle = jobs[0].bundle
     started = time.monotonic()
     # [B, d] or [B, interests, d]
-    vectors = first.bundle.user_encoder.encode(
-        [job.profile.history for job in jobs], [job.profile.query for job in jobs]
-    )
+    vectors = bundle.user_encoder.encode([job.profile.history for job in jobs], [job.profile.query for job in jobs])
     encoded = time.monotonic()
-    funnel = first.bundle.funnel
-    depth = first.k if funnel is None else max(first.k, funnel.depth)
-    hits: dict[int, Hits] = {}
-    for wanted in dict.fromkeys(job.filter for job in jobs):
-        places = [place for place, job in enumerate(jobs) if job.filter == wanted]
-        barred = [jobs[place].barred for place in places]
-        found = first.index.search(vectors[places], depth, barred, jobs[places[0]].allowed)
-        hits.update(zip(places, found, strict=True))
-    rankings = [Ranking(hits[place].rows[: first.k], hits[place].scores[: first.k]) for place in range(len(jobs))]
-    if funnel is not None:
-        # The funnel was learnt from users who did not ask: a query is for the towers alone.
-        places = [place for place, job in enumerate(jobs) if not job.profile.query]
-        rankings = _fused(
-            first, funnel, [(place, jobs[place], vectors[place], hits[place]) for place in places], rankings
-        )
+    apart = bundle.funnel is not bundle.query_funnel
+    kinds = [(job.filter, apart and bool(job.profile.query)) for job in jobs]
+    rankings: dict[int, Ranking] = {}
+    for kind in dict.fromkeys(kinds):
+        places = [place for place, one in enumerate(kinds) if one == kind]
+        funnel = bundle.query_funnel if kind[1] else bundle.funnel
+        rankings.update(zip(places, _ranked([jobs[place] for place in places], vectors[places], funnel), strict=True))
     took = [Took(Stage.ENCODE, started, encoded), Took(Stage.SEARCH, encoded, time.monotonic())]
-    return [_Found(ranking, took) for ranking in rankings]
+    return [_Found(rankings[place], took) for place in range(len(jobs))]
 
 
-def _fused(
-    first: _Job,
-    funnel: Funnel,
-    found: Sequence[tuple[int, _Job, NDArray[np.float32], Hits]],
-    rankings: Sequence[Ranking],
-) -> list[Ranking]:
-    """The rankings of a batch, those of some places made by the funnel."""
-    users = [Asking(job.profile.history, vector, hits, job.barred, job.allowed) for _, job, vector, hits in found]
-    changed = list(rankings)
-    heads = pooled(first.bundle, funnel, first.index, users, max(first.k, funnel.candidates))
-    for (place, *_), one in zip(found, heads, strict=True):
+def _ranked(jobs: Sequence[_Job], vectors: NDArray[np.float32], funnel: Funnel | None) -> list[Ranking]:
+    """The best items for users of one filter, whose vectors are known, by a funnel or by the index alone."""
+    first = jobs[0]
+    depth = first.k if funnel is None else max(first.k, funnel.depth)
+    hits = first.index.search(vectors, depth, [job.barred for job in jobs], first.allowed)
+    if funnel is None:
+        return [Ranking(found.rows, found.scores) for found in hits]
+    users = [
+        Asking(job.profile.history, job.profile.query, vector, found, job.barred, job.allowed)
+        for job, vector, found in zip(jobs, vectors, hits, strict=True)
+    ]
+    rankings = []
+    for one in pooled(first.bundle, funnel, first.index, users, max(first.k, funnel.candidates)):
         order = one.order()[: first.k]
-        changed[place] = Ranking(one.pool.rows[order], one.fused[order].astype(np.float32), one)
-    return changed
+        rankings.append(Ranking(one.pool.rows[order], one.fused[order].astype(np.float32), one))
+    return rankings

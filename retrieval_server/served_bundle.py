@@ -103,6 +103,7 @@ class ServedBundle:
         history: stored history of a user id.
         live: what takes changes of the items; this is its view of one moment. None where they do not change.
         funnel: channels beside the index, and how their candidates are ordered; None where the index does it alone.
+        query_funnel: the same for whoever asks by a query.
         edition: number that no other view in this process has: what was computed for it is good for it alone.
     """
 
@@ -122,6 +123,7 @@ class ServedBundle:
     history: Histories
     live: LiveBundle | None = None
     funnel: Funnel | None = None
+    query_funnel: Funnel | None = None
     edition: int = field(default_factory=count().__next__)
 
     @classmethod
@@ -146,6 +148,7 @@ class ServedBundle:
             history=bundle.history,
             live=live,
             funnel=bundle.funnel,
+            query_funnel=bundle.query_funnel,
         )
 
 

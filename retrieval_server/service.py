@@ -111,7 +111,7 @@ class RetrievalService(RetrievalServiceServicer):
             scores=found.scores.tolist(),
             titles=_titles(bundle, found.rows, request.with_titles),
             diversified=_told(found.diversified),
-            channels=_channels(bundle, found.recalled, found.rows, request.explain),
+            channels=_channels(found.recalled, found.rows, request.explain),
             **_about(profile),
             **self._notes(bundle, request, budget),
         )
@@ -152,7 +152,7 @@ class RetrievalService(RetrievalServiceServicer):
             reranked_count=found.reranked,
             diversified=_told(found.diversified),
             blended=found.blended,
-            channels=_channels(bundle, found.recalled, found.rows, request.explain),
+            channels=_channels(found.recalled, found.rows, request.explain),
             **_about(profile),
             **self._notes(bundle, request, budget),
         )
@@ -249,18 +249,18 @@ def _told(diversified: Diversified | None) -> DiversifiedMessage | None:
     return None if diversified is None else diversified.message()
 
 
-def _channels(bundle: ServedBundle, recalled: Ranking, rows: NDArray[np.int64], wanted: bool) -> Sequence[Channel]:
+def _channels(recalled: Ranking, rows: NDArray[np.int64], wanted: bool) -> Sequence[Channel]:
     """What each channel said of some rows of a ranking."""
     if not wanted:
         return ()
-    if recalled.pooled is None or bundle.funnel is None:
+    if recalled.pooled is None:
         place = {row: number for number, row in enumerate(recalled.rows.tolist())}
         at = [place[row] for row in rows.tolist()]
         return [Channel(name=TOWERS, places=[one + 1 for one in at], scores=recalled.scores[at].tolist())]
     scores, places = recalled.pooled.said(rows)
     return [
         Channel(name=name, places=places[:, number].tolist(), scores=scores[:, number].tolist())
-        for number, name in enumerate(bundle.funnel.names)
+        for number, name in enumerate(recalled.pooled.names)
     ]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -25,13 +26,14 @@ from towers.judged_evaluation import (
     QUERIES,
     SearchConfig,
     evaluate_search,
-    judged_of,
     print_search,
     with_typos,
     with_untuned_encoder,
 )
+from towers.judged_use import judged_to_judge_by
 from towers.material import read_sequences_of
 from towers.model import Model
+from towers.query_funnel import QueryFunnel
 from towers.report import compare, print_cold, print_comparison, print_slices, print_table
 from towers.run import RUN, dataset_of
 from towers.scoring import model_scorer
@@ -133,7 +135,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     }
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(sequences, item_ids, split, towers.exclude_seen, settings.cutoffs)
-    judged = judged_of(run, dataset)
+    judged = judged_to_judge_by(run, dataset)
     if not len(cases) and judged is None:
         raise GateFailed(
             f"{dataset.path} has no user with something to find in its {config.held_out} split, and no judged queries "
@@ -174,18 +176,39 @@ def evaluate_users(
 def search(
     config: EvaluateConfig, model: Model, run: dict[str, Any], training: TrainingData, judged: JudgedQueries
 ) -> dict[str, Any]:
-    """Towers and scorers of words on judged queries; why each is what it is goes to `queries.csv`."""
+    """Towers and scorers of words on judged queries; why each is what it is goes to `queries.csv`.
+
+    Raises:
+        UsageError: the run's funnel for queries was trained for other towers.
+    """
     judged = judged.answerable()
     if not len(judged):
         return {}
     models = [model_scorer(TWO_TOWERS, model.only([]), training.items)]
     if model.blocks:
         models.append(model_scorer(ONE_VECTOR, model, training.items))
+    served = QueryFunnel.of(config.run, model.fingerprint, models[-1])
+    if served is not None:
+        judged, served = unlearnt(judged, served)
     reworded = {"misspelt": with_typos(judged.queries, config.seed)} if config.search.typos else {}
     untuned = with_untuned_encoder(training, run)
-    report, rows = evaluate_search(models, untuned, judged, config.search, config.evaluation, config.seed, reworded)
+    report, rows = evaluate_search(
+        models, untuned, judged, config.search, config.evaluation, config.seed, reworded, served
+    )
     rows.to_csv(config.run / QUERIES, index=False)
     return report
+
+
+def unlearnt(judged: JudgedQueries, served: QueryFunnel) -> tuple[JudgedQueries, QueryFunnel | None]:
+    """The queries that a funnel did not learn from, and the funnel; all of them and None where it learnt from all."""
+    places = [place for place, query in enumerate(judged.queries) if query not in served.learnt]
+    if places:
+        return judged[np.array(places)], served
+    log.warning(
+        "the funnel for queries learnt from all judged ones: what is served cannot be judged by them, so weights by "
+        "cross-validation stand in for it (train the towers with judgements.held_out=0 to keep some)"
+    )
+    return judged, None
 
 
 def print_users(report: dict[str, Any], run: Path, cutoffs: list[int]) -> None:

@@ -18,11 +18,11 @@ from towers.fusion import FittedFusion, WeightedScores, described, restored
 from towers.history import History
 from towers.pools import TOWERS, Found, Pools
 
-FUNNEL = "funnel"
-"""Folder of a run's, and of a bundle's, funnel."""
+FUNNEL, QUERY_FUNNEL = "funnel", "query_funnel"
+"""Folders of a run's, and of a bundle's, funnels: of those who ask for nothing, and of those who ask by a query."""
 
 CONFIG, CHANNELS = "funnel.json", "channels"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 TOWERS_ALONE = WeightedScores(weights=[1.0], deviations=[1.0])
 """The fusion of one channel: its own order."""
@@ -66,14 +66,17 @@ class Funnel:
     ) -> list[Pools]:
         """What the channels offer each of B users.
 
+        Of somebody who asks the channels see the query alone: what they had before speaks through the towers.
+
         Args:
             histories, queries: who asks, B of each.
             towers: what the towers found for each, B of them; only what may come back.
             exact: the towers' scores of what others found.
             may: tells what may come back of what others found.
         """
-        known = [channel.scores(histories, queries) for channel in self.channels.values()]
-        return [self._pool(user, history, towers[user], known, exact, may) for user, history in enumerate(histories)]
+        seen = [History.empty() if query else history for history, query in zip(histories, queries, strict=True)]
+        known = [channel.scores(seen, queries) for channel in self.channels.values()]
+        return [self._pool(user, history, towers[user], known, exact, may) for user, history in enumerate(seen)]
 
     def _pool(
         self, user: int, history: History, towers: Found, known: Sequence[sp.csr_array], exact: Exact, may: Open
@@ -90,12 +93,13 @@ class Funnel:
 
     def over(self, places: NDArray[np.int64], items: pd.DataFrame) -> "Funnel":
         """The same funnel over another catalogue; arguments as of `ItemFacts.over`."""
-        channels = {name: channel.over(places, len(items)) for name, channel in self.channels.items()}
+        channels = {name: channel.over(places, items) for name, channel in self.channels.items()}
         return replace(self, channels=channels, facts=self.facts.over(places, items))
 
     def grown(self, items: pd.DataFrame) -> "Funnel":
-        """The same funnel for a catalogue with items added behind, which the towers alone can find."""
-        return replace(self, facts=self.facts.grown(items))
+        """The same funnel for a catalogue with items added behind; towers and channels of words can find them."""
+        channels = {name: channel.grown(items) for name, channel in self.channels.items()}
+        return replace(self, channels=channels, facts=self.facts.grown(items))
 
     @property
     def orders(self) -> bool:

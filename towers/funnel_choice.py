@@ -1,4 +1,4 @@
-"""Which channels are worth having, and whether one order is better than another: on users, paired with themselves."""
+"""Which channels are worth having, and whether one order is better than another: on askers, paired with themselves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data_prep.files import read_json, write_json
 from towers.channels import KINDS, FittedChannel
-from towers.funnel import CHANNELS, Funnel
+from towers.funnel import CHANNELS, TOWERS_ALONE, Funnel
 from towers.fusion import FittedFusion, Fusion, described, restored
 from towers.labelled import Labelled
 from towers.metrics import bootstrap_intervals
@@ -50,10 +50,11 @@ class Gain:
         """Whether the mean exceeds so many standard errors."""
         return self.mean > certainty * self.error
 
-    def __str__(self) -> str:
+    def told(self, whom: str = "users") -> str:
+        """In words, the users by another name where they are something else."""
         return (
             f"NDCG@10 {self.after:.4f} beside {self.before:.4f}, difference {self.mean:+.4f} "
-            f"({self.low:+.4f} … {self.high:+.4f}) on {self.users:,} users"
+            f"({self.low:+.4f} … {self.high:+.4f}) on {self.users:,} {whom}"
         )
 
 
@@ -105,6 +106,78 @@ def crossed(labelled: Labelled, names: Sequence[str], fusion: Fusion, folds: int
         fitted, own = fusion.fit(labelled.of(fold != number), names), labelled.of(fold == number)
         found[fold == number] = own.ndcg(fitted.scores(own.pools))
     return found
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Users, or queries, with the pools of all channels: what is chosen on one half of them is judged on the other.
+
+    Attributes:
+        everyone: all of them.
+        names: of the channels, the towers first.
+        learning: which of them choose channels and fusion, [U].
+        fusion: what fuses channels.
+        certainty: standard errors that a channel and the fused order must gain.
+        bootstrap: samples, confidence and seed of intervals.
+    """
+
+    everyone: Labelled
+    names: Sequence[str]
+    learning: NDArray[np.bool_]
+    fusion: Fusion
+    certainty: float
+    bootstrap: tuple[int, float, int]
+
+    @classmethod
+    def drawn(
+        cls,
+        everyone: Labelled,
+        names: Sequence[str],
+        fusion: Fusion,
+        certainty: float,
+        bootstrap: tuple[int, float, int],
+    ) -> "Halves":
+        """With halves drawn by the seed of the intervals; arguments as above."""
+        learning = np.zeros(len(everyone), bool)
+        order = np.random.default_rng((bootstrap[2], 1)).permutation(len(everyone))
+        learning[order[: len(everyone) // 2]] = True
+        return cls(everyone, names, learning, fusion, certainty, bootstrap)
+
+    def gain(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> Gain:
+        """How far the NDCG of some of them lies above what it was, [n] each."""
+        return Gain.of(before, after, *self.bootstrap)
+
+    def fused(self, channels: Sequence[int]) -> FittedFusion:
+        """The fusion of some channels."""
+        learning = self.everyone.of(self.learning)
+        return self.fusion.fit(learning.only(channels), [self.names[channel] for channel in channels])
+
+    def choose(self) -> tuple[list[int], FittedFusion, Gain | None]:
+        """The channels that are worth having, how they are fused, and what that gains beside the towers alone.
+
+        Returns:
+            Columns of the channels, the towers' always; their fusion; the gain on the other half, None where no channel
+            was worth trying there.
+        """
+        learning, others = self.everyone.of(self.learning), self.everyone.of(~self.learning)
+        chosen = choose_channels(learning, self.names, self.fusion, self.certainty)
+        if len(chosen) == 1:
+            return [0], TOWERS_ALONE, None
+        fusion, alone, some = self.fused(chosen), others.only([0]), others.only(chosen)
+        gain = self.gain(alone.ndcg(TOWERS_ALONE.scores(alone.pools)), some.ndcg(fusion.scores(some.pools)))
+        return (chosen, fusion, gain) if gain.sure(self.certainty) else ([0], TOWERS_ALONE, gain)
+
+    def variants(self) -> "list[Variant]":
+        """What an ablation looks at: each channel beside the towers, all of them, all but each."""
+        names, everything = self.names, list(range(len(self.names)))
+        sets = {f"towers + {names[one]}": [0, one] for one in everything[1:]}
+        if len(names) > 2:
+            sets["all channels"] = everything
+            sets |= {f"all but {names[one]}": [c for c in everything if c != one] for one in everything[1:]}
+        return [
+            Variant(name, [names[channel] for channel in channels[1:]], self.fused(channels))
+            for name, channels in sets.items()
+        ]
 
 
 @dataclass(frozen=True)

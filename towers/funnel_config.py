@@ -4,7 +4,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_prep.errors import UsageError
 from towers.fitting import require
+
+JUDGED, LOGGED, DERIVED = "judged", "logged", "derived"
+"""Where queries to learn from come from: see `towers.query_material`."""
+
+
+@dataclass
+class QueryFunnelConfig:
+    """The funnel of those who ask by a query.
+
+    Attributes:
+        sources: where queries are taken from, the most to be trusted first; the first that has `least` is learnt from.
+        channels: recall channels beside the towers, by name; conf/channels.
+        fusion: what orders the pool; conf/fusion.
+        most: queries that are learnt from, at most.
+        least: queries that a source must have.
+        ways: how derived queries are made, as `queries.ways` in the towers' training.
+        typos: share of them that are misspelt.
+    """
+
+    sources: list[str]
+    channels: dict[str, Any]
+    fusion: dict[str, Any]
+    most: int
+    least: int
+    ways: dict[str, float]
+    typos: float
+
+    def __post_init__(self) -> None:
+        if not self.sources or (unknown := set(self.sources) - {JUDGED, LOGGED, DERIVED}):
+            named = ", ".join(sorted(unknown)) if self.sources else "none is named"
+            raise UsageError(f"queries.sources: {named}: there is {JUDGED}, {LOGGED}, {DERIVED}")
+        require("queries.least", self.least, 4)
+        require("queries.most", self.most, self.least)
+        require("queries.typos", self.typos, 0, 1)
 
 
 @dataclass
@@ -17,7 +52,7 @@ class FunnelConfig:
         artifacts: root of everything written.
         seed: decides everything that is random.
         threads: intra-op threads of torch.
-        users: of the validation split that are learnt from, at most.
+        users: of the validation split that are learnt from, at most; 0 leaves their funnel out.
         folds: parts of them; a blender is judged on each by one that learnt from the others.
         depth: items taken from the towers.
         channel_depth: items taken from each other channel.
@@ -27,6 +62,7 @@ class FunnelConfig:
         channels: recall channels beside the towers, by name; conf/channels.
         fusion: what orders the pool; conf/fusion.
         blender: what orders its head anew; conf/fusion too.
+        queries: the funnel of those who ask by a query.
     """
 
     run: Path
@@ -45,9 +81,10 @@ class FunnelConfig:
     channels: dict[str, Any]
     fusion: dict[str, Any]
     blender: dict[str, Any]
+    queries: QueryFunnelConfig
 
     def __post_init__(self) -> None:
-        require("users", self.users, 4)
+        require("users", self.users, 0)
         require("folds", self.folds, 2)
         for name in ("threads", "depth", "channel_depth", "candidates", "bootstrap_samples"):
             require(name, getattr(self, name), 1)

@@ -20,7 +20,7 @@ from towers.funnel_choice import Gain, load_variants
 from towers.funnel_material import labelled_pools
 from towers.labelled import Labelled
 from towers.metrics import per_user
-from towers.pools import Pools
+from towers.pools import Pools, stretched
 from towers.report import compare, summarize
 from towers.scoring import VectorScorer
 
@@ -82,11 +82,12 @@ def stages(funnel: Funnel, whole: Labelled, names: Sequence[str], reading: "Read
     alone = whole.only([0])
     found = [Stage(RECALL, alone, alone.pools.ranks(TOWERS_ALONE.scores(alone.pools)))]
     some = whole.only([names.index(name) for name in funnel.names])
-    fused = some.pools.ranks(funnel.fusion.scores(some.pools))
+    scores = funnel.fusion.scores(some.pools)
+    fused = some.pools.ranks(scores)
     if funnel.channels:
         found.append(Stage(FUSED, some, fused))
     if reading is not None:
-        found.append(Stage(RERANKED, some, reading.ranks(some.pools, fused)))
+        found.append(Stage(RERANKED, some, reading.ranks(some.pools, scores)))
     if funnel.blender is not None:
         head = some.kept(fused <= funnel.candidates)
         found.append(Stage(BLENDED, head, head.pools.ranks(funnel.blender.scores(head.pools))))
@@ -117,15 +118,17 @@ class Reading:
             contexts.append(rendering.context([titles[row] for row in read.rows], read.events, ""))
         return cls(model, contexts, rendering.items(items))
 
-    def ranks(self, pools: Pools, fused: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Ranks of all candidates, [T], after the first `READ` by `fused`, [T], are read."""
-        ranks = fused.copy()
+    def ranks(self, pools: Pools, fused: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Ranks of all candidates, [T], after the first `READ` by some scores, [T], are read."""
+        before = pools.ranks(fused)
+        ranks = before.copy()
         for user in track(range(len(pools)), "reading candidates"):
             own = np.arange(pools.offsets[user], pools.offsets[user + 1])
-            first = own[fused[own] <= READ]
+            first = own[before[own] <= READ]
             texts = [self.texts[row] for row in pools.rows[first]]
-            scores = self.model.score(self.contexts[user], texts, pools.scores[first, 0])
-            ranks[first[np.lexsort((fused[first], -scores))]] = np.arange(1, len(first) + 1)
+            weighed = stretched(fused[first].astype(np.float32), pools.scores[first, 0])
+            scores = self.model.score(self.contexts[user], texts, weighed)
+            ranks[first[np.lexsort((before[first], -scores))]] = np.arange(1, len(first) + 1)
         return ranks
 
 
@@ -168,22 +171,17 @@ def evaluate_funnel(
     for variant in variants:
         some = whole.only([0, *(names.index(name) for name in variant.channels)])
         gain = Gain.of(alone, some.ndcg(variant.fusion.scores(some.pools)), *bootstrap)
-        ablation[variant.name] = asdict(gain) | {"missed": _missed(some)}
+        ablation[variant.name] = asdict(gain) | {"missed": some.missed_share}
     metrics = {name: outcome.metrics for name, outcome in outcomes.items()}
     report = {
         "users": len(cases),
         "channels": funnel.names,
         "stages": {name: summarize(outcome, cases, counts, texts, *bootstrap) for name, outcome in outcomes.items()},
         "against": compare(metrics, [RECALL], cases.cutoffs, *bootstrap),
-        "missed": {stage.name: _missed(stage.labelled) for stage in found},
+        "missed": {stage.name: stage.labelled.missed_share for stage in found},
         "ablation": ablation,
     }
     return report, rows_of_cases(found, funnel.names, cases)
-
-
-def _missed(labelled: Labelled) -> float:
-    missed, wanted = int(labelled.missed.sum()), int(labelled.wanted.sum())
-    return missed / max(missed + wanted, 1)
 
 
 def rows_of_cases(found: Sequence[Stage], names: Sequence[str], cases: Cases) -> pd.DataFrame:

@@ -19,7 +19,7 @@ def labelled_pools(funnel: Funnel, towers: VectorScorer, cases: Cases) -> Labell
     Args:
         funnel: the channels.
         towers: the model's one vector; scores the catalogue, and says how much of a history counts.
-        cases: users and what they wanted.
+        cases: users, what they ask for if anything, and what they wanted.
     """
     parts, wanted, missed = [], [], []
     for start in track(range(0, len(cases), USERS_AT_ONCE), "recalling"):
@@ -34,7 +34,7 @@ def labelled_pools(funnel: Funnel, towers: VectorScorer, cases: Cases) -> Labell
 
 def _pools(funnel: Funnel, towers: VectorScorer, cases: Cases, chosen: range) -> list[Pools]:
     histories = [cases.history(case).last(towers.max_history) for case in chosen]  # as a server reads them
-    queries = [""] * len(histories)
+    queries = [cases.queries[case] for case in chosen] if cases.queries else [""] * len(histories)
     scores = towers.score(histories, queries)  # [B, N]
     seen = [np.unique(cases.seen(case)) for case in chosen]
     own = scores.clone()

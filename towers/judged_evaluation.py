@@ -12,16 +12,17 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from data_prep.columns import Columns
 from data_prep.command import instantiate
-from data_prep.dataset import Dataset
 from towers.baselines import Baseline, DoesNotApply, TrainingData
 from towers.config import EvaluationConfig
 from towers.evaluation import Cases, EvaluationBatches, Scorer
 from towers.judged import JudgedQueries, graded_ndcg, judged_cases
 from towers.metrics import per_user, ranks
 from towers.mix import Mix, choose_weights
+from towers.query_funnel import QueryFunnel
 from towers.report import with_intervals
 from towers.terms import normalized
 from towers.text_features import VectorCache
@@ -88,15 +89,29 @@ def answer(scorer: Scorer, judged: JudgedQueries, cases: Cases, batch_size: int)
     metrics, top = np.empty((len(judged), len(METRICS))), np.empty((len(judged), depth), np.int64)
     for batch in EvaluationBatches(cases, batch_size):
         places = batch.places.numpy()
-        query, row, grade = judged[places].pairs
+        asked = judged[places]
+        query, row, _ = asked.pairs
         scores = scorer.score(batch.histories, batch.queries)
-        found = ranks(scores, query, row, cases.ties)
-        good = grade > 0
-        binary = per_user(found[good], query[good], len(places), [REACH])
-        ndcg = graded_ndcg(found, query, grade, len(places), DEPTH)
-        metrics[places] = torch.stack([ndcg, binary[f"recall@{REACH}"], binary[f"mrr@{REACH}"]], dim=1).numpy()
+        metrics[places] = _figures(ranks(scores, query, row, cases.ties), asked)
         top[places] = scores.topk(depth, dim=1).indices.numpy()
     return Answers(scorer.name, metrics, top)
+
+
+def answer_served(served: QueryFunnel, judged: JudgedQueries, cases: Cases) -> Answers:
+    """As `answer`, by the funnel that a server answers with; what is not in its pool is not found."""
+    stage = served.stage(cases)
+    query, row, _ = judged.pairs
+    found = torch.from_numpy(stage.ranks_of(query.numpy(), row.numpy()))
+    return Answers(served.name, _figures(found, judged), stage.top(min(DEPTH, len(cases.item_ids))))
+
+
+def _figures(found: Tensor, judged: JudgedQueries) -> NDArray[np.float64]:
+    """The metrics of Q queries, [Q, M], from the rank of each judged item, [T]."""
+    query, _, grade = judged.pairs
+    good = grade > 0
+    binary = per_user(found[good], query[good], len(judged), [REACH])
+    ndcg = graded_ndcg(found, query, grade, len(judged), DEPTH)
+    return torch.stack([ndcg, binary[f"recall@{REACH}"], binary[f"mrr@{REACH}"]], dim=1).numpy()
 
 
 class FoldedMix:
@@ -118,7 +133,7 @@ class FoldedMix:
         grid: Sequence[float],
         batch_size: int,
     ) -> None:
-        self.name = "fused: " + " + ".join(part.name for part in reversed(parts))
+        self.name = "cross-validated: " + " + ".join(part.name for part in reversed(parts))
         self.folds = folds
         self.mixes = []
         for number in range(len(folds)):
@@ -146,8 +161,11 @@ def evaluate_search(
     settings: EvaluationConfig,
     seed: int,
     reworded: Mapping[str, Sequence[str]] | None = None,
+    served: QueryFunnel | None = None,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Judge a model beside scorers that need no training, and fused with some of them.
+
+    Where it is known how a server fuses them, by what it would answer; otherwise with weights by cross-validation.
 
     Args:
         models: the model's scorers, the one that is fused last.
@@ -157,6 +175,7 @@ def evaluate_search(
         settings: batch size and intervals.
         seed: of folds and intervals.
         reworded: the same queries in other words, name -> Q texts: what is lost when people ask so.
+        served: the funnel that a server answers with, which did not learn from these queries; None for none.
 
     Returns:
         For `metrics.json`, and a row for each query, scorer and wording.
@@ -168,11 +187,13 @@ def evaluate_search(
     scorers = [*models, *baselines.values()]
     parts = [*(baselines[name] for name in config.fused if name in baselines), models[-1]]
     fused = None
-    if len(parts) > 1 and len(judged) >= config.folds:
+    if served is None and len(parts) > 1 and len(judged) >= config.folds:
         fused = FoldedMix(parts, cases, judged.folds(config.folds, seed), config.grid, size)
 
     def answers_to(asked: Cases) -> list[Answers]:
         found = [answer(scorer, judged, asked, size) for scorer in scorers]
+        if served is not None:
+            return [*found, answer_served(served, judged, asked)]
         return found if fused is None else [*found, fused.answer(judged, asked, size)]
 
     bootstrap = (settings.bootstrap_samples, settings.confidence, seed)
@@ -182,7 +203,8 @@ def evaluate_search(
         "judgements": len(judged.pairs[0]),
         "scorers": _summaries(answers, bootstrap),
         "above": _above(answers, [baseline.name for baseline in baselines.values()], bootstrap),
-        "fused_weights": [] if fused is None else [mix.weights for mix in fused.mixes],
+        "served": None if served is None else {"row": served.name, "learnt_from": served.source},
+        "cross_validated_weights": [] if fused is None else [mix.weights for mix in fused.mixes],
         "left_out": left_out,
         "reworded": {},
     }
@@ -242,25 +264,6 @@ def _rows(answers: Sequence[Answers], judged: JudgedQueries, item_ids: Sequence[
     return pd.DataFrame(rows)
 
 
-def judged_of(run: Mapping[str, Any], dataset: Dataset) -> JudgedQueries | None:
-    """The queries that a run may be judged by: those it did not learn from; None where there are none.
-
-    Args:
-        run: its `run.json`.
-        dataset: the data it was trained on.
-    """
-    if dataset.judgements is None:
-        return None
-    judged, config = JudgedQueries.of(dataset), run["config"]
-    settings = config.get("judgements", {"rate": 0})  # runs of before there were judgements learnt from none
-    if settings["rate"] == 0:
-        return judged
-    if settings["held_out"] is None:
-        log.warning("the run learnt from all judged queries: none is left to judge it by (judgements.held_out=0)")
-        return None
-    return judged.fold(settings["folds"], settings["held_out"], config["seed"])
-
-
 def with_typos(queries: Sequence[str], seed: int) -> list[str]:
     """Queries with one random error each (see `misspelt`)."""
     rng = np.random.default_rng(seed)
@@ -278,6 +281,8 @@ def print_search(report: Mapping[str, Any], confidence: float) -> None:
     """One row a scorer, best NDCG first; ± is half the width of the interval, and what other wordings cost."""
     wordings = report["reworded"]
     title = f"search: {report['queries']:,} judged queries, the whole catalogue ranked, {confidence:.0%} intervals"
+    if report["served"] is not None:
+        title += f"; served: as a server answers, learnt from {report['served']['learnt_from']} queries"
     table = Table(title=title)
     for column in ("", *METRICS, *(f"{METRICS[0]}, {name}" for name in wordings)):
         table.add_column(column, justify="right" if column else "left")

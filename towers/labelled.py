@@ -46,6 +46,12 @@ class Labelled:
     def _missed_without(self, lost: NDArray[np.bool_]) -> NDArray[np.int64]:
         return self.missed + np.bincount(self.pools.users[self.wanted & lost], minlength=len(self))
 
+    @property
+    def missed_share(self) -> float:
+        """The share of the wanted items that are in no user's pool."""
+        missed, wanted = int(self.missed.sum()), int(self.wanted.sum())
+        return missed / max(missed + wanted, 1)
+
     def ndcg(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
         """NDCG@10 of each user, [U], were the candidates shown in the order of some scores [T]."""
         users, ranks = self.pools.users, self.pools.ranks(scores)

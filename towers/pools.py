@@ -121,3 +121,17 @@ class Pools:
         ranks = np.empty(len(order), np.int64)
         ranks[order] = np.arange(len(order)) - self.offsets[self.users[order]] + 1
         return ranks
+
+
+def stretched(scores: NDArray[np.float32], like: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores [n] in their own order, with mean and deviation of others [n].
+
+    A cross-encoder has learnt what the towers' scores are worth beside what it reads; a fused order speaks to it in
+    their unit.
+    """
+    if not len(scores):
+        return scores
+    spread = scores.std(dtype=np.float64)
+    unit = like.std(dtype=np.float64) / spread if spread > 1e-9 else 0.0
+    moved = (scores - scores.mean(dtype=np.float64)) * unit + like.mean(dtype=np.float64)
+    return np.asarray(moved, np.float32)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
+from towers.terms import is_ideograph
+
 SHORTEST = 3
 """Letters of the shortest word that is mended: of fewer, too many words are one error away."""
 
@@ -15,7 +17,9 @@ class Spelling:
 
     def __init__(self, counts: Mapping[str, int]) -> None:
         self.counts = counts
-        self.letters = sorted({letter for word in counts for letter in word if letter.isalpha()})
+        letters = {letter for word in counts for letter in word}
+        self.letters = sorted(letter for letter in letters if letter.isalpha() and not is_ideograph(letter))
+        self.longest = max(map(len, counts), default=0)
 
     def mended(self, word: str) -> str:
         """The word itself, if it is known; otherwise the most frequent known word one error away, if there is any.
@@ -23,7 +27,7 @@ class Spelling:
         An error is two neighbouring letters swapped, one left out, one too many, or one taken for another. Source:
         Damerau, "A technique for computer detection and correction of spelling errors", 1964.
         """
-        if word in self.counts or len(word) < SHORTEST or not word.isalpha():
+        if word in self.counts or not SHORTEST <= len(word) <= self.longest + 1 or not word.isalpha():
             return word
         known = [other for other in self._one_error_away(word) if other in self.counts]
         return max(known, key=lambda other: (self.counts[other], other), default=word)

@@ -20,7 +20,7 @@ from data_prep.files import lock, new_directory, read_json, write_json
 from towers.cross_encoder import CrossEncoder
 from towers.derived_queries import QueryConfig, derive_one
 from towers.evaluation import Cases
-from towers.judged_evaluation import judged_of
+from towers.judged_use import judged_to_judge_by
 from towers.material import read_sequences_of
 from towers.mining import Shortlist, recall_of, shortlists
 from towers.model import Model
@@ -83,7 +83,7 @@ def mine(config: RerankConfig, model: Model, dataset: Dataset, run: dict[str, An
 
     queries: list[Moment] = []
     folds: list[NDArray[np.int64]] = []
-    judged = judged_of(run, dataset) if config.judged.folds else None
+    judged = judged_to_judge_by(run, dataset) if config.judged.folds else None
     if judged is not None:
         queries = of_judgements(judged.queries, judged.rows, judged.grades)
         folds = judged.folds(config.judged.folds, config.seed)

@@ -11,14 +11,19 @@ from data_prep.command import GateFailed, load_config
 from data_prep.dataset import Dataset
 from data_prep.files import read_json
 from data_prep.prepare import PrepareConfig, prepare
+from index import Bundle
+from index.build import build
+from index.config import BuildConfig
 from tests.chinese_shop import ASKED, write
 from tests.tiny import TRAIN_OVERRIDES
 from towers.config import TrainConfig
 from towers.evaluate import EvaluateConfig, evaluate_run
+from towers.funnel_config import FunnelConfig
 from towers.history import History
 from towers.judged import JudgedQueries
 from towers.model import Model
 from towers.train import train
+from towers.train_funnel import train_funnel
 
 SEARCH = ["experiment=search", "queries.columns=[title]", "queries.max_words=4", "blocks=text", "trainer.epochs=2"]
 
@@ -81,10 +86,48 @@ def test_words_of_chinese_find_what_was_asked_for(data: Path, overrides: list[st
     assert search["queries"] == len(ASKED) - 1
     assert search["scorers"]["bm25, all fields"]["ndcg@10"]["mean"] > 0.9
     assert search["scorers"]["tf-idf"]["ndcg@10"]["mean"] > 0.9
-    fused = next(name for name in search["scorers"] if name.startswith("fused"))
-    assert len(search["fused_weights"]) == 5
+    fused = next(name for name in search["scorers"] if name.startswith("cross-validated"))
+    assert len(search["cross_validated_weights"]) == 5
     assert search["scorers"][fused]["ndcg@10"]["mean"] > search["scorers"]["two towers"]["ndcg@10"]["mean"]
     assert search["reworded"]["misspelt"]["lost"]["tf-idf"]["ndcg@10"]["mean"] == 0  # nothing there to misspell
+
+
+def test_words_answer_queries_of_a_shop_without_events_from_training_to_the_bundle(
+    data: Path, overrides: list[str]
+) -> None:
+    """The funnel learns from the judged queries that were not held out, and is judged by those that were."""
+    run = data.parents[1] / "runs" / "funnel"
+    train(
+        load_config(TrainConfig, "train", [*overrides, "judgements.rate=0", "judgements.held_out=1", "run=funnel"]), run
+    )
+    settings = [f"run={run}", f"data={data}", "threads=1", "queries.least=4", "certainty=0"]
+    result = train_funnel(load_config(FunnelConfig, "funnel", settings))
+    assert result.users is None and "too few" in result.left_out["users"]
+    assert result.queries is not None
+    assert (result.queries.source, result.queries.kept) == ("judged", ["bm25"])
+    held_out = JudgedQueries.of(Dataset.open(data)).fold(5, 1, read_json(run / "run.json")["config"]["seed"])
+    evaluated = [f"run={run}", f"data={data}", "search.folds=2"]
+    search = evaluate_run(load_config(EvaluateConfig, "evaluate", evaluated))["search"]
+    assert search["queries"] == len(held_out.answerable())
+    assert search["served"] == {"row": "served: towers + bm25", "learnt_from": "judged"}
+    assert not any(name.startswith("cross-validated") for name in search["scorers"])
+    assert search["scorers"]["served: towers + bm25"]["ndcg@10"]["mean"] > 0.9
+    built = build(load_config(BuildConfig, "build", [f"run={run}", f"data={data}", f"artifacts={data.parents[1]}"]))
+    assert built.funnel == "the towers alone; for a query towers + bm25"
+    funnel = Bundle.load(built.path).query_funnel
+    assert funnel is not None and funnel.names == ["towers", "bm25"]
+
+
+def test_a_funnel_that_learnt_from_every_judged_query_is_judged_by_none(data: Path, overrides: list[str]) -> None:
+    run = data.parents[1] / "runs" / "all-judged"
+    one = ["judgements.rate=0", "trainer.epochs=1", "run=all-judged"]
+    train(load_config(TrainConfig, "train", [*overrides, *one]), run)
+    settings = [f"run={run}", f"data={data}", "threads=1", "queries.least=4", "certainty=0"]
+    train_funnel(load_config(FunnelConfig, "funnel", settings))
+    search = evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}"]))["search"]
+    assert search["served"] is None and search["queries"] == len(ASKED) - 1
+    assert any(name.startswith("cross-validated: ") for name in search["scorers"])
+    assert not any(name.startswith("served") for name in search["scorers"])
 
 
 def test_the_model_reads_widths_and_cases_alike(run: Path, data: Path) -> None:

@@ -57,11 +57,83 @@ def test_only_the_strongest_neighbours_are_kept():
     np.testing.assert_allclose(one.max(axis=1), whole.max(axis=1))
 
 
-def test_words_say_what_bm25_says_of_histories_and_queries():
-    baseline = BM25(1.2, 0.75, 0.6, ["text"], singular=True, mend=False)
+@pytest.mark.parametrize("queries", [QUERIES[:4], ["", "gren teas", "braed", "dogg fod"]], ids=["spelt", "misspelt"])
+def test_words_say_what_bm25_says_of_histories_and_queries(queries):
+    baseline = BM25(1.2, 0.75, 0.6, ["*"], singular=True, mend=True)
     channel = Words(baseline).fit(training())
-    expected = baseline.score(HISTORIES[:4], QUERIES[:4]).numpy()
-    np.testing.assert_allclose(channel.scores(HISTORIES[:4], QUERIES[:4]).toarray(), expected, rtol=1e-5)
+    expected = baseline.score(HISTORIES[:4], queries).numpy()
+    np.testing.assert_allclose(channel.scores(HISTORIES[:4], queries).toarray(), expected, rtol=1e-5)
+    assert (expected[1:] > 0).any(axis=1).all()
+
+
+def test_of_an_endless_query_the_first_words_alone_are_mended():
+    channel = Words(BM25(1.2, 0.75, 0.6, ["text"], singular=True, mend=True)).fit(training())
+    noise = " ".join(f"xyxyx{number}" for number in range(31))
+    assert channel.scores([history()], [f"{noise} braed"]).nnz == 2
+    assert channel.scores([history()], [f"{noise} more braed"]).nnz == 0
+
+
+ADDED = pd.DataFrame(
+    {
+        "item_id": ["g", "h", "i"],
+        "title": ["green tea", "matcha tea", "matcha bread"],
+        "text": ["green tea", "matcha tea tea", "matcha bread"],
+        "category": ["tea", "", "bread"],
+    }
+)
+
+
+def grown(columns: list[str]) -> FittedChannel:
+    """The words of six items and, behind them, of one that came and then of two more."""
+    channel = Words(BM25(1.2, 0.75, 0.6, columns, singular=True, mend=True)).fit(training())
+    return channel.grown(ADDED.iloc[:1]).grown(ADDED.iloc[1:])
+
+
+def test_added_items_are_found_by_their_words_and_the_others_as_before():
+    channel, before = grown(["title"]), Words(BM25(1.2, 0.75, 0.6, ["title"], singular=True, mend=True)).fit(training())
+    found = channel.scores([history(0), history()], ["green tea", "matcha"]).toarray()
+    known = before.scores([history(0), history()], ["green tea", "matcha"]).toarray()
+    np.testing.assert_array_equal(found[:, :6], known)
+    asked = channel.scores([history()], ["green tea"]).toarray()[0]
+    assert asked[6] == pytest.approx(asked[0])  # the same title as the first item's
+    assert not found[1, :7].any() and found[1, 7] == found[1, 8] > 0
+
+
+def test_an_added_word_weighs_as_one_that_a_single_item_has():
+    scores = grown(["text"]).scores([history()], ["matcha"]).toarray()[0]
+    mean = sum(len(text.split()) for text in ITEMS["text"]) / 6
+    rarity = np.log1p((6 - 1 + 0.5) / (1 + 0.5))
+    for row, length in ((7, 3), (8, 2)):
+        assert scores[row] == pytest.approx(rarity * 2.2 / (1 + 1.2 * (0.25 + 0.75 * length / mean)), rel=1e-5)
+
+
+def test_a_word_of_an_added_item_is_not_mended_into_another():
+    before = Words(BM25(1.2, 0.75, 0.6, ["title"], singular=True, mend=True)).fit(training())
+    new = before.grown(ADDED.iloc[:1].assign(title="ten"))
+    assert before.scores([history()], ["ten"]).toarray()[0, 0] > 0  # tea, it is thought
+    assert np.flatnonzero(new.scores([history()], ["ten"]).toarray()[0]).tolist() == [6]
+
+
+def test_over_another_catalogue_words_are_fitted_anew():
+    items = pd.concat([ITEMS.iloc[[3, 1]], ADDED], ignore_index=True)
+    places = np.array([-1, 1, -1, 0, -1, -1])
+    baseline = BM25(1.2, 0.75, 0.6, ["*"], singular=True, mend=True)
+    moved = Words(baseline).fit(training()).over(places, items)
+    plain = training()
+    fitted = Words(baseline).fit(TrainingData(plain.interactions, items, plain.encode, True))
+    queries = ["matcha", "black teas", "white braed"]
+    expected = fitted.scores([history()] * 3, queries).toarray()
+    np.testing.assert_array_equal(moved.scores([history()] * 3, queries).toarray(), expected)
+
+
+@pytest.mark.parametrize(
+    "channel", [Neighbours(ItemKNN(Cosine(), 10, 1.0, 0.8), 6), Trending(7, 6), SameCategory(7, 0.5, 6)]
+)
+def test_what_is_learnt_from_events_says_nothing_of_added_items(channel):
+    fitted = channel.fit(training())
+    found = fitted.grown(ADDED.iloc[:1]).grown(ADDED.iloc[1:]).scores(HISTORIES, QUERIES).toarray()
+    np.testing.assert_array_equal(found[:, :6], fitted.scores(HISTORIES, QUERIES).toarray())
+    assert found.shape == (len(HISTORIES), 9) and not found[:, 6:].any()
 
 
 def test_trending_prefers_what_is_had_now_to_what_was_had_as_often_before():
@@ -95,7 +167,7 @@ def test_same_category_does_not_apply_to_items_without_one():
 
 CHANNELS = {
     "neighbours": Neighbours(ItemKNN(Cosine(), 10, 1.0, 0.8), 6),
-    "words": Words(BM25(1.2, 0.75, 0.6, ["text"], singular=True, mend=False)),
+    "words": Words(BM25(1.2, 0.75, 0.6, ["text"], singular=True, mend=True)),
     "trending": Trending(7, 6),
     "same category": SameCategory(7, 0.5, 6),
 }
@@ -106,7 +178,8 @@ def test_a_channel_answers_from_disk_as_before_without_pickles(channel, tmp_path
     fitted = channel.fit(training())
     fitted.save(tmp_path / "channel")
     loaded = FittedChannel.load(tmp_path / "channel", KINDS)
-    before, after = fitted.scores(HISTORIES, QUERIES), loaded.scores(HISTORIES, QUERIES)
+    queries = [*QUERIES[:-1], "dogg fod"]
+    before, after = fitted.scores(HISTORIES, queries), loaded.scores(HISTORIES, queries)
     np.testing.assert_array_equal(before.toarray(), after.toarray())
     assert {path.suffix for path in (tmp_path / "channel").iterdir()} == {".npy", ".json"}
 

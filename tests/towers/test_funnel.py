@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 from data_prep.columns import Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
-from data_prep.errors import UsageError
+from data_prep.errors import GateFailed, UsageError
 from towers.evaluate import CASES, EvaluateConfig, evaluate_run
 from towers.evaluation import Cases, evaluate
 from towers.funnel import FUNNEL, Funnel
@@ -21,8 +22,10 @@ from towers.funnel_evaluation import Stage
 from towers.funnel_material import labelled_pools
 from towers.material import read_sequences
 from towers.model import Model
-from towers.scoring import model_scorer
-from towers.train_funnel import FunnelResult, train_funnel
+from towers.query_funnel import QueryFunnel
+from towers.scoring import VectorScorer, model_scorer
+from towers.train_funnel import train_funnel
+from towers.user_funnel import FunnelResult
 
 OVERRIDES = [
     "threads=1",
@@ -32,6 +35,7 @@ OVERRIDES = [
     "candidates=9",
     "certainty=0",
     "folds=2",
+    "queries.least=8",
 ]
 
 
@@ -40,7 +44,9 @@ def trained(tiny_run: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFa
     """A funnel beside the towers of the tiny shop, in a copy of the run."""
     run = tmp_path_factory.mktemp("funnel") / "run"
     shutil.copytree(tiny_run, run)
-    return train_funnel(load_config(FunnelConfig, "funnel", [f"run={run}", f"data={tiny_data}", *OVERRIDES]))
+    result = train_funnel(load_config(FunnelConfig, "funnel", [f"run={run}", f"data={tiny_data}", *OVERRIDES]))
+    assert result.users is not None
+    return result.users
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +126,24 @@ def test_a_funnel_of_other_towers_is_refused(trained: FunnelResult, tiny_data: P
     (run / FUNNEL / "run.json").write_text(json.dumps(told | {"towers_fingerprint": "another"}))
     with pytest.raises(UsageError, match="other towers"):
         evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={tiny_data}", "baselines=none"]))
+
+
+def test_where_there_are_too_few_users_there_is_a_funnel_for_queries_alone(
+    tiny_run: Path, tiny_data: Path, tmp_path: Path
+):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    overrides = [f"run={run}", f"data={tiny_data}", *OVERRIDES, "users=0"]
+    result = train_funnel(load_config(FunnelConfig, "funnel", overrides))
+    assert result.users is None and "0 users" in result.left_out["users"]
+    assert result.queries is not None and result.queries.source == "derived"
+    with pytest.raises(GateFailed, match=r"0 users.*queries\.least=1000 "):
+        train_funnel(load_config(FunnelConfig, "funnel", [*overrides, "queries.least=1000"]))
+
+
+def test_a_funnel_for_queries_of_other_towers_is_refused(tiny_run: Path, tiny_data: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    train_funnel(load_config(FunnelConfig, "funnel", [f"run={run}", f"data={tiny_data}", *OVERRIDES]))
+    with pytest.raises(UsageError, match="other towers"):
+        QueryFunnel.of(run, "another", cast(VectorScorer, None))

@@ -20,11 +20,14 @@ from towers.funnel import FUNNEL, Funnel
 from towers.funnel_config import FunnelConfig
 from towers.interactions import Interactions
 from towers.material import read_sequences
+from towers.query_funnel import QueryFunnel
 from towers.reranker_config import RerankConfig
 from towers.run import SELECTION
+from towers.scoring import model_scorer
 from towers.train import train
-from towers.train_funnel import FunnelResult, train_funnel
+from towers.train_funnel import train_funnel
 from towers.train_reranker import train_reranker
+from towers.user_funnel import FunnelResult
 
 FUNNEL_OVERRIDES = ["threads=1", "bootstrap_samples=50", "depth=8", "channel_depth=5", "certainty=0", "folds=2"]
 
@@ -91,7 +94,9 @@ def copied(run: Path, folder: Path) -> Path:
 
 
 def funnel_of(run: Path) -> FunnelResult:
-    return train_funnel(load_config(FunnelConfig, "funnel", [f"run={run}", *FUNNEL_OVERRIDES]))
+    result = train_funnel(load_config(FunnelConfig, "funnel", [f"run={run}", *FUNNEL_OVERRIDES])).users
+    assert result is not None
+    return result
 
 
 def test_what_chose_is_kept_as_a_run(refit_run: Path, tiny_run: Path, tiny_data: Path):
@@ -114,6 +119,19 @@ def test_a_funnel_is_chosen_before_the_refit_and_its_channels_are_fitted_after(
     events = [Interactions.of(log, len(dataset.items), split).counts().sum() for split in (Split.VALID, Split.TEST)]
     assert events[1] > events[0]
     assert served.facts.table[:, 0].sum() > chosen.facts.table[:, 0].sum()
+
+
+def test_a_refit_run_has_a_funnel_for_queries_too(refit_run: Path, tiny_data: Path, tmp_path: Path):
+    run = copied(refit_run, tmp_path / "run")
+    overrides = [f"run={run}", *FUNNEL_OVERRIDES, "users=0", "queries.least=4"]
+    result = train_funnel(load_config(FunnelConfig, "funnel", overrides)).queries
+    assert result is not None and result.source == "derived"
+    model = Model.open(run)
+    served = QueryFunnel.of(run, model.fingerprint, model_scorer("one vector", model, Dataset.open(tiny_data).items))
+    assert served is not None
+    log = read_sequences(Dataset.open(tiny_data), "")
+    counts = Interactions.of(log, len(served.towers.items), Split.TEST).counts()
+    np.testing.assert_allclose(served.funnel.facts.table[:, 0], np.log1p(counts), rtol=1e-6)
 
 
 def test_a_refit_run_is_built_with_funnel_and_reranker(

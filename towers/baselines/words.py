@@ -1,13 +1,15 @@
 """Scorers by the words of items: TF-IDF and BM25. They need no events, so they know new items too."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 import torch
+from numpy.typing import NDArray
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from torch import Tensor
 
@@ -21,6 +23,9 @@ from towers.terms import singular_of, terms_of
 
 EVERY_TEXT = "*"
 """Stands for all columns of text."""
+
+MENDED_TERMS = 32
+"""The first terms of a query, which are mended: what a hostile one may cost is bounded so."""
 
 
 class TfIdf:
@@ -82,8 +87,13 @@ class BM25:
         require("decay", decay, 0, 1)
         self.k1, self.b, self.decay, self.columns, self.mend = k1, b, decay, list(columns), mend
         self.singular = singular
-        self.folded: Callable[[str], str] = singular_of if singular else str
         self.name = "bm25, all fields" if EVERY_TEXT in self.columns else "bm25"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the constructor takes, as JSON."""
+        names = ("k1", "b", "decay", "columns", "singular", "mend")
+        return {name: getattr(self, name) for name in names}
 
     def fit(self, training: TrainingData) -> Self:
         """Weigh the words of the texts.
@@ -91,51 +101,81 @@ class BM25:
         Raises:
             DoesNotApply: a column is not there, or the texts hold no words.
         """
-        vectorizer = CountVectorizer(analyzer=self._terms_of, dtype=np.float32)
-        texts = texts_of_columns(training.items, self.columns)
+        return self.fit_items(training.items)
+
+    def fit_items(self, items: pd.DataFrame) -> Self:
+        """Weigh the words of a catalogue's texts; as `fit`, which needs no events."""
+        texts = texts_of_columns(items, self.columns)
+        vectorizer = CountVectorizer(analyzer=lambda text: folded_terms(text, self.singular), dtype=np.float32)
         counts = _vectorize(vectorizer, texts)  # [N, V]
-        n, length = counts.shape[0], np.asarray(counts.sum(axis=1))
-        have = np.bincount(counts.indices, minlength=counts.shape[1])
-        idf = np.log1p((n - have + 0.5) / (have + 0.5))  # [V]
-        row = np.repeat(np.arange(n), np.diff(counts.indptr))
-        damping = self.k1 * (1 - self.b + self.b * length[row] / length.mean())
+        self.rarity = idf(np.bincount(counts.indices, minlength=counts.shape[1]), counts.shape[0])  # [V]
+        self.mean_length = float(counts.sum() / counts.shape[0])
         self.words = present(counts)  # [N, V]
-        weights = idf[counts.indices] * counts.data * (self.k1 + 1) / (counts.data + damping)
-        self.weights = sp.csr_array((weights.astype(np.float32), counts.indices, counts.indptr), counts.shape)  # [N, V]
-        self.places: dict[str, int] = vectorizer.vocabulary_
-        self.spelling = Spelling(Counter(term for text in texts for term in set(terms_of(text)))) if self.mend else None
+        self.weights = self.weighed(counts, self.rarity, self.mean_length)  # [N, V]
+        spelling = Spelling(Counter(term for text in texts for term in set(terms_of(text)))) if self.mend else None
+        self.reader = Reader(vectorizer.vocabulary_, self.singular, spelling)
         return self
+
+    def weighed(self, counts: sp.csr_array, rarity: NDArray[np.float64], mean_length: float) -> sp.csr_array:
+        """What each word of some texts says for them, [n, V].
+
+        Args:
+            counts: occurrences, [n, V].
+            rarity: of the words (see `idf`), [V].
+            mean_length: words of a text, on average.
+        """
+        length = np.asarray(counts.sum(axis=1))
+        row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+        damping = self.k1 * (1 - self.b + self.b * length[row] / mean_length)
+        weights = rarity[counts.indices] * counts.data * (self.k1 + 1) / (counts.data + damping)
+        return sp.csr_array((weights.astype(np.float32), counts.indices, counts.indptr), counts.shape)
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]."""
-        return _products(terms(histories, queries, self.words, self._asked(queries), self.decay), self.weights)
-
-    def _terms_of(self, text: str) -> list[str]:
-        return [self.folded(term) for term in terms_of(text)]
-
-    def _read(self, term: str) -> str:
-        """A query's term as items have it."""
-        folded = self.folded(term)
-        if folded in self.places or self.spelling is None:
-            return folded
-        return self.folded(self.spelling.mended(term))  # not of the folded one: an error at the end hides a plural
-
-    def _asked(self, queries: Sequence[str]) -> sp.csr_array:
-        """The words of queries that items have, each once, [B, V]."""
-        return asked_words([[self._read(term) for term in terms_of(query)] for query in queries], self.places)
+        return _products(terms(histories, queries, self.words, self.reader(queries), self.decay), self.weights)
 
 
-def asked_words(queries: Sequence[Sequence[str]], places: Mapping[str, int]) -> sp.csr_array:
-    """Words of queries as rows of ones, [B, V]; those that have no place are passed over.
+def idf(have: NDArray[np.number[Any]], texts: int) -> NDArray[np.float64]:
+    """How much words tell apart, by how many of some texts have each."""
+    return np.asarray(np.log1p((texts - have + 0.5) / (have + 0.5)))
 
-    Args:
-        queries: the words of each of B queries.
+
+def folded_terms(text: str, singular: bool) -> list[str]:
+    """The terms of a text; English plurals as their singulars where that is wanted."""
+    return [singular_of(term) for term in terms_of(text)] if singular else terms_of(text)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads queries in the words that items have.
+
+    Attributes:
         places: column of each of V words.
+        singular: whether English plurals count as their singulars.
+        spelling: mends a word that no item has; None where nothing is mended.
     """
-    found = [sorted({places[word] for word in words if word in places}) for words in queries]
-    users = np.repeat(np.arange(len(found)), [len(columns) for columns in found])
-    columns = np.concatenate([np.zeros(0, np.int64), *(np.array(columns, np.int64) for columns in found)])
-    return sp.csr_array((np.ones(len(columns), np.float32), (users, columns)), (len(queries), len(places)))
+
+    places: Mapping[str, int]
+    singular: bool
+    spelling: Spelling | None
+
+    def __call__(self, queries: Sequence[str]) -> sp.csr_array:
+        """The words of B queries that items have, each once, as rows of ones, [B, V]; others are passed over."""
+        read = ([self._read(*one) for one in enumerate(terms_of(query))] for query in queries)
+        found = [sorted({self.places[word] for word in words if word in self.places}) for words in read]
+        users = np.repeat(np.arange(len(found)), [len(columns) for columns in found])
+        columns = np.concatenate([np.zeros(0, np.int64), *(np.array(columns, np.int64) for columns in found)])
+        return sp.csr_array((np.ones(len(columns), np.float32), (users, columns)), (len(queries), len(self.places)))
+
+    def _read(self, place: int, term: str) -> str:
+        """A query's term, the first at place 0, as items have it."""
+        folded = self._folded(term)
+        if folded in self.places or self.spelling is None or place >= MENDED_TERMS:
+            return folded
+        return self._folded(self.spelling.mended(term))  # not of the folded one: an error at the end hides a plural
+
+    def _folded(self, term: str) -> str:
+        return singular_of(term) if self.singular else term
 
 
 def texts_of_columns(items: pd.DataFrame, columns: Sequence[str]) -> list[str]:

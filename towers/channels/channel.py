@@ -5,11 +5,12 @@ and work in proportion to what a history touches.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
@@ -29,13 +30,12 @@ class Profiling(Protocol):
         """B users, [B, X]. Rows of a history beyond the N items that the channel was fitted to say nothing."""
         ...
 
-    def over(self, places: NDArray[np.int64], count: int) -> tuple[Self, NDArray[np.int64], int]:
-        """The same over another catalogue; what became of the X things, [X], -1 for what is gone; and their new number.
+    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
+        """The same over another catalogue, and its table; arguments as of `FittedChannel.over`, `table` the one now."""
+        ...
 
-        Args:
-            places: row of each item in the new catalogue, [N]; -1 for what it does not have.
-            count: items of the new catalogue.
-        """
+    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
+        """The same with M items added behind, and what each thing says of them, [M, X'] with X' ≥ X."""
         ...
 
     def settings(self) -> dict[str, Any]:
@@ -71,24 +71,36 @@ class FittedChannel:
     Attributes:
         profiling: how it sees a user.
         table: what each thing of a profile says of the items, [X, N].
+        added: what these and X' - X more things say of M items added behind, [M, X']; None before there are any.
     """
 
     profiling: Profiling
     table: sp.csr_array
+    added: sp.csr_array | None = None
 
     def scores(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
-        """Scores of the items it knows something of, [B, N]; what is not stored is 0."""
-        return sp.csr_array(self.profiling.profiles(histories, queries) @ self.table)
+        """Scores of the items it knows something of, [B, N + M]; what is not stored is 0."""
+        profiles = self.profiling.profiles(histories, queries)  # [B, X']
+        if self.added is None:
+            return sp.csr_array(profiles @ self.table)
+        known = profiles[:, : self.table.shape[0]] @ self.table
+        return sp.csr_array(sp.hstack([known, profiles @ self.added.T], format="csr"))
 
-    def over(self, places: NDArray[np.int64], count: int) -> Self:
-        """The same channel over another catalogue; of items that are new there it knows nothing.
+    def over(self, places: NDArray[np.int64], items: pd.DataFrame) -> Self:
+        """The same channel over another catalogue; of items that are new there it knows what they say themselves.
 
         Args:
             places: row of each item in the new catalogue, [N]; -1 for what it does not have.
-            count: items of the new catalogue.
+            items: the new catalogue.
         """
-        profiling, things, number = self.profiling.over(places, count)
-        return type(self)(profiling, moved(self.table, things, places, (number, count)))
+        return type(self)(*self.profiling.over(places, items, self.table))
+
+    def grown(self, items: pd.DataFrame) -> Self:
+        """The same channel with items added behind, of which it knows what they say themselves."""
+        profiling, fresh = self.profiling.grown(items)
+        if self.added is not None:
+            fresh = sp.csr_array(sp.vstack([widened(self.added, fresh.shape[1]), fresh], format="csr"))
+        return replace(self, profiling=profiling, added=fresh)
 
     def save(self, folder: Path) -> None:
         """Write everything `load` needs into a new folder: arrays and JSON."""
@@ -122,14 +134,9 @@ def _mapped(path: Path) -> NDArray[Any]:
     return array.view(np.ndarray)
 
 
-def moved(
-    table: sp.csr_array, rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, int]
-) -> sp.csr_array:
-    """A sparse table whose rows and columns have other places; -1 for those that are gone."""
-    row = rows[np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))]
-    column = columns[table.indices]
-    kept = (row >= 0) & (column >= 0)
-    return sp.csr_array((table.data[kept], (row[kept], column[kept])), shape=shape)
+def widened(table: sp.csr_array, columns: int) -> sp.csr_array:
+    """A sparse table with empty columns behind, so many in all; the values are shared."""
+    return sp.csr_array((table.data, table.indices, table.indptr), shape=(table.shape[0], columns))
 
 
 def largest(table: sp.csr_array, kept: int) -> sp.csr_array:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
@@ -25,6 +26,21 @@ def _profiles(histories: Sequence[History], num_items: int, decay: float) -> sp.
     return recency_profiles([known_items(history, num_items) for history in histories], num_items, decay)
 
 
+def silent(items: pd.DataFrame, things: int) -> sp.csr_array:
+    """What things that are learnt from events say of M items that nobody has had yet: nothing, [M, X]."""
+    return sp.csr_array((len(items), things), dtype=np.float32)
+
+
+def moved(
+    table: sp.csr_array, rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, int]
+) -> sp.csr_array:
+    """A sparse table whose rows and columns have other places; -1 for those that are gone."""
+    row = rows[np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))]
+    column = columns[table.indices]
+    kept = (row >= 0) & (column >= 0)
+    return sp.csr_array((table.data[kept], (row[kept], column[kept])), shape=shape)
+
+
 @dataclass(frozen=True)
 class ByItems:
     """The items of the history, X = N.
@@ -41,8 +57,12 @@ class ByItems:
         """[B, N]."""
         return _profiles(histories, self.num_items, self.decay)
 
-    def over(self, places: NDArray[np.int64], count: int) -> tuple[Self, NDArray[np.int64], int]:
-        return type(self)(count, self.decay), places, count
+    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
+        count = len(items)
+        return type(self)(count, self.decay), moved(table, places, places, (count, count))
+
+    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
+        return self, silent(items, self.num_items)
 
     def settings(self) -> dict[str, Any]:
         return {"num_items": self.num_items, "decay": self.decay}
@@ -82,10 +102,14 @@ class ByGroups:
         found.data /= np.repeat(totals, np.diff(found.indptr))
         return found
 
-    def over(self, places: NDArray[np.int64], count: int) -> tuple[Self, NDArray[np.int64], int]:
-        groups, kept = np.full(count, -1, np.int32), places >= 0
+    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
+        groups, kept = np.full(len(items), -1, np.int32), places >= 0
         groups[places[kept]] = self.groups[kept]
-        return type(self)(groups, self.count, self.decay), np.arange(self.count), self.count
+        there = moved(table, np.arange(self.count), places, (self.count, len(items)))
+        return type(self)(groups, self.count, self.decay), there
+
+    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
+        return self, silent(items, self.count)
 
     def settings(self) -> dict[str, Any]:
         return {"count": self.count, "decay": self.decay}
@@ -106,8 +130,11 @@ class Everybody:
         """Ones, [B, 1]."""
         return sp.csr_array(np.ones((len(histories), 1), np.float32))
 
-    def over(self, places: NDArray[np.int64], count: int) -> tuple[Self, NDArray[np.int64], int]:
-        return self, np.zeros(1, np.int64), 1
+    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
+        return self, moved(table, np.zeros(1, np.int64), places, (1, len(items)))
+
+    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
+        return self, silent(items, 1)
 
     def settings(self) -> dict[str, Any]:
         return {}

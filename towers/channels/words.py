@@ -1,71 +1,101 @@
 """Items whose texts hold the query's words, or those of the history: the servable form of BM25."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from towers.baselines.training_data import TrainingData
-from towers.baselines.words import BM25, asked_words, terms
-from towers.channels.channel import TABLE, FittedChannel, moved
+from towers.baselines.words import BM25, Reader, folded_terms, idf, terms, texts_of_columns
+from towers.channels.channel import TABLE, FittedChannel, widened
 from towers.channels.profiles import known_items
 from towers.history import History
-from towers.terms import singular_of, terms_of
+from towers.spelling import Spelling
+
+COUNTS, RARITY = "spelling.counts", "rarity"
 
 
 @dataclass(frozen=True)
 class ByWords:
-    """The words that are looked for, X of them; see `towers.baselines.words.terms`.
+    """The words that are looked for, V of them; see `towers.baselines.words.terms`.
 
     Attributes:
-        vocabulary: the words, [X].
-        items: which words each item's text holds, [N, X] of ones.
-        decay: weight of each event relative to the next newer one.
-        singular: whether English plurals count as their singulars; words of a query are not mended.
+        baseline: the settings of `BM25`.
+        reader: reads queries.
+        items: which words each item's text holds, [N, V] of ones.
+        rarity: how much each word tells apart, [V].
+        mean_length: words of an item's text, on average.
     """
 
-    vocabulary: Sequence[str]
+    baseline: Mapping[str, Any]
+    reader: Reader
     items: sp.csr_array
-    decay: float
-    singular: bool
+    rarity: NDArray[np.float64]
+    mean_length: float
+
+    @classmethod
+    def of(cls, baseline: BM25) -> Self:
+        """As a fitted baseline does."""
+        return cls(baseline.settings, baseline.reader, baseline.words, baseline.rarity, baseline.mean_length)
 
     def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
-        """[B, X]."""
-        asked = asked_words([[self._folded(term) for term in terms_of(query)] for query in queries], self._places)
+        """[B, V]."""
         known = [known_items(history, self.items.shape[0]) for history in histories]
-        return terms(known, queries, self.items, asked, self.decay)
+        return terms(known, queries, self.items, self.reader(queries), self.baseline["decay"])
 
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        return {word: place for place, word in enumerate(self.vocabulary)}
+    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
+        """Fitted anew: texts change, and the words of new items count too."""
+        fitted = BM25(**self.baseline).fit_items(items)
+        return self.of(fitted), sp.csr_array(fitted.weights.T)
 
-    def _folded(self, term: str) -> str:
-        return singular_of(term) if self.singular else term
-
-    def over(self, places: NDArray[np.int64], count: int) -> tuple[Self, NDArray[np.int64], int]:
-        words = np.arange(len(self.vocabulary))
-        items = moved(self.items, places, words, (count, len(words)))
-        return type(self)(self.vocabulary, items, self.decay, self.singular), words, len(words)
+    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
+        """Words that added items alone have are as rare as one item's; the others weigh what they did."""
+        baseline = BM25(**self.baseline)
+        held = [Counter(folded_terms(text, baseline.singular)) for text in texts_of_columns(items, baseline.columns)]
+        fresh = sorted({word for words in held for word in words if word not in self.reader.places})
+        known, count = len(self.rarity), len(self.rarity) + len(fresh)
+        places = {**self.reader.places, **dict(zip(fresh, range(known, count), strict=True))}
+        rarity = np.append(self.rarity, idf(np.ones(len(fresh)), self.items.shape[0]))
+        rows = np.repeat(np.arange(len(held)), [len(words) for words in held])
+        columns = np.array([places[word] for words in held for word in words], np.int64)
+        numbers = np.array([number for words in held for number in words.values()], np.float32)
+        counts = sp.csr_array((numbers, (rows, columns)), (len(held), count))  # [M, V']
+        own = widened(self.items, count)
+        grown = replace(self, reader=replace(self.reader, places=places), items=own, rarity=rarity)
+        return grown, baseline.weighed(counts, rarity, self.mean_length)
 
     def settings(self) -> dict[str, Any]:
-        return {"decay": self.decay, "singular": self.singular, "vocabulary": list(self.vocabulary)}
+        spelling, places = self.reader.spelling, self.reader.places
+        return {
+            "baseline": dict(self.baseline),
+            "mean_length": self.mean_length,
+            "vocabulary": sorted(places, key=lambda word: places[word]),
+            "spelling": None if spelling is None else list(spelling.counts),
+        }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        return {f"words.{name}": getattr(self.items, name) for name in TABLE}
+        held = {RARITY: self.rarity} | {f"words.{name}": getattr(self.items, name) for name in TABLE}
+        spelling = self.reader.spelling
+        return held if spelling is None else held | {COUNTS: np.array(list(spelling.counts.values()), np.int64)}
 
     @classmethod
     def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         parts = tuple(arrays[f"words.{name}"] for name in TABLE)
-        shape = (len(parts[2]) - 1, len(settings["vocabulary"]))
+        places = {word: place for place, word in enumerate(settings["vocabulary"])}
+        spelling = None
+        if settings["spelling"] is not None:
+            spelling = Spelling(dict(zip(settings["spelling"], arrays[COUNTS].tolist(), strict=True)))
         return cls(
-            settings["vocabulary"],
-            sp.csr_array(parts, shape=shape, copy=False),
-            settings["decay"],
-            settings["singular"],
+            settings["baseline"],
+            Reader(places, settings["baseline"]["singular"], spelling),
+            sp.csr_array(parts, shape=(len(parts[2]) - 1, len(places)), copy=False),
+            arrays[RARITY],
+            settings["mean_length"],
         )
 
 
@@ -86,6 +116,4 @@ class Words:
             DoesNotApply: the texts hold no words.
         """
         fitted = self.baseline.fit(training)
-        vocabulary = sorted(fitted.places, key=lambda word: fitted.places[word])
-        profiling = ByWords(vocabulary, fitted.words, fitted.decay, fitted.singular)
-        return FittedChannel(profiling, sp.csr_array(fitted.weights.T))
+        return FittedChannel(ByWords.of(fitted), sp.csr_array(fitted.weights.T))

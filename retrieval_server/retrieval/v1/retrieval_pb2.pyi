@@ -426,8 +426,8 @@ class RecallResponse(_message.Message):
     @_builtins.property
     def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Inner products of the user's and the items' vectors, descending; equal ones in catalogue order. Comparable within
-        one answer and between answers of one bundle version. Where other channels recall too, and there is no query, the
-        fused scores, comparable within one answer.
+        one answer and between answers of one bundle version. Where other channels recall too, the fused scores, comparable
+        within one answer.
         """
 
     @_builtins.property

@@ -86,7 +86,8 @@ class RetrievalServiceServicer:
     """
 
     def Recall(self, request, context):
-        """The best k items of the whole catalogue, by one vector for the history and the query together.
+        """The best k items of the whole catalogue, by one vector for the history and the query together, and by the bundle's
+        other channels where it has any: those for users, or those for queries where there is one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -64,7 +64,9 @@ class RetrievalServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RetrievalServiceAsyncStub: ...
     Recall: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.RecallRequest, _retrieval_pb2.RecallResponse]
-    """The best k items of the whole catalogue, by one vector for the history and the query together."""
+    """The best k items of the whole catalogue, by one vector for the history and the query together, and by the bundle's
+    other channels where it has any: those for users, or those for queries where there is one.
+    """
     Rerank: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.RerankRequest, _retrieval_pb2.RerankResponse]
     """Puts given candidates into order by reading them together with the history and the query.
 
@@ -106,7 +108,9 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Recall: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.RecallRequest, _retrieval_pb2.RecallResponse]  # type: ignore[assignment]
-    """The best k items of the whole catalogue, by one vector for the history and the query together."""
+    """The best k items of the whole catalogue, by one vector for the history and the query together, and by the bundle's
+    other channels where it has any: those for users, or those for queries where there is one.
+    """
     Rerank: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.RerankRequest, _retrieval_pb2.RerankResponse]  # type: ignore[assignment]
     """Puts given candidates into order by reading them together with the history and the query.
 
@@ -151,7 +155,9 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retrieval_pb2.RecallRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retrieval_pb2.RecallResponse, _abc.Awaitable[_retrieval_pb2.RecallResponse]]:
-        """The best k items of the whole catalogue, by one vector for the history and the query together."""
+        """The best k items of the whole catalogue, by one vector for the history and the query together, and by the bundle's
+        other channels where it has any: those for users, or those for queries where there is one.
+        """
 
     @_abc_1.abstractmethod
     def Rerank(

@@ -1,0 +1,132 @@
+"""The funnel of those who ask by a query: what it learns, and how it answers."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from data_prep.command import instantiate
+from data_prep.errors import UsageError
+from data_prep.files import new_directory, read_json, write_json
+from towers.evaluation import Cases
+from towers.funnel import QUERY_FUNNEL, Funnel
+from towers.funnel_choice import Gain, Halves
+from towers.funnel_config import JUDGED, FunnelConfig
+from towers.funnel_evaluation import Stage
+from towers.funnel_material import labelled_pools
+from towers.funnel_shop import Shop, whole_funnel
+from towers.query_material import query_material
+from towers.run import RUN
+from towers.scoring import VectorScorer
+
+LEARNT = "judged_queries"
+"""In `run.json` of the funnel: the judged queries that it learnt from."""
+
+
+@dataclass(frozen=True)
+class QueryFunnelResult:
+    """What training the funnel of those who ask came to.
+
+    Attributes:
+        folder: where it was written.
+        source: where its queries come from: judged, logged or derived.
+        queries: how many there were.
+        kept: channels that were worth having.
+        left_out: channels that do not apply, name -> reason.
+        fused: the fused order beside the towers' own, on the half of the queries that chose nothing; None where no
+            channel was worth having.
+        missed: share of the wanted items that are in no query's pool.
+    """
+
+    folder: Path
+    source: str
+    queries: int
+    kept: list[str]
+    left_out: dict[str, str]
+    fused: Gain | None
+    missed: float
+
+
+def train_query_funnel(config: FunnelConfig, shop: Shop, served: Shop) -> QueryFunnelResult:
+    """Fit channels to the items, and a fusion to queries; write the funnel into the run, whole or not at all.
+
+    Args:
+        config: the command's.
+        shop: with a run that has not seen the validation split.
+        served: with the run itself; another one where it was refit.
+
+    Raises:
+        GateFailed: there are too few queries.
+    """
+    material = query_material(shop, config.queries, config.seed)
+    whole, left_out = whole_funnel(config, config.queries.channels, shop)
+    labelled = labelled_pools(whole, shop.towers, material.cases)
+    bootstrap = (config.bootstrap_samples, config.confidence, config.seed)
+    fusion = instantiate(config.queries.fusion)
+    columns, order, gain = Halves.drawn(labelled, whole.names, fusion, config.certainty, bootstrap).choose()
+    kept = [whole.names[channel] for channel in columns[1:]]
+    funnel = replace(whole, channels={name: whole.channels[name] for name in kept}, fusion=order)
+    if served is not shop:
+        whole, _ = whole_funnel(config, config.queries.channels, served)
+        funnel = replace(funnel, channels={name: whole.channels[name] for name in kept}, facts=whole.facts)
+    missed = labelled.only(columns).missed_share
+    folder = config.run / QUERY_FUNNEL
+    result = QueryFunnelResult(folder, material.source, len(material.cases), kept, left_out, gain, missed)
+    described = {
+        "towers_fingerprint": served.model.fingerprint,
+        "config": asdict(config),
+        "result": asdict(result),
+        LEARNT: list(material.cases.queries) if material.source == JUDGED else [],
+    }
+    with new_directory(folder) as written:
+        funnel.save(written)
+        write_json(written / RUN, json.loads(json.dumps(described, default=str)))
+    return result
+
+
+@dataclass(frozen=True)
+class QueryFunnel:
+    """A run's funnel of those who ask, beside its towers.
+
+    Attributes:
+        funnel: the channels and their order.
+        towers: the model's one vector.
+        source: where the queries that it learnt from come from.
+        learnt: the judged queries among them.
+    """
+
+    funnel: Funnel
+    towers: VectorScorer
+    source: str
+    learnt: frozenset[str]
+
+    @classmethod
+    def of(cls, run: Path, fingerprint: str, towers: VectorScorer) -> Self | None:
+        """A run's funnel; None where it has none.
+
+        Args:
+            run: its folder.
+            fingerprint: of the run's towers.
+            towers: the model's one vector.
+
+        Raises:
+            UsageError: the funnel was trained for other towers.
+        """
+        folder = run / QUERY_FUNNEL
+        if not folder.is_dir():
+            return None
+        told: Mapping[str, Any] = read_json(folder / RUN)
+        if told["towers_fingerprint"] != fingerprint:
+            raise UsageError(f"{folder} was trained for other towers; python -m towers.train_funnel run={run} again")
+        return cls(Funnel.load(folder), towers, told["result"]["source"], frozenset(told[LEARNT]))
+
+    @property
+    def name(self) -> str:
+        """The row's name in tables."""
+        return f"served: {' + '.join(self.funnel.names)}"
+
+    def stage(self, cases: Cases) -> Stage:
+        """What a server answers to some cases, as far as its index recalls what exact search does."""
+        labelled = labelled_pools(self.funnel, self.towers, cases)
+        return Stage(self.name, labelled, labelled.pools.ranks(self.funnel.fusion.scores(labelled.pools)))

@@ -1,0 +1,105 @@
+"""The funnel of those who ask for nothing: what it learns from users of the validation split."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from data_prep.columns import Split
+from data_prep.command import instantiate
+from data_prep.errors import GateFailed
+from data_prep.files import new_directory, write_json
+from towers.evaluation import Cases
+from towers.funnel import FUNNEL, Funnel
+from towers.funnel_choice import Gain, Halves, Variant, crossed, save_variants
+from towers.funnel_config import FunnelConfig
+from towers.funnel_material import labelled_pools
+from towers.funnel_shop import Shop, whole_funnel
+from towers.fusion import Fusion
+from towers.labelled import CUTOFF
+from towers.run import RUN
+from towers.weighing import sample
+
+
+@dataclass(frozen=True)
+class FunnelResult:
+    """What training the funnel came to.
+
+    Attributes:
+        folder: where it was written.
+        kept: channels that were worth having.
+        left_out: channels that do not apply, name -> reason.
+        fused: the fused order beside recall's, on the half that it was not fitted to; None where no channel was worth
+            having.
+        blended: the blender's order beside the plain one, which is the fused order if that is used, or recall's; each
+            user judged by a blender that did not learn from them.
+        missed: share of the wanted items that are in nobody's pool.
+    """
+
+    folder: Path
+    kept: list[str]
+    left_out: dict[str, str]
+    fused: Gain | None
+    blended: Gain
+    missed: float
+
+
+def train_user_funnel(config: FunnelConfig, shop: Shop, served: Shop) -> FunnelResult:
+    """Fit channels to what the towers learnt from, and fusion and blender to users of the validation split.
+
+    Args:
+        config: the command's.
+        shop: with a run that has not seen the validation split.
+        served: with the run itself; another one where it was refit.
+
+    Raises:
+        GateFailed: there are too few users.
+    """
+    everyone = Cases.held_out(shop.sequences, shop.item_ids, Split.VALID, shop.model.exclude_seen, [CUTOFF])
+    cases = sample(everyone, config.users, config.seed)
+    if len(cases) < 4:
+        raise GateFailed(f"{config.run}: {len(cases)} users of the validation split are too few to learn from")
+    whole, left_out = whole_funnel(config, config.channels, shop)
+    labelled = labelled_pools(whole, shop.towers, cases)
+    bootstrap = (config.bootstrap_samples, config.confidence, config.seed)
+    halves = Halves.drawn(labelled, whole.names, instantiate(config.fusion), config.certainty, bootstrap)
+    funnel, result = choose(config, whole, halves)
+    variants = halves.variants()
+    if served is not shop:
+        whole, _ = whole_funnel(config, config.channels, served)
+        kept = {name: whole.channels[name] for name in funnel.channels}
+        funnel = replace(funnel, channels=kept, facts=whole.facts)
+    result = replace(result, left_out=left_out)
+    publish(config, funnel, whole, variants, result, served.model.fingerprint)
+    return result
+
+
+def choose(config: FunnelConfig, whole: Funnel, users: Halves) -> tuple[Funnel, FunnelResult]:
+    """The channels, the fusion and the blender that are better than what is there without them."""
+    columns, order, gain = users.choose()
+    kept = [whole.names[channel] for channel in columns[1:]]
+    funnel = replace(whole, channels={name: whole.channels[name] for name in kept}, fusion=order)
+    plain = users.everyone.only(columns)
+    fused = order.scores(plain.pools)
+    head = plain.kept(funnel.head(plain.pools, fused))
+    blender: Fusion = instantiate(config.blender)
+    blended = users.gain(plain.ndcg(fused), crossed(head, funnel.names, blender, config.folds, config.seed))
+    if blended.sure(config.certainty):
+        funnel = replace(funnel, blender=blender.fit(head, funnel.names))
+    return funnel, FunnelResult(config.run / FUNNEL, kept, {}, gain, blended, plain.missed_share)
+
+
+def publish(
+    config: FunnelConfig,
+    funnel: Funnel,
+    whole: Funnel,
+    variants: Sequence[Variant],
+    result: FunnelResult,
+    towers: str,
+) -> None:
+    """Write the funnel into the run, and beside it what an ablation needs, whole or not at all."""
+    with new_directory(config.run / FUNNEL) as folder:
+        funnel.save(folder)
+        save_variants(folder, whole, variants)
+        described = {"towers_fingerprint": towers, "config": asdict(config), "result": asdict(result)}
+        write_json(folder / RUN, json.loads(json.dumps(described, default=str)))
