@@ -253,10 +253,14 @@ def judged_of(run: Mapping[str, Any], dataset: Dataset) -> JudgedQueries | None:
         return None
     judged, config = JudgedQueries.of(dataset), run["config"]
     settings = config.get("judgements", {"rate": 0})  # runs of before there were judgements learnt from none
-    if settings["rate"] == 0:
+    teacher = run.get("teacher")
+    if settings["rate"] == 0 and not (teacher and teacher["judgements"]):
         return judged
     if settings["held_out"] is None:
-        log.warning("the run learnt from all judged queries: none is left to judge it by (judgements.held_out=0)")
+        log.warning(
+            "the run, or the reranker that taught it, learnt from all judged queries: none is left to judge it by "
+            "(judgements.held_out=0)"
+        )
         return None
     return judged.fold(settings["folds"], settings["held_out"], config["seed"])
 
