@@ -46,6 +46,8 @@ def build_items(
         words=Words.fit(config.words, material.texts[:num_items], text_width(tower.dim, tower.prior)),
         history=config.optimization.history_rate > 0,
     )
+    if tower.directions:
+        items.start_from_directions()
     items.start_from_popularity(counts, config.loss.temperature)
     text = instantiate(
         config.text, encoder=encoder, texts=material.texts, num_items=num_items, whitening=items.whitening

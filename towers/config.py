@@ -34,6 +34,7 @@ class TowerConfig:
     Attributes:
         id_embedding: whether items have an embedding of their own beside their text.
         id_scale: mean length of a fresh one; text and features make up the rest of a vector.
+        directions: whether a text's projection starts from the directions in which texts differ most, not at random.
         prior: whether items have a prior, their popularity at first (see `ItemTower`).
         signal_dropout: share of training windows without event types and times (see `TrainingBatches`).
     """
@@ -42,6 +43,7 @@ class TowerConfig:
     id_embedding: bool
     id_dropout: float
     id_scale: float
+    directions: bool
     prior: bool
     max_history: int
     layers: int
