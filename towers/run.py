@@ -299,8 +299,8 @@ def selection_of(run: Path) -> Path:
             return one
     if read_json(run / RUN).get("teacher"):
         raise UsageError(
-            f"run: {run} was taught by a reranker that has learnt from validation users; what learns from them needs a run "
-            "that was trained without distillation.reranker"
+            f"run: {run} was taught by a reranker that has learnt from validation users; what learns from them needs a "
+            "run without distillation.reranker"
         )
     raise UsageError(f"run: {run} was refit on the validation split and does not hold its {SELECTION}; train anew")
 

@@ -103,8 +103,8 @@ def seen_until(teacher: Teacher | None, sequences: Sequences) -> Split:
     if teacher is None or not (sequences.splits == Split.VALID).any():
         return Split.VALID
     log.warning(
-        "the reranker has learnt from validation users, and so the towers: their validation figures flatter; judge them on "
-        "test"
+        "the reranker has learnt from validation users, and so the towers: their validation figures flatter; judge "
+        "them on test"
     )
     return Split.TEST
 
