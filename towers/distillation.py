@@ -58,6 +58,8 @@ def lessons_of(
     Raises:
         GateFailed: there is nothing to learn from.
     """
+    if not teacher.better:
+        log.warning("%s was not found better than the recall order: it may have nothing to teach", teacher.folder)
     settings, model = config.distillation, Model.open(teacher.run)
     reranker = CrossEncoder.load(teacher.folder)
     vectors = model.item_vectors(dataset.items)

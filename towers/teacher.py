@@ -20,12 +20,14 @@ class Teacher:
         run: the first run, whose towers find the candidates.
         fingerprint: of the reranker and the towers.
         judgements: whether judged queries taught either of them.
+        better: whether the reranker was found better than the recall order beyond chance.
     """
 
     folder: Path
     run: Path
     fingerprint: str
     judgements: bool
+    better: bool
 
     @classmethod
     def of(cls, config: TrainConfig, dataset: Dataset) -> Self | None:
@@ -48,7 +50,7 @@ class Teacher:
             learnt = bool(marks["config"]["judged"]["folds"] or judged["rate"])
         files = sorted(path for path in (folder / part).iterdir() if path.is_file())
         own = fingerprint(first["fingerprint"], *(sha256(path) for path in files))
-        return cls(folder / part, folder.parent, own, learnt)
+        return cls(folder / part, folder.parent, own, learnt, marks["result"]["better"])
 
     @property
     def described(self) -> dict[str, Any]:

@@ -270,6 +270,8 @@ def test_the_command_teaches_and_the_run_says_by_whom(tiny_train_overrides, tiny
     assert done.returncode == 0, done.stderr
     assert "lessons from" in done.stderr
     assert "validation figures flatter" in done.stderr
+    better = json.loads((tiny_run / "reranker" / "run.json").read_text())["result"]["better"]
+    assert ("it may have nothing to teach" in done.stderr) is not better
     by_command, by_call = (
         json.loads((taught.parent / name / "run.json").read_text()) for name in ("by-command", "taught")
     )
