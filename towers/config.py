@@ -9,7 +9,8 @@ from towers.derived_queries import QueryConfig
 from towers.fitting import TrainerConfig, require
 from towers.item_features import FeatureConfig
 from towers.item_words import WordsConfig
-from towers.retriever import LossConfig, Optimization
+from towers.optimization import Optimization
+from towers.retriever import LossConfig
 from towers.user_blocks import BLOCKS, POSITIONS, chosen
 
 
@@ -33,6 +34,7 @@ class TowerConfig:
     Attributes:
         id_embedding: whether items have an embedding of their own beside their text.
         id_scale: mean length of a fresh one; text and features make up the rest of a vector.
+        directions: whether a text's projection starts from the directions in which texts differ most, not at random.
         prior: whether items have a prior, their popularity at first (see `ItemTower`).
         signal_dropout: share of training windows without event types and times (see `TrainingBatches`).
     """
@@ -41,6 +43,7 @@ class TowerConfig:
     id_embedding: bool
     id_dropout: float
     id_scale: float
+    directions: bool
     prior: bool
     max_history: int
     layers: int
@@ -93,6 +96,39 @@ class JudgementConfig:
         require("judgements.folds", self.folds, 2)
         if self.held_out is not None:
             require("judgements.held_out", self.held_out, 0, self.folds - 1)
+
+
+@dataclass
+class DistillationConfig:
+    """What a reranker teaches the towers, beside what they learn from events and searches.
+
+    Attributes:
+        reranker: its folder within the run whose towers find the candidates; None for no lessons.
+        loss: a class of `towers.rerank_losses` that learns from a teacher, and its settings.
+        weight: of the lessons' mean loss beside the towers' own.
+        per_batch: lessons beside each training batch.
+        events: moments of the log that are taught, at most.
+        items: queries derived from items that are taught, asked by strangers, at most; judged ones are all.
+        depth: candidates that the first run finds in each moment.
+        wanted, others: what stands in a lesson, at most; a wanted item that was not found may be one of them.
+    """
+
+    reranker: Path | None
+    loss: dict[str, Any]
+    weight: float
+    per_batch: int
+    events: int
+    items: int
+    depth: int
+    wanted: int
+    others: int
+
+    def __post_init__(self) -> None:
+        require("distillation.weight", self.weight, 1e-9)
+        for name in ("per_batch", "depth", "wanted", "others"):
+            require(f"distillation.{name}", getattr(self, name), 1)
+        for name in ("events", "items"):
+            require(f"distillation.{name}", getattr(self, name), 0)
 
 
 @dataclass
@@ -199,6 +235,7 @@ class TrainConfig:
     words: WordsConfig
     queries: QueryConfig
     judgements: JudgementConfig
+    distillation: DistillationConfig
     loss: LossConfig
     optimization: Optimization
     trainer: TowersTrainerConfig

@@ -102,13 +102,19 @@ class SeedOfEpoch(Callback):
     """Restarts the random numbers with each epoch: a resumed run draws what an uninterrupted one would have drawn.
 
     Other ranks than the first draw others, so that dropout is not the same everywhere.
+
+    They are restarted at the first batch: Lightning makes an epoch's loader, which draws a number, before the epoch
+    begins where a training begins or goes on with it, and afterwards in all others.
     """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        torch.manual_seed(self.seed * 100_003 + trainer.current_epoch + trainer.global_rank * 1_000_000_007)
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, idx: int) -> None:
+        if idx == 0:
+            torch.manual_seed(self.seed * 100_003 + trainer.current_epoch + trainer.global_rank * 1_000_000_007)
+            if trainer.current_epoch:
+                torch.empty((), dtype=torch.int64).random_()  # the loader's, so that a seed gives what it always gave
 
 
 def linear_decay(total: int, warmup: int) -> Callable[[int], float]:

@@ -1,5 +1,6 @@
 """The item tower: whitened text, words, an id embedding and features of columns, one vector per item."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -113,6 +114,20 @@ class ItemTower(nn.Module):
         if self.training and self.id_dropout > 0:
             kept = kept & (torch.rand(id_rows.shape, device=id_rows.device) >= self.id_dropout)
         return kept
+
+    @torch.no_grad()
+    def start_from_directions(self) -> None:
+        """Have the projection keep the directions in which texts differ most, as they are, most first; drop the rest.
+
+        So the towers find what the text encoder finds before they have learnt anything. The random projection that is
+        there otherwise keeps little of a whitened vector in fewer dimensions. Vectors are as long as with that one.
+        """
+        width, text_dim = self.project.weight.shape
+        kept = min(width, text_dim)
+        nn.init.zeros_(self.project.bias)
+        nn.init.zeros_(self.project.weight)
+        # A fresh nn.Linear has weights of variance 1 / (3 text_dim), which makes `width` entries of variance 1 / 3.
+        self.project.weight[:kept, text_dim - kept :] = torch.eye(kept).flip(1) * math.sqrt(width / kept / 3)
 
     @torch.no_grad()
     def start_ids(self, vectors: Tensor, scale: float) -> None:

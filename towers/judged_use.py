@@ -24,10 +24,13 @@ def judged_to_judge_by(run: Mapping[str, Any], dataset: Dataset) -> JudgedQuerie
         return None
     judged, config = JudgedQueries.of(dataset), run["config"]
     settings = config.get("judgements", UNTOLD)
-    if settings["rate"] == 0:
+    if not _learnt(run):
         return judged
     if settings["held_out"] is None:
-        log.warning("the run learnt from all judged queries: none is left to judge it by (judgements.held_out=0)")
+        log.warning(
+            "the run, or the reranker that taught it, learnt from all judged queries: none is left to judge it by "
+            "(judgements.held_out=0)"
+        )
         return None
     return judged.fold(settings["folds"], settings["held_out"], config["seed"])
 
@@ -39,9 +42,15 @@ def judged_to_learn_from(run: Mapping[str, Any], dataset: Dataset) -> JudgedQuer
     """
     config = run["config"]
     settings = config.get("judgements", UNTOLD)
-    if dataset.judgements is None or settings["rate"] > 0:
+    if dataset.judgements is None or _learnt(run):
         return None
     judged = JudgedQueries.of(dataset)
     if settings["held_out"] is None:
         return judged
     return judged.outside(settings["folds"], settings["held_out"], config["seed"])
+
+
+def _learnt(run: Mapping[str, Any]) -> bool:
+    """Whether the towers learnt from judged queries, by themselves or from a reranker that did."""
+    teacher = run.get("teacher")
+    return run["config"].get("judgements", UNTOLD)["rate"] > 0 or bool(teacher and teacher["judgements"])

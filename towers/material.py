@@ -18,6 +18,7 @@ from towers.cold import held_back
 from towers.derived_queries import QueryConfig, derive
 from towers.history import Sequences
 from towers.judged import JudgedQueries
+from towers.lessons import LessonPlan
 from towers.tokens import PADDING, EventTypes
 from towers.user_attributes import UserAttributes
 
@@ -114,13 +115,24 @@ class Material:
         query_rate: float,
         signal_dropout: float,
         seed: int,
+        lessons: LessonPlan | None = None,
     ) -> TrainingBatches:
         """Training batches over the events of the splits before `until`; see `TrainingBatches`."""
         plan = QueryPlan.of(self.sequences, self.derived, query_rate, self.first_logged)
         log, ends = self.sequences, self.sequences.ends(until)
         codes = self.attributes.table(log.attributes, len(log))
         return TrainingBatches(
-            log, ends, self.event_types, plan, max_history, tokens_per_batch, signal_dropout, seed, codes, self.asked
+            log,
+            ends,
+            self.event_types,
+            plan,
+            max_history,
+            tokens_per_batch,
+            signal_dropout,
+            seed,
+            codes,
+            self.asked,
+            lessons,
         )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.progress import track
+from towers.candidate_groups import Group
 from towers.history import History
 from towers.interests import score
 from towers.model_encoder import ModelEncoder
@@ -50,25 +51,6 @@ class Shortlist:
     def wanted(self) -> int:
         """Wanted items, found or missed."""
         return int((self.grades > 0).sum()) + self.missed
-
-
-@dataclass(frozen=True)
-class Group:
-    """Some candidates of one moment that are compared in training.
-
-    Attributes:
-        context: the user, as text.
-        rows: [n].
-        scores: recall's, [n].
-        grades: [n]; at least two of them differ.
-        teacher: a teacher's scores, [n]; None where nobody teaches.
-    """
-
-    context: str
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    grades: NDArray[np.int64]
-    teacher: NDArray[np.float32] | None = None
 
 
 def recall_of(users: ModelEncoder, vectors: NDArray[np.float32]) -> Recall:

@@ -1,13 +1,14 @@
 """Moments in which somebody was about to choose, and what is known of how: what a reranker learns from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from towers.evaluation import Cases
-from towers.history import NO_QUERY, History
+from towers.history import NO_QUERY, History, Sequences
+from towers.interactions import Interactions
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,42 @@ def of_users(cases: Cases, derived: Sequence[str], query_rate: float, rng: np.ra
         if len(asked):
             barred = np.union1d(cases.seen(case), np.setdiff1d(wanted, asked))
             found.append(Moment(history, query, asked, np.ones(len(asked), np.int64), barred))
+    return found
+
+
+def of_events(
+    interactions: Interactions,
+    sequences: Sequences,
+    number: int,
+    queries: Callable[[int], str],
+    length: int,
+    rng: np.random.Generator,
+) -> list[Moment]:
+    """Moments of the log itself: what was taken at that instant is wanted, and nothing else the user has is offered.
+
+    Where the event was asked for, only the item it led to is wanted. Moments of which nothing is known are left out.
+
+    Args:
+        interactions: the events that may be learnt from.
+        sequences: the log they are of.
+        number: events drawn, at most.
+        queries: what is asked before the event at a position of the log, "" for nothing.
+        length: newest events kept of a history.
+        rng: draws.
+    """
+    found = []
+    for event in np.sort(rng.permutation(len(interactions.rows))[:number]).tolist():
+        user, basket = int(interactions.users[event]), int(interactions.baskets[event])
+        own = slice(int(interactions.offsets[user]), int(interactions.offsets[user + 1]))
+        before = int(sequences.offsets[user]) - own.start  # from the events learnt from to positions of the log
+        query = queries(event + before)
+        if not query and basket == own.start:
+            continue
+        together = interactions.rows[own][interactions.baskets[own] == basket]
+        wanted = np.unique(together) if not query else interactions.rows[event : event + 1]
+        history = sequences.history(user, basket + before, length)
+        barred = np.setdiff1d(interactions.rows[own], wanted)
+        found.append(Moment(history, query, wanted, np.ones(len(wanted), np.int64), barred))
     return found
 
 

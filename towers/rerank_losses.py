@@ -61,8 +61,7 @@ def list_net(scores: Tensor, grades: Tensor, mask: Tensor, sharpness: float) -> 
     the first place.
     """
     target = torch.softmax((sharpness * grades).masked_fill(~mask, -torch.inf), dim=1)
-    log_found = torch.log_softmax(scores.masked_fill(~mask, -torch.inf), dim=1).masked_fill(~mask, 0.0)
-    return -(target * log_found).sum(dim=1)
+    return -(target * _log_softmax(scores, mask)).sum(dim=1)
 
 
 def margin_mse(scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
@@ -74,6 +73,21 @@ def margin_mse(scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) ->
     pairs = _pairs(grades, mask).to(scores.dtype)  # [G, i, j]
     off = _differences(scores) - _differences(teacher)
     return _mean((off.square() * pairs).flatten(1), pairs.flatten(1))
+
+
+def kl_divergence(scores: Tensor, mask: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Divergence of the softmax over a group's scores from that over a teacher's, each over `temperature`, [G].
+
+    Sum over candidates of p * log(p / q), p being the teacher's chances and q those of the scores. Source: Lin et al.,
+    "In-batch negatives for knowledge distillation with tightly-coupled teachers for dense retrieval", 2021, eq. 4.
+    """
+    wanted, found = (_log_softmax(values / temperature, mask) for values in (teacher, scores))
+    return (wanted.exp() * (wanted - found) * mask).sum(dim=1)
+
+
+def _log_softmax(values: Tensor, mask: Tensor) -> Tensor:
+    """Log of the softmax over the real candidates of each group; 0 elsewhere, [G, n]."""
+    return torch.log_softmax(values.masked_fill(~mask, -torch.inf), dim=1).masked_fill(~mask, 0.0)
 
 
 def _pairs(grades: Tensor, mask: Tensor) -> Tensor:
@@ -168,3 +182,22 @@ class MarginMSE(RerankLoss):
 
     def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
         return margin_mse(scores, grades, mask, teacher)
+
+
+@dataclass(frozen=True)
+class KLDivergence(RerankLoss):
+    """See `kl_divergence`. For students that are to order as a teacher does, whatever the size of its scores.
+
+    Attributes:
+        temperature: divides the scores of both; the higher, the more the lower places count.
+    """
+
+    taught = True
+
+    temperature: float
+
+    def __post_init__(self) -> None:
+        require("rerank_loss.temperature", self.temperature, 1e-6)
+
+    def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
+        return kl_divergence(scores, mask, teacher, self.temperature)

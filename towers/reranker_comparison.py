@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from towers.candidate_groups import Group
 from towers.cross_encoder import CrossEncoder
 from towers.judged import graded_ndcg
 from towers.metrics import bootstrap_intervals
@@ -67,12 +68,14 @@ def shortlist_ndcg(one: Shortlist, scores: NDArray[np.float32]) -> float:
     return float(graded_ndcg(torch.from_numpy(ranks), torch.zeros(len(ranks), dtype=torch.int64), grades, 1, CUTOFF))
 
 
-def readings(model: CrossEncoder, lists: Sequence[Shortlist], texts: Sequence[str]) -> list[NDArray[np.float32]]:
+def readings(
+    model: CrossEncoder, lists: Sequence[Shortlist | Group], texts: Sequence[str]
+) -> list[NDArray[np.float32]]:
     """What reading adds to the score of each candidate, [K] for each list: the score but for recall's part.
 
     Args:
         model: the reranker.
-        lists: the shortlists.
+        lists: shortlists, or groups out of them.
         texts: text of every item, [N].
     """
     nothing = [np.zeros(len(one.rows), np.float32) for one in lists]

@@ -11,10 +11,11 @@ from torch.utils.data import DataLoader
 from data_prep.command import instantiate
 from data_prep.errors import UsageError
 from data_prep.files import read_json
+from towers.candidate_groups import Group
 from towers.checkpoints import begin
 from towers.cross_encoder import CrossEncoder, small_backbone
 from towers.fitting import Session, fit
-from towers.mining import Group, Shortlist
+from towers.mining import Shortlist
 from towers.rerank_losses import RerankLoss
 from towers.reranker_comparison import choose_strength
 from towers.reranker_config import RerankConfig

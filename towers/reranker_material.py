@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import GateFailed
-from towers.mining import Group, Shortlist, groups
+from towers.candidate_groups import Group
+from towers.mining import Shortlist, groups
 from towers.reranker_config import MiningConfig, RerankConfig
 
 

@@ -1,8 +1,7 @@
 """The cross-encoder in training: groups of candidates, one of `towers.rerank_losses`, NDCG on cases kept aside."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,45 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.errors import GateFailed
+from towers.candidate_groups import Group, PaddedGroups
 from towers.cross_encoder import CrossEncoder
 from towers.fitting import EpochDataset, linear_decay
-from towers.mining import Group, Shortlist
+from towers.mining import Shortlist
 from towers.rerank_losses import RerankLoss
 from towers.reranker_comparison import CUTOFF, ndcg_of, readings
 from towers.reranker_config import RerankConfig
 
 WATCHED = f"valid/ndcg@{CUTOFF}"
-
-
-@dataclass(frozen=True)
-class PaddedGroups:
-    """G groups side by side, n the longest; zeros where a group is shorter.
-
-    Attributes:
-        mask: where there are candidates, [G, n].
-        scores: recall's, [G, n].
-        grades: [G, n].
-        teacher: a teacher's scores, [G, n]; zeros where nobody teaches.
-    """
-
-    mask: Tensor
-    scores: Tensor
-    grades: Tensor
-    teacher: Tensor
-
-    @classmethod
-    def of(cls, groups: Sequence[Group], device: torch.device) -> Self:
-        """Put groups side by side."""
-        lengths = torch.tensor([len(group.rows) for group in groups])
-        mask = torch.arange(int(lengths.max())) < lengths.unsqueeze(1)
-
-        def padded(parts: Sequence[NDArray[Any]]) -> Tensor:
-            flat = torch.from_numpy(np.concatenate(parts)).float()
-            return torch.zeros(mask.shape).masked_scatter(mask, flat).to(device)
-
-        taught = [np.zeros(len(one.rows)) if one.teacher is None else one.teacher for one in groups]
-        scores, grades = padded([one.scores for one in groups]), padded([one.grades for one in groups])
-        return cls(mask.to(device), scores, grades, padded(taught))
 
 
 def starting_weight(groups: Sequence[Group], loss: RerankLoss) -> float:
@@ -62,7 +31,7 @@ def starting_weight(groups: Sequence[Group], loss: RerankLoss) -> float:
         groups: the training groups.
         loss: what will be minimised.
     """
-    padded = PaddedGroups.of(groups, torch.device("cpu"))
+    padded = PaddedGroups.of(groups)
     deviation = float(padded.scores[padded.mask].std()) or 1.0
     tried = [float(weight) / deviation for weight in np.logspace(-2, 2, 41)]
 
@@ -118,7 +87,7 @@ class RerankerTraining(pl.LightningModule):
     def training_step(self, batch: list[Group], batch_idx: int) -> Tensor:
         contexts = [group.context for group in batch for _ in group.rows]
         candidates = [self.texts[row] for group in batch for row in group.rows]
-        padded = PaddedGroups.of(batch, self.device)
+        padded = PaddedGroups.of(batch).to(self.device)
         found = self.model(contexts, candidates, padded.scores[padded.mask])  # [pairs]
         scores = torch.zeros_like(padded.scores).masked_scatter(padded.mask, found)
         loss = self.loss(scores, padded.grades, padded.mask, padded.teacher).mean()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from data_prep.errors import GateFailed
 from towers import ranks
@@ -19,31 +19,15 @@ from towers.item_features import FeatureTable
 from towers.item_text import ItemText
 from towers.item_tower import NO_ID, ItemTower
 from towers.item_words import WordTable
+from towers.lessons import Lessons, Teaching
 from towers.losses import excluded_candidates, repeated_candidates, sampled_softmax
 from towers.matryoshka import truncate
 from towers.negatives import Candidates, Encoded, Negatives
+from towers.optimization import Optimization, parameter_groups
 from towers.temperature import BoundedTemperature
 from towers.text_encoder import TextEncoder
 from towers.tokens import PADDING, EventTypes, tokenize
 from towers.user_tower import UserTower
-
-
-@dataclass
-class Optimization:
-    """How the weights are moved.
-
-    Attributes:
-        learning_rate: of AdamW, reached after warm-up.
-        history_rate: that of the steps from items to what follows them (see `ItemTower.in_history`), relative to it:
-            they learn by heart, so they learn slowly; 0 for no such steps.
-        weight_decay: on matrices of the towers; biases, norms and embeddings are left alone.
-        warmup_steps: steps of linear warm-up; linear decay to zero follows.
-    """
-
-    learning_rate: float
-    history_rate: float
-    weight_decay: float
-    warmup_steps: int
 
 
 @dataclass
@@ -80,6 +64,7 @@ class Retriever(pl.LightningModule):
         optimization: how the weights are moved.
         target_counts: how often each item is a target in an epoch, [N].
         cases: users of the validation split, evaluated exactly after every epoch.
+        teaching: how lessons beside the batches are learnt; None where batches have none.
 
     Attributes:
         validated: each user's metrics in the last validation, [U, M], columns as `metric_names`.
@@ -101,6 +86,7 @@ class Retriever(pl.LightningModule):
         optimization: Optimization,
         target_counts: Tensor,
         cases: Cases,
+        teaching: Teaching | None = None,
     ) -> None:
         super().__init__()
         self.items = items
@@ -114,6 +100,7 @@ class Retriever(pl.LightningModule):
         self.loss = loss
         self.optimization = optimization
         self.cases = cases
+        self.teaching = teaching
         self.register_buffer("target_counts", target_counts, persistent=False)
         self.bounded = BoundedTemperature(loss.temperature, loss.min_temperature, loss.max_temperature)
         self._catalogue: Tensor | None = None  # item vectors while validating, [N, dim]
@@ -159,6 +146,9 @@ class Retriever(pl.LightningModule):
         number, weight = sum(sizes), ranks.total(batch.weights.sum())
         loss = losses.sum() * (len(sizes) / weight)  # gradients are averaged over the ranks afterwards
         mean = ranks.total(losses.sum()) / weight
+        if self.teaching is not None and batch.lessons is not None:
+            taught, mean_taught = self._learn(batch.lessons, self.teaching)
+            loss, mean = loss + taught, mean + mean_taught
         if not torch.isfinite(mean):
             raise GateFailed(
                 f"the loss became {mean.item()} at epoch {self.current_epoch}, batch {batch_idx}: lower "
@@ -184,6 +174,26 @@ class Retriever(pl.LightningModule):
         moments = self.users(tokens, *signals)  # [B, L + 1, dim] or [B, L + 1, interests, dim]
         positives = table[positive_place]  # [P, dim]
         return best_interest(moments[batch.windows, batch.moments], positives), positives, table[sampled_place]
+
+    def _learn(self, lessons: Lessons, teaching: Teaching) -> tuple[Tensor, Tensor]:
+        """The lessons' loss, weighted: this rank's part of it with gradient, and the mean over all ranks' lessons."""
+        tokens, candidates = lessons.tokens, lessons.groups.rows
+        parts = [tokens.rows.clamp(min=0).flatten(), candidates.flatten()]
+        unique, place = torch.cat(parts).unique(return_inverse=True)
+        token_place, candidate_place = place.split([len(part) for part in parts])
+        table = self.vectors(unique)
+        read = self.items.in_history(table[token_place], self._id_rows(parts[0]))  # [G * L, dim]
+        users = self.users.last(read.view(*tokens.rows.shape, table.shape[1]), tokens)  # [G, dim] or [G, K, dim]
+        own = table[candidate_place].view(*candidates.shape, table.shape[1])  # [G, n, dim]
+        losses = []
+        for dim in (*self.loss.dims, self.users.dim):
+            prefix = partial(truncate, dim=dim, prior=self.users.prior)
+            losses.append(teaching.losses(prefix(users), prefix(own), lessons.groups, self.temperature))
+        total = torch.stack(losses).mean(dim=0).sum()
+        number = ranks.total(torch.tensor(float(len(lessons)), device=total.device))
+        mean = teaching.weight * ranks.total(total) / number
+        self.log("train/lessons", mean / teaching.weight)
+        return teaching.weight * total * (ranks.count() / number), mean
 
     def _losses(self, batch: Batch, users: Tensor, positives: Tensor, candidates: Candidates) -> tuple[Tensor, Tensor]:
         """Loss of each row, [P], the mean over all dimensions that are to work, and what was excluded, [P, C]."""
@@ -265,25 +275,8 @@ class Retriever(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         o = self.optimization
-        embeddings = {p for m in self.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-        steps = [] if self.items.history is None else list(self.items.history.parameters())
-        encoder = list(self.text.parameters())
-        apart = {*encoder, *steps}
-        towers = [p for p in self.parameters() if p not in apart]
-        groups = [
-            {
-                "params": [p for p in towers if p.ndim >= 2 and p not in embeddings],
-                "weight_decay": o.weight_decay,
-            },
-            {"params": [p for p in towers if p.ndim < 2 or p in embeddings], "weight_decay": 0.0},
-            {"params": steps, "weight_decay": 0.0, "lr": o.learning_rate * o.history_rate},
-            {
-                "params": [p for p in encoder if p.requires_grad],
-                "weight_decay": o.weight_decay,
-                "lr": self.text.learning_rate,
-            },
-        ]
-        optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=o.learning_rate, fused=True)
+        groups = parameter_groups(self, self.items.history, self.text, o)
+        optimizer = torch.optim.AdamW(groups, lr=o.learning_rate, fused=True)
         total = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, linear_decay(total, o.warmup_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -18,15 +18,18 @@ from towers.baselines import TrainingData
 from towers.batches import TrainingBatches
 from towers.building import build_retriever
 from towers.config import TrainConfig
+from towers.distillation import lessons_of
 from towers.evaluation import EvaluationBatch, EvaluationBatches, metric_names
 from towers.fitting import Session, fit, refit
 from towers.interactions import Interactions
 from towers.judged import JudgedQueries
+from towers.lessons import LessonPlan
 from towers.material import Material
 from towers.metrics import bootstrap_intervals
 from towers.ranks import others
 from towers.retriever import Retriever
 from towers.run import TEXT_ENCODER, TrainedTowers
+from towers.teacher import Teacher
 from towers.text_encoder import open_text_encoder
 
 log = logging.getLogger(__name__)
@@ -101,8 +104,8 @@ def train_towers(config: TrainConfig, dataset: Dataset, phase: Phase, watchers: 
 def prepare(config: TrainConfig, dataset: Dataset, phase: Phase) -> tuple[Material, TrainingBatches, Retriever]:
     """All that is trained and what it is trained on; the same in every process."""
     torch.set_num_threads(config.trainer.threads)
-    pl.seed_everything(config.seed, verbose=False)
     tower = config.tower
+    judged = learnt_queries(config, dataset)
     material = Material.of(
         dataset,
         config.protocol,
@@ -110,14 +113,41 @@ def prepare(config: TrainConfig, dataset: Dataset, phase: Phase) -> tuple[Materi
         tower.attributes.columns,
         config.cold_share,
         config.seed,
-        learnt_queries(config, dataset),
+        judged,
         config.judgements.rate,
     )
+    lessons = plan_lessons(config, dataset, material, judged, phase.until)
     interactions = Interactions.of(material.sequences, len(material.items), phase.until)
     batches = material.batches(
-        phase.until, tower.max_history, config.tokens_per_batch, config.queries.rate, tower.signal_dropout, config.seed
+        phase.until,
+        tower.max_history,
+        config.tokens_per_batch,
+        config.queries.rate,
+        tower.signal_dropout,
+        config.seed,
+        lessons,
     )
+    pl.seed_everything(config.seed, verbose=False)  # after the lessons: whether they were cached must not matter
     return material, batches, build_retriever(config, material, interactions, batches)
+
+
+def plan_lessons(
+    config: TrainConfig, dataset: Dataset, material: Material, judged: JudgedQueries | None, until: Split
+) -> LessonPlan | None:
+    """What a reranker teaches beside the batches; None where none is to.
+
+    Raises:
+        UsageError: it does not go with the data, or with what the towers are to be judged by.
+        GateFailed: there is nothing to learn from.
+    """
+    teacher = Teacher.of(config, dataset)
+    if teacher is None:
+        return None
+    lessons = lessons_of(config, teacher, dataset, material, judged, until)
+    history = config.tower.max_history
+    return LessonPlan(
+        lessons, config.distillation.per_batch, material.event_types, history, material.attributes, config.seed
+    )
 
 
 def learnt_queries(config: TrainConfig, dataset: Dataset) -> JudgedQueries | None:

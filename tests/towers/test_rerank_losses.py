@@ -9,8 +9,19 @@ import torch
 
 from data_prep.command import instantiate, load_config
 from data_prep.errors import UsageError
-from towers.mining import Group
-from towers.rerank_losses import LambdaRank, RerankLoss, Softmax, binary, lambda_rank, list_net, margin_mse, softmax
+from towers.candidate_groups import Group
+from towers.rerank_losses import (
+    KLDivergence,
+    LambdaRank,
+    RerankLoss,
+    Softmax,
+    binary,
+    kl_divergence,
+    lambda_rank,
+    list_net,
+    margin_mse,
+    softmax,
+)
 from towers.reranker_config import RerankConfig
 from towers.reranker_training import starting_weight
 
@@ -75,6 +86,12 @@ def slow_margin_mse(s: list[float], g: list[float], t: list[float]) -> float:
     return sum(((s[i] - s[j]) - (t[i] - t[j])) ** 2 for i, j in pairs) / len(pairs) if pairs else 0.0
 
 
+def slow_kl(s: list[float], g: list[float], t: list[float]) -> float:
+    wanted, found = ([math.exp(x / 2) for x in values] for values in (t, s))
+    chances = [(a / sum(wanted), b / sum(found)) for a, b in zip(wanted, found, strict=True)]
+    return sum(p * math.log(p / q) for p, q in chances)
+
+
 @pytest.mark.parametrize(
     ("fast", "slow"),
     [
@@ -83,8 +100,9 @@ def slow_margin_mse(s: list[float], g: list[float], t: list[float]) -> float:
         (lambda s, g, m, t: lambda_rank(s, g, m, sigma=1.5), slow_lambda),
         (lambda s, g, m, t: list_net(s, g, m, sharpness=2), slow_list_net),
         (lambda s, g, m, t: margin_mse(s, g, m, t), slow_margin_mse),
+        (lambda s, g, m, t: kl_divergence(s, m, t, temperature=2), slow_kl),
     ],
-    ids=["softmax", "binary", "lambda", "listwise", "margin_mse"],
+    ids=["softmax", "binary", "lambda", "listwise", "margin_mse", "kl"],
 )
 def test_a_loss_is_what_a_loop_over_candidates_says(
     fast: Callable[..., torch.Tensor], slow: Callable[[list[float], list[float], list[float]], float]
@@ -103,7 +121,7 @@ def test_softmax_of_one_wanted_candidate_is_the_cross_entropy_of_the_group():
     torch.testing.assert_close(found[0], torch.nn.functional.cross_entropy(scores, torch.tensor([1])))
 
 
-@pytest.mark.parametrize("name", ["softmax", "binary", "lambda", "listwise", "margin_mse"])
+@pytest.mark.parametrize("name", ["softmax", "binary", "lambda", "listwise", "margin_mse", "kl"])
 def test_every_configured_loss_moves_the_wanted_up_and_padding_not_at_all(name: str):
     loss: RerankLoss = instantiate(load_config(RerankConfig, "rerank", ["run=x", f"rerank_loss={name}"]).rerank_loss)
     scores = torch.zeros(2, 4, requires_grad=True)
@@ -113,7 +131,7 @@ def test_every_configured_loss_moves_the_wanted_up_and_padding_not_at_all(name: 
     assert scores.grad is not None
     assert scores.grad[0, 1] < 0 < scores.grad[0, 0] and scores.grad[1, 0] < 0 < scores.grad[1, 1]
     assert (scores.grad[1, 2:] == 0).all()
-    assert loss.taught == (name == "margin_mse")
+    assert loss.taught == (name in ("margin_mse", "kl"))
 
 
 @pytest.mark.parametrize("name", ["softmax", "lambda", "margin_mse"])
@@ -150,3 +168,5 @@ def test_recall_starts_with_the_weight_at_which_it_alone_costs_least():
 def test_settings_that_make_no_sense_are_refused_by_name():
     with pytest.raises(UsageError, match=r"rerank_loss\.sigma must be at least 1e-06, not 0"):
         LambdaRank(sigma=0)
+    with pytest.raises(UsageError, match=r"rerank_loss\.temperature must be at least 1e-06, not 0"):
+        KLDivergence(temperature=0)

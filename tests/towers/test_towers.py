@@ -152,3 +152,21 @@ def test_whitening_drops_directions_the_catalogue_does_not_use():
 def test_a_single_item_is_left_as_it_is():
     vector = torch.randn(1, 6)
     torch.testing.assert_close(Whitening(6).fit(vector.numpy())(vector), vector)
+
+
+@pytest.mark.parametrize(("text_dim", "dim"), [(12, 6), (4, 9)])
+def test_texts_projected_on_their_directions_keep_what_the_encoder_says(text_dim: int, dim: int):
+    rng = np.random.default_rng(0)
+    raw = (rng.normal(size=(60, text_dim)) * np.arange(1, text_dim + 1)).astype(np.float32)
+    items = ItemTower(text_dim, dim, num_ids=0, num_priors=None)
+    items.whitening.fit(raw)
+    text = items.whitening(torch.from_numpy(raw))
+    lengths = items.project(text).norm(dim=1).mean()
+    items.start_from_directions()
+    kept = min(text_dim, dim)
+    vectors = items.eval()(text, torch.full((60,), NO_ID))
+    leading = torch.nn.functional.normalize(text[:, text_dim - kept :], dim=1)
+    torch.testing.assert_close(vectors @ vectors.T, leading @ leading.T)
+    assert vectors[:, kept:].eq(0).all()
+    torch.testing.assert_close(vectors[:, 0], leading[:, -1])  # most variance first
+    assert items.project(text).norm(dim=1).mean().item() == pytest.approx(lengths.item(), rel=0.25)

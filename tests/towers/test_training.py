@@ -55,6 +55,7 @@ def test_resuming_after_an_interruption_ends_where_an_uninterrupted_run_does(tin
         (run / name).unlink()
     newest = sorted((run / CHECKPOINTS).glob("epoch-*.ckpt"))
     assert len(newest) == 2
+    last = torch.load(newest[-1], weights_only=True)["state_dict"]
     newest[-1].write_bytes(newest[-1].read_bytes()[:1000])  # as a crash of the machine may leave it
 
     with pytest.raises(UsageError, match=r"was begun with seed=0, not 1"):
@@ -63,6 +64,9 @@ def test_resuming_after_an_interruption_ends_where_an_uninterrupted_run_does(tin
     assert resumed.metrics == whole.metrics
     assert json.loads((run / "run.json").read_text())["cost"]["wall_seconds"] > 0
     assert resumed.fingerprint == whole.fingerprint
+    again = torch.load(next(whole_checkpoints(run / CHECKPOINTS)), weights_only=True)
+    assert again["epoch"] == 3  # its weights, as the run keeps the best epoch alone
+    assert all(torch.equal(again["state_dict"][name], value) for name, value in last.items())
 
 
 def test_a_torn_checkpoint_is_passed_over_for_the_one_before_it(tmp_path):
