@@ -22,6 +22,7 @@ from index.search import ItemIndex
 from index.stored import FORMATS, StoredVectors
 from towers import CrossEncoder, Funnel, History, ModelEncoder
 from towers.cross_encoder_onnx import load_served
+from towers.fallback import FALLBACK, Fallback
 from towers.item_encoder import ItemEncoder
 from towers.vector_file import map_vectors
 
@@ -62,6 +63,7 @@ class Bundle:
         reranker: reorders candidates, where one was trained.
         histories: what is known of users.
         funnel: channels beside the vectors, and how their candidates are ordered; None where the vectors do it alone.
+        fallback: what those of whom nothing is known get; None for the towers' own answer.
     """
 
     version: str
@@ -79,6 +81,7 @@ class Bundle:
     reranker: CrossEncoder | None
     histories: Histories
     funnel: Funnel | None
+    fallback: Fallback | None
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -125,6 +128,7 @@ class Bundle:
             reranker=reranker,
             histories=_parsed(Histories.load, folder / HISTORIES),
             funnel=_parsed(Funnel.load, folder / FUNNEL) if (folder / FUNNEL).is_dir() else None,
+            fallback=_parsed(Fallback.load, folder / FALLBACK) if (folder / FALLBACK).is_dir() else None,
         )
 
     @property

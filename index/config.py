@@ -48,6 +48,7 @@ class BuildConfig:
             null for all of it.
         index: how the index is chosen; a file of `conf/index/`.
         funnel: whether to publish the run's funnel, as far as its training found it better than recall alone.
+        fallbacks: lists of which one may answer those of whom nothing is known, by name; conf/fallbacks.
         recall_k: depth of index recall.
         recall_target: index recall that calibration aims for.
         recall_floor: index recall below which nothing is published.
@@ -84,6 +85,7 @@ class BuildConfig:
     kept_history: int
     reranker: str
     funnel: bool
+    fallbacks: dict[str, Any]
     warm: bool
     changes_since: str | None
     export: ExportConfig

@@ -20,6 +20,7 @@ from index.filters import Attributes, Filter
 from index.item_table import UnfitItem, UnfitItems, as_table, checked_items, name_of
 from index.live_index import LiveIndex, LiveSelection, segment
 from towers import CrossEncoder, Funnel, History, ModelEncoder
+from towers.fallback import Fallback
 from towers.grown_table import GrownTable
 from towers.item_encoder import NEW
 from towers.model_encoder import AddedItems
@@ -75,6 +76,7 @@ class LiveView:
         user_encoder: makes a query vector from a history, whose items may be new ones, and a query text.
         reranker: reorders candidates, where one was trained.
         funnel: channels beside the index; they know the bundle's own items. None where there are none.
+        fallback: what those of whom nothing is known get; None for the towers' own answer.
         added: the table of added items, row N + i for its row i, with the columns of the bundle's.
     """
 
@@ -90,6 +92,7 @@ class LiveView:
     user_encoder: ModelEncoder
     reranker: CrossEncoder | None
     funnel: Funnel | None
+    fallback: Fallback | None
     added: pd.DataFrame
     _bundle: Bundle
 
@@ -112,6 +115,7 @@ class LiveView:
             user_encoder=bundle.user_encoder,
             reranker=bundle.reranker,
             funnel=bundle.funnel,
+            fallback=bundle.fallback,
             added=bundle.items.iloc[:0],
             _bundle=bundle,
         )

@@ -97,8 +97,31 @@ class LiveIndex:
     def returnable(
         self, rows: NDArray[np.int64], exclude: NDArray[np.int64], allowed: LiveSelection | None = None
     ) -> NDArray[np.bool_]:
-        """Which of some rows [n] of the index's own items may come back, [n]; see `ItemIndex.returnable`."""
-        return self.alive[rows] & self.main.returnable(rows, exclude, None if allowed is None else allowed.main)
+        """Which of some rows [n] may come back, [n]; see `ItemIndex.returnable`."""
+        rows, barred, count = np.asarray(rows, np.int64), self._with_successors(exclude), len(self.main)
+        own = rows < count
+        may = np.zeros(len(rows), np.bool_)
+        main = None if allowed is None else allowed.main
+        may[own] = self.alive[rows[own]] & self.main.returnable(rows[own], barred[barred < count], main)
+        added = None if allowed is None else allowed.added
+        if self.added is not None and (allowed is None or added is not None):
+            new = rows[~own] - count
+            may[~own] = self.added_alive[new] & self.added.returnable(new, barred[barred >= count] - count, added)
+        return may
+
+    def current(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows that the items of some rows [n] have now, [n]; of an item that is gone its last one."""
+        if not self.successors:
+            return rows
+        former, later = self._moved
+        at = np.minimum(np.searchsorted(former, rows), len(former) - 1)
+        return np.where(former[at] == rows, later[at], rows)
+
+    @cached_property
+    def _moved(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Former rows of items that have another one now, ascending, and those."""
+        former = np.array(sorted(self.successors), np.int64)
+        return former, np.array([self.successors[row] for row in former.tolist()], np.int64)
 
     @cached_property
     def _gone(self) -> int:

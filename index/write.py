@@ -44,7 +44,9 @@ from index.manifest import FORMAT, IndexRecord, Manifest, records
 from index.report import REPORT
 from index.trial import Chosen
 from towers import CrossEncoder, Funnel, Model, ModelEncoder
+from towers.fallback import FALLBACK, Fallback
 from towers.history import Sequences
+from towers.pools import TOWERS
 from towers.user_tower_onnx import export_user_tower
 from towers.vector_file import save_vectors
 
@@ -65,6 +67,7 @@ class Contents:
         sequences: the log, over those items.
         histories: what is known of users.
         funnel: over those items; None for recall alone.
+        fallback: over those items; None where strangers get the towers' own answer.
         report: contents of `report.json`, but for how the reranker is run.
     """
 
@@ -77,6 +80,7 @@ class Contents:
     sequences: Sequences
     histories: Histories
     funnel: Funnel | None
+    fallback: Fallback | None
     report: Mapping[str, Any]
 
 
@@ -84,7 +88,8 @@ def name_version(contents: Contents) -> str:
     """`20261122T141500-3f2a91bc`: UTC now, and eight digits that stand for what the bundle holds."""
     marks = [f"{name}={mark}" for name, mark in sorted(contents.inputs.fingerprints.items())]
     digest = sha256(contents.vectors.data).hexdigest()
-    chosen = contents.chosen
+    chosen, fallback = contents.chosen, contents.fallback
+    marks.append("fallback=" + (TOWERS if fallback is None else fallback.name))
     held = fingerprint(*marks, chosen.plan.factory, chosen.stored.form, str(chosen.calibration.parameters), digest)
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{held[:8]}"
 
@@ -111,6 +116,8 @@ def write_contents(folder: Path, version: str, contents: Contents, config: Build
         _write_reranker(folder / RERANKER, contents.inputs.reranker.folder, contents.items)
     if contents.funnel is not None:
         contents.funnel.save(folder / FUNNEL)
+    if contents.fallback is not None:
+        contents.fallback.save(folder / FALLBACK)
     served = _export(folder, contents, users, config)
     contents.items.to_parquet(folder / ITEMS, index=False)
     save_items(folder / MAPPED_ITEMS, contents.items)

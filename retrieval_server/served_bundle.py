@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from index import Bundle, Filter, Hits, ItemIndex, LiveBundle, LiveIndex, LiveView
 from retrieval_server.errors import NotReady
 from towers import Funnel, History, Rendering
+from towers.fallback import Fallback
 from towers.grown_table import Table
 
 
@@ -33,6 +34,10 @@ class ItemSearch(Protocol):
 
     def returnable(self, rows: NDArray[np.int64], exclude: NDArray[np.int64], allowed: Any = None) -> NDArray[np.bool_]:
         """Which of some rows [n] a search that has the same `exclude` and `allowed` may return, [n]."""
+        ...
+
+    def current(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows that the items of some rows [n] have now, [n]: an item that changes gets another one."""
         ...
 
 
@@ -103,6 +108,7 @@ class ServedBundle:
         history: stored history of a user id.
         live: what takes changes of the items; this is its view of one moment. None where they do not change.
         funnel: channels beside the index, and how their candidates are ordered; None where the index does it alone.
+        fallback: what those of whom nothing is known get; None for the towers' own answer.
         edition: number that no other view in this process has: what was computed for it is good for it alone.
     """
 
@@ -122,6 +128,7 @@ class ServedBundle:
     history: Histories
     live: LiveBundle | None = None
     funnel: Funnel | None = None
+    fallback: Fallback | None = None
     edition: int = field(default_factory=count().__next__)
 
     @classmethod
@@ -146,6 +153,7 @@ class ServedBundle:
             history=bundle.history,
             live=live,
             funnel=bundle.funnel,
+            fallback=bundle.fallback,
         )
 
 
