@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from towers.report import console, difference, print_comparison, print_table
+from towers.report import console, difference, print_by_slice, print_comparison, print_table
 
 
 def print_funnel(report: dict[str, Any], cutoffs: Sequence[int]) -> None:
@@ -20,22 +20,10 @@ def print_funnel(report: dict[str, Any], cutoffs: Sequence[int]) -> None:
     print_table(report["stages"], cutoffs, title)
     if len(report["stages"]) > 1:
         print_comparison(report["against"], cutoffs, "above recall, user by user (* beyond chance)")
-        print_stages_by_slice(report["stages"], f"ndcg@{cutoffs[0]}")
+        slices = {name: stage["slices"] for name, stage in report["stages"].items()}
+        print_by_slice(slices, f"ndcg@{cutoffs[0]}", "stage by stage")
     if report["ablation"]:
         print_ablation(report["ablation"])
-
-
-def print_stages_by_slice(stages: dict[str, Any], metric: str) -> None:
-    """One row a slice of the users, one column a stage."""
-    table = Table(title=f"{metric} by kind of user")
-    table.add_column("users who")
-    table.add_column("users", justify="right")
-    for name in stages:
-        table.add_column(name, justify="right")
-    for label, first in next(iter(stages.values()))["slices"].items():
-        figures = (f"{summary['slices'][label][metric]:.4f}" for summary in stages.values())
-        table.add_row(label, f"{first['users']:,}", *figures)
-    console().print(table)
 
 
 def print_ablation(ablation: dict[str, Any]) -> None:
