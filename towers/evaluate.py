@@ -14,6 +14,7 @@ from data_prep.errors import GateFailed, UsageError
 from data_prep.files import read_json, write_json
 from towers.baselines import TrainingData
 from towers.config import EvaluationConfig
+from towers.diversity import DiversityConfig
 from towers.evaluation import Cases
 from towers.fitting import require
 from towers.funnel import FUNNEL
@@ -59,6 +60,7 @@ class EvaluateConfig:
         baselines: what stands beside the towers, conf/baselines.
         fallbacks: lists that stand beside them where a user's history is taken away, conf/fallbacks.
         search: how judged queries are evaluated, where the dataset has any.
+        diversity: how the funnel's lists are made diverse, conf/diversity.
         funnel_users: users that the funnel is evaluated on, where the run has one; at most.
     """
 
@@ -72,6 +74,7 @@ class EvaluateConfig:
     baselines: dict[str, Any]
     fallbacks: dict[str, Any]
     search: SearchConfig
+    diversity: DiversityConfig
     funnel_users: int
 
     def __post_init__(self) -> None:
@@ -92,7 +95,7 @@ def judge_funnel(config: EvaluateConfig, judge: Judge, model: Model, items: pd.D
     cases = sample(judge.cases, config.funnel_users, config.seed)
     towers = model_scorer(ONE_VECTOR, model, items)
     report, rows = evaluate_funnel(
-        config.run, towers, items, cases, judge.counts, judge.texts, config.evaluation, config.seed
+        config.run, towers, items, cases, judge.counts, judge.texts, config.evaluation, config.diversity, config.seed
     )
     rows.to_csv(config.run / CASES, index=False)
     return report

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from towers.diversity import intra_list_distance
+from towers.diversity import mean_distance
 from towers.evaluation import Cases, Outcome, metric_names
 from towers.metrics import bootstrap_intervals, per_user
 
@@ -85,8 +85,7 @@ def beyond_accuracy(
         "popularity_share": float(np.isin(shown, popular).mean()),
     }
     if texts is not None:
-        distances = intra_list_distance(top, texts)
-        found["intra_list_distance"] = float(distances[np.isfinite(distances)].mean()) if top.shape[1] > 1 else 0.0
+        found["intra_list_distance"] = mean_distance(top, texts)
     return found
 
 
