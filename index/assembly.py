@@ -31,6 +31,7 @@ from index.histories import Histories
 from index.inputs import Inputs
 from index.item_table import POPULARITY
 from index.model_recall import model_recall
+from index.newcomers import decide
 from index.previous import Previous
 from index.publish import disk_full_said, new_bundle, switch_current
 from index.report import BuildResult, Origin, as_json, told_of
@@ -94,6 +95,8 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
     with stages("encode items"):
         encoded, comparison = _encode(config, inputs, model, items, changes, previous, same_model)
         vectors = encoded.vectors
+    with stages("newcomers"):
+        newcomers, fallback = decide(config, inputs, model, items, vectors, sequences, places)
     with stages("encode users"):
         histories = Histories.collect(sequences, config.kept_history)
         users = _sample_users(model.user_encoder(items, vectors), histories, config.calibration_users, config.seed)
@@ -104,9 +107,20 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
     origin = Origin(comparison, encoded.computed, encoded.reused, encoded.resumed, warm)
     worth = model_recall(inputs.run, inputs.fingerprints["run"], config.dim)
     recall = told_of(funnel, query_funnel)
-    report = as_json(chosen, config.recall_floor, worth, origin, inputs.reranker, recall, stages.seconds)
+    report = as_json(chosen, config.recall_floor, worth, origin, inputs.reranker, recall, newcomers, stages.seconds)
     contents = Contents(
-        inputs, model, items, vectors, changes.merged, chosen, sequences, histories, funnel, query_funnel, report
+        inputs,
+        model,
+        items,
+        vectors,
+        changes.merged,
+        chosen,
+        sequences,
+        histories,
+        funnel,
+        query_funnel,
+        fallback,
+        report,
     )
     version = name_version(contents)
     with stages("write"):
@@ -133,6 +147,7 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         reranker=inputs.reranker,
         served=served,
         funnel=recall,
+        newcomers=newcomers.why,
     )
 
 

@@ -22,6 +22,7 @@ from index.search import ItemIndex
 from index.stored import FORMATS, StoredVectors
 from towers import CrossEncoder, Funnel, History, ModelEncoder
 from towers.cross_encoder_onnx import load_served
+from towers.fallback import FALLBACK, Fallback
 from towers.funnel import FUNNEL, QUERY_FUNNEL
 from towers.item_encoder import ItemEncoder
 from towers.vector_file import map_vectors
@@ -63,6 +64,7 @@ class Bundle:
         histories: what is known of users.
         funnel: channels beside the vectors, and how their candidates are ordered; None where the vectors do it alone.
         query_funnel: the same for whoever asks by a query.
+        fallback: what those of whom nothing is known get; None for the towers' own answer.
     """
 
     version: str
@@ -81,6 +83,7 @@ class Bundle:
     histories: Histories
     funnel: Funnel | None
     query_funnel: Funnel | None
+    fallback: Fallback | None
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -128,6 +131,7 @@ class Bundle:
             histories=_parsed(Histories.load, folder / HISTORIES),
             funnel=_funnel(folder / FUNNEL),
             query_funnel=_funnel(folder / QUERY_FUNNEL),
+            fallback=_parsed(Fallback.load, folder / FALLBACK) if (folder / FALLBACK).is_dir() else None,
         )
 
     @property

@@ -49,6 +49,7 @@ class BuildConfig:
         index: how the index is chosen; a file of `conf/index/`.
         funnel: whether to publish the run's funnels, for users and for queries, as far as their training found them
             better than recall alone.
+        fallbacks: lists of which one may answer those of whom nothing is known, by name; conf/fallbacks.
         recall_k: depth of index recall.
         recall_target: index recall that calibration aims for.
         recall_floor: index recall below which nothing is published.
@@ -85,6 +86,7 @@ class BuildConfig:
     kept_history: int
     reranker: str
     funnel: bool
+    fallbacks: dict[str, Any]
     warm: bool
     changes_since: str | None
     export: ExportConfig

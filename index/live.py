@@ -20,6 +20,7 @@ from index.filters import Attributes, Filter
 from index.item_table import UnfitItem, UnfitItems, as_table, checked_items, name_of
 from index.live_index import LiveIndex, LiveSelection, segment
 from towers import CrossEncoder, Funnel, History, ModelEncoder
+from towers.fallback import Fallback
 from towers.grown_table import GrownTable
 from towers.item_encoder import NEW
 from towers.model_encoder import AddedItems
@@ -76,6 +77,7 @@ class LiveView:
         reranker: reorders candidates, where one was trained.
         funnel: channels beside the index; None where there are none.
         query_funnel: the same for whoever asks by a query.
+        fallback: what those of whom nothing is known get; None for the towers' own answer.
         added: the table of added items, row N + i for its row i, with the columns of the bundle's.
     """
 
@@ -92,6 +94,7 @@ class LiveView:
     reranker: CrossEncoder | None
     funnel: Funnel | None
     query_funnel: Funnel | None
+    fallback: Fallback | None
     added: pd.DataFrame
     _bundle: Bundle
 
@@ -115,6 +118,7 @@ class LiveView:
             reranker=bundle.reranker,
             funnel=bundle.funnel,
             query_funnel=bundle.query_funnel,
+            fallback=bundle.fallback,
             added=bundle.items.iloc[:0],
             _bundle=bundle,
         )

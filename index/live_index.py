@@ -108,6 +108,20 @@ class LiveIndex:
             may[~own] = self.added_alive[later] & self.added.returnable(later, barred - count, added)
         return may
 
+    def current(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows that the items of some rows [n] have now, [n]; of an item that is gone its last one."""
+        if not self.successors:
+            return rows
+        former, later = self._moved
+        at = np.minimum(np.searchsorted(former, rows), len(former) - 1)
+        return np.where(former[at] == rows, later[at], rows)
+
+    @cached_property
+    def _moved(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Former rows of items that have another one now, ascending, and those."""
+        former = np.array(sorted(self.successors), np.int64)
+        return former, np.array([self.successors[row] for row in former.tolist()], np.int64)
+
     @cached_property
     def _gone(self) -> int:
         """Items of the index that are gone."""

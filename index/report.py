@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from index.export import ServedReranker  # these import torch, which a wrong input is refused before
     from index.model_recall import ModelRecall
     from towers import Funnel
+    from towers.fallback_choice import FallbackChoice
 
 REPORT = "report.json"
 
@@ -59,6 +60,7 @@ class BuildResult:
         reranker: whether the run's reranker is in it, and why.
         served: how it is run; None where there is none.
         funnel: what recalls, in words.
+        newcomers: what answers those of whom nothing is known, and why, in words.
     """
 
     version: str
@@ -77,6 +79,7 @@ class BuildResult:
     reranker: RerankerChoice
     served: "ServedReranker | None"
     funnel: str
+    newcomers: str
 
 
 def as_json(
@@ -86,6 +89,7 @@ def as_json(
     origin: Origin,
     reranker: RerankerChoice,
     funnel: str,
+    newcomers: "FallbackChoice",
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """The contents of `report.json`: what is known once everything but the writing is done."""
@@ -107,6 +111,7 @@ def as_json(
         "catalogue": asdict(origin),
         "reranker": {"published": reranker.folder is not None, "why": reranker.why, "compared": reranker.compared},
         "funnel": funnel,
+        "newcomers": asdict(newcomers),
         "seconds": dict(seconds),
     }
 
@@ -159,6 +164,7 @@ def _summary(result: BuildResult) -> Table:
     )
     table.add_row("model recall", _model_recall(result.model_recall))
     table.add_row("recall", result.funnel)
+    table.add_row("newcomers", result.newcomers)
     table.add_row("reranker", result.reranker.why)
     if result.served is not None:
         table.add_row("it runs in", f"{result.served.precision or 'float32'}: {result.served.why}")

@@ -172,6 +172,10 @@ class ItemIndex:
         may = ~among(rows, np.unique(exclude))
         return may if allowed is None else may & among(rows, allowed.rows)
 
+    def current(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows that the items of some rows [n] have now: the same, as nothing of an index changes."""
+        return rows
+
     def on_gpus(self, shard: bool = False, require_gpu: bool = False) -> Self:
         """The same search with its candidates found by GPUs where they can: without a filter, within their limits.
 

@@ -43,8 +43,10 @@ from index.manifest import FORMAT, IndexRecord, Manifest, records
 from index.report import REPORT
 from index.trial import Chosen
 from towers import CrossEncoder, Funnel, Model, ModelEncoder
+from towers.fallback import FALLBACK, Fallback
 from towers.funnel import FUNNEL, QUERY_FUNNEL
 from towers.history import Sequences
+from towers.pools import TOWERS
 from towers.user_tower_onnx import export_user_tower
 from towers.vector_file import save_vectors
 
@@ -66,6 +68,7 @@ class Contents:
         histories: what is known of users.
         funnel: over those items; None for recall alone.
         query_funnel: the same for whoever asks by a query.
+        fallback: over those items; None where strangers get the towers' own answer.
         report: contents of `report.json`, but for how the reranker is run.
     """
 
@@ -79,6 +82,7 @@ class Contents:
     histories: Histories
     funnel: Funnel | None
     query_funnel: Funnel | None
+    fallback: Fallback | None
     report: Mapping[str, Any]
 
 
@@ -86,7 +90,8 @@ def name_version(contents: Contents) -> str:
     """`20261122T141500-3f2a91bc`: UTC now, and eight digits that stand for what the bundle holds."""
     marks = [f"{name}={mark}" for name, mark in sorted(contents.inputs.fingerprints.items())]
     digest = sha256(contents.vectors.data).hexdigest()
-    chosen = contents.chosen
+    chosen, fallback = contents.chosen, contents.fallback
+    marks.append("fallback=" + (TOWERS if fallback is None else fallback.name))
     held = fingerprint(*marks, chosen.plan.factory, chosen.stored.form, str(chosen.calibration.parameters), digest)
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{held[:8]}"
 
@@ -114,6 +119,8 @@ def write_contents(folder: Path, version: str, contents: Contents, config: Build
     for name, funnel in ((FUNNEL, contents.funnel), (QUERY_FUNNEL, contents.query_funnel)):
         if funnel is not None:
             funnel.save(folder / name)
+    if contents.fallback is not None:
+        contents.fallback.save(folder / FALLBACK)
     served = _export(folder, contents, users, config)
     contents.items.to_parquet(folder / ITEMS, index=False)
     save_items(folder / MAPPED_ITEMS, contents.items)

@@ -44,7 +44,9 @@ class Observer:
         self._seconds = self._histogram("call_seconds", "Time from a handler's taking a call to its answer.", "method")
         self._stages = self._histogram("stage_seconds", "Time that the stages of answers took.", "stage")
         self._degraded = self._counter("degraded", "Stages skipped or cut short, by reason.", "stage", "reason")
-        self._fallbacks = self._counter("fallbacks", "Answers not built on what the request named.", "reason")
+        self._fallbacks = self._counter(
+            "fallbacks", "Answers not built on what the request named.", "reason", "fallback"
+        )
         self._unknown = self._counter("unknown_items", "Items of requests that the bundle did not have.")
         self._events = self._counter("events", "Events sent to RecordEvents: new ones and repetitions.", "outcome")
         self._swaps = self._counter("swaps", "Swaps and rollbacks, by outcome.", "outcome")
@@ -113,8 +115,8 @@ class Observer:
         reasons = dict(zip(getattr(found, "degraded", ()), getattr(found, "degraded_reasons", ()), strict=True))
         for stage, reason in reasons.items():
             self._degraded.labels(stage, reason).inc()
-        if fallback := getattr(found, "fallback_reason", ""):
-            self._fallbacks.labels(fallback).inc()
+        if reason := getattr(found, "fallback_reason", ""):
+            self._fallbacks.labels(reason, getattr(found, "fallback", "")).inc()
         self._unknown.inc(getattr(found, "unknown_item_count", 0))
         if self._tracing is not None and isinstance(found, CallError):
             self._tracing.failed(found)

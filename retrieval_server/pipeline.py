@@ -11,6 +11,7 @@ from retrieval_server.admission import Pressure
 from retrieval_server.budget import Budget, Reason, Stage
 from retrieval_server.diversifying import Diversified, choose
 from retrieval_server.errors import NoReranker
+from retrieval_server.falling_back import fallback_of
 from retrieval_server.filtering import narrowed
 from retrieval_server.profile import Profile, rows_of
 from retrieval_server.recalling import Ranking, Recalling
@@ -167,7 +168,8 @@ class Pipeline:
     def recommend(self, bundle: ServedBundle, profile: Profile, wanted: Wanted, budget: Budget) -> Recommended:
         """The best items of the whole catalogue, or the best that are not all alike, by blender or reranker.
 
-        A blender was learnt from users who did not ask, so the reranker orders what a query finds.
+        A blender was learnt from users who did not ask, so the reranker orders what a query finds. Neither has anything
+        to read of those of whom nothing is known: where there is a fallback, its order stands.
 
         Args:
             bundle: where to look.
@@ -178,6 +180,8 @@ class Pipeline:
         Raises:
             InvalidRequest: as `recall`.
         """
+        if fallback_of(bundle, profile) is not None:
+            return self._without_reading(bundle, profile, wanted, budget)
         blender = bundle.funnel.blender if bundle.funnel is not None else None
         if blender is not None and not profile.query:
             return self._blended(bundle, blender, profile, wanted, budget)
@@ -196,6 +200,19 @@ class Pipeline:
             diversified=cut.diversified,
             blended=False,
             recalled=recalled,
+        )
+
+    def _without_reading(self, bundle: ServedBundle, profile: Profile, wanted: Wanted, budget: Budget) -> Recommended:
+        """Recall's answer as it is."""
+        found = self.recall(bundle, profile, wanted, budget)
+        return Recommended(
+            rows=found.rows,
+            scores=found.scores,
+            recall_scores=found.scores,
+            reranked=0,
+            diversified=found.diversified,
+            blended=False,
+            recalled=found.recalled,
         )
 
     def _blended(

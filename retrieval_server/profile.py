@@ -16,12 +16,13 @@ UNKNOWN_EVENT = ""
 """Event type of an entry whose request names none; no training event is called so."""
 
 
-class Fallback(StrEnum):
+class FallbackReason(StrEnum):
     """Why an answer is not built on what the request named."""
 
     NONE = ""
     UNKNOWN_USER = "unknown_user"
     UNKNOWN_ITEMS = "unknown_items"
+    NO_HISTORY = "no_history"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Profile:
         unknown_item_ids: items of the history that the bundle does not have, each once, in the request's order.
         unknown_item_count: how many events were set aside for that.
         truncated: whether older known events were left out.
-        fallback: why the answer is not built on what the request named.
+        reason: why the answer is not built on what the request named.
     """
 
     history: History
@@ -44,7 +45,12 @@ class Profile:
     unknown_item_ids: Sequence[str]
     unknown_item_count: int
     truncated: bool
-    fallback: Fallback
+    reason: FallbackReason
+
+    @property
+    def newcomer(self) -> bool:
+        """Whether nothing is known of them that the model reads: no history, no query, no attributes."""
+        return not len(self.history.rows) and not self.query and not any(self.history.attributes.values())
 
 
 def rows_of(bundle: ServedBundle, item_ids: Sequence[str]) -> NDArray[np.int64]:
@@ -64,7 +70,9 @@ def resolve(bundle: ServedBundle, asker: Asker, recorded: Sequence[UserEvent] = 
     if asker.item_ids:
         return _from_request(bundle, asker, {} if stored is None else stored.attributes)
     history = _followed(bundle, History.empty() if stored is None else stored, recorded)
-    stranger = bool(asker.user_id) and stored is None and not len(history.rows)
+    reason = FallbackReason.NONE
+    if asker.user_id and not len(history.rows):
+        reason = FallbackReason.UNKNOWN_USER if stored is None else FallbackReason.NO_HISTORY
     return Profile(
         history=history.last(bundle.user_encoder.max_history),
         query=asker.query,
@@ -72,7 +80,7 @@ def resolve(bundle: ServedBundle, asker: Asker, recorded: Sequence[UserEvent] = 
         unknown_item_ids=(),
         unknown_item_count=0,
         truncated=len(history.rows) > bundle.user_encoder.max_history,
-        fallback=Fallback.UNKNOWN_USER if stranger else Fallback.NONE,
+        reason=reason,
     )
 
 
@@ -107,5 +115,5 @@ def _from_request(bundle: ServedBundle, asker: Asker, attributes: Mapping[str, s
         unknown_item_ids=list(dict.fromkeys(unknown)),
         unknown_item_count=len(unknown),
         truncated=len(places) > bundle.user_encoder.max_history,
-        fallback=Fallback.NONE if places else Fallback.UNKNOWN_ITEMS,
+        reason=FallbackReason.NONE if places else FallbackReason.UNKNOWN_ITEMS,
     )

@@ -13,6 +13,7 @@ from retrieval_server.admission import Pressure
 from retrieval_server.batching import MicroBatcher
 from retrieval_server.budget import Budget, Reason, Stage, Took
 from retrieval_server.config import Batch, Cache
+from retrieval_server.falling_back import fallback_of, listed
 from retrieval_server.filtering import narrowed
 from retrieval_server.hot_cache import HotCache
 from retrieval_server.observation import Observer
@@ -20,7 +21,8 @@ from retrieval_server.pooling import Asking, Pooled, pooled
 from retrieval_server.profile import Profile
 from retrieval_server.served_bundle import ItemSearch, ServedBundle
 from towers import Funnel
-from towers.pools import stretched
+from towers.fallback import Fallback
+from towers.pools import TOWERS, stretched
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,13 @@ class Ranking:
         scores: what put them into this order [n], descending.
         pooled: what the channels of the bundle's funnel said, of these items and as many more as a blender looks at;
             None where the index recalled alone.
+        channel: who recalled, where it was one alone.
     """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
     pooled: Pooled | None = None
+    channel: str = TOWERS
 
     def for_reranker(self) -> NDArray[np.float32]:
         """The scores of the rows [n] as a reranker weighs them, which learnt what the towers' scores are worth."""
@@ -87,7 +91,7 @@ class Recalling:
         wanted: Filter | None,
         budget: Budget,
     ) -> Ranking:
-        """The k best items but the barred ones.
+        """The k best items but the barred ones; of those of whom nothing is known the first of the bundle's fallback.
 
         Args:
             bundle: where to look.
@@ -100,13 +104,16 @@ class Recalling:
         Raises:
             InvalidRequest: the items lack a column that the filter asks of.
         """
-        index = _index(bundle, budget)
+        fallback = fallback_of(bundle, profile)
+        index = bundle.index if fallback is not None else _index(bundle, budget)
         job = _Job(bundle, index, profile, k, np.unique(barred), wanted)
 
         def compute() -> Ranking:
             budget.require()
             started = time.monotonic()
             ready = replace(job, allowed=narrowed(bundle, wanted))
+            if fallback is not None:
+                return _fallen_back(fallback, ready, started, budget)
             narrowed_at = time.monotonic()
             found = self.batcher.run((id(bundle), id(index), k), ready, budget)
             if wanted is not None:
@@ -115,6 +122,13 @@ class Recalling:
             return found.ranking
 
         return self._cache.get(_key(job), compute, budget)
+
+
+def _fallen_back(fallback: Fallback, job: _Job, started: float, budget: Budget) -> Ranking:
+    """What a fallback answers; all that was done since `started` was searching."""
+    hits = listed(fallback, job.index, len(job.bundle.item_ids), job.k, job.barred, job.allowed)
+    budget.took.append(Took(Stage.SEARCH, started, time.monotonic()))
+    return Ranking(hits.rows, hits.scores, channel=fallback.name)
 
 
 def _index(bundle: ServedBundle, budget: Budget) -> ItemSearch:

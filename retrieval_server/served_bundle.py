@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from index import Bundle, Filter, Hits, ItemIndex, LiveBundle, LiveIndex, LiveView
 from retrieval_server.errors import NotReady
 from towers import Funnel, History, Rendering
+from towers.fallback import Fallback
 from towers.grown_table import Table
 
 
@@ -33,6 +34,10 @@ class ItemSearch(Protocol):
 
     def returnable(self, rows: NDArray[np.int64], exclude: NDArray[np.int64], allowed: Any = None) -> NDArray[np.bool_]:
         """Which of some rows [n] a search that has the same `exclude` and `allowed` may return, [n]."""
+        ...
+
+    def current(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows that the items of some rows [n] have now, [n]: an item that changes gets another one."""
         ...
 
 
@@ -104,6 +109,7 @@ class ServedBundle:
         live: what takes changes of the items; this is its view of one moment. None where they do not change.
         funnel: channels beside the index, and how their candidates are ordered; None where the index does it alone.
         query_funnel: the same for whoever asks by a query.
+        fallback: what those of whom nothing is known get; None for the towers' own answer.
         edition: number that no other view in this process has: what was computed for it is good for it alone.
     """
 
@@ -124,6 +130,7 @@ class ServedBundle:
     live: LiveBundle | None = None
     funnel: Funnel | None = None
     query_funnel: Funnel | None = None
+    fallback: Fallback | None = None
     edition: int = field(default_factory=count().__next__)
 
     @classmethod
@@ -149,6 +156,7 @@ class ServedBundle:
             live=live,
             funnel=bundle.funnel,
             query_funnel=bundle.query_funnel,
+            fallback=bundle.fallback,
         )
 
 

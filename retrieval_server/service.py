@@ -15,11 +15,12 @@ from retrieval_server.budget import Budget, Reason, Stage
 from retrieval_server.config import ServeConfig
 from retrieval_server.diversifying import Diversified, diversity_of
 from retrieval_server.errors import CallError
+from retrieval_server.falling_back import name_of_fallback
 from retrieval_server.filtering import filter_of
 from retrieval_server.guard import outcome, parsed
 from retrieval_server.observation import Observer
 from retrieval_server.pipeline import Pipeline, Wanted
-from retrieval_server.profile import Fallback, Profile, resolve, rows_of
+from retrieval_server.profile import FallbackReason, Profile, resolve, rows_of
 from retrieval_server.recalling import Ranking
 from retrieval_server.recording import Recorder
 from retrieval_server.retrieval.v1 import retrieval_pb2
@@ -45,7 +46,6 @@ from retrieval_server.streams import Streams
 from retrieval_server.user_events import StoreUnavailable
 from retrieval_server.validation import check_events, check_recall, check_recommend, check_rerank, check_similar
 from towers.diversity import POOL
-from towers.pools import TOWERS
 
 logger = logging.getLogger(__name__)
 SERVICE_NAME: str = retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name
@@ -111,6 +111,7 @@ class RetrievalService(RetrievalServiceServicer):
             scores=found.scores.tolist(),
             titles=_titles(bundle, found.rows, request.with_titles),
             diversified=_told(found.diversified),
+            fallback=name_of_fallback(bundle, profile),
             channels=_channels(found.recalled, found.rows, request.explain),
             **_about(profile),
             **self._notes(bundle, request, budget),
@@ -152,6 +153,7 @@ class RetrievalService(RetrievalServiceServicer):
             reranked_count=found.reranked,
             diversified=_told(found.diversified),
             blended=found.blended,
+            fallback=name_of_fallback(bundle, profile),
             channels=_channels(found.recalled, found.rows, request.explain),
             **_about(profile),
             **self._notes(bundle, request, budget),
@@ -183,7 +185,7 @@ class RetrievalService(RetrievalServiceServicer):
             titles=_titles(bundle, found.rows, request.with_titles),
             unknown_item_ids=list(dict.fromkeys(unknown)),
             unknown_item_count=len(unknown),
-            fallback_reason=Fallback.NONE if len(rows) else Fallback.UNKNOWN_ITEMS,
+            fallback_reason=FallbackReason.NONE if len(rows) else FallbackReason.UNKNOWN_ITEMS,
             **self._notes(bundle, request, budget),
         )
 
@@ -241,7 +243,7 @@ def _about(profile: Profile) -> _About:
         unknown_item_ids=profile.unknown_item_ids,
         unknown_item_count=profile.unknown_item_count,
         truncated=profile.truncated,
-        fallback_reason=profile.fallback,
+        fallback_reason=profile.reason,
     )
 
 
@@ -256,7 +258,7 @@ def _channels(recalled: Ranking, rows: NDArray[np.int64], wanted: bool) -> Seque
     if recalled.pooled is None:
         place = {row: number for number, row in enumerate(recalled.rows.tolist())}
         at = [place[row] for row in rows.tolist()]
-        return [Channel(name=TOWERS, places=[one + 1 for one in at], scores=recalled.scores[at].tolist())]
+        return [Channel(name=recalled.channel, places=[one + 1 for one in at], scores=recalled.scores[at].tolist())]
     scores, places = recalled.pooled.said(rows)
     return [
         Channel(name=name, places=places[:, number].tolist(), scores=scores[:, number].tolist())

@@ -15,6 +15,7 @@ from data_prep.errors import GateFailed, UsageError
 from data_prep.files import read_json, write_json
 from towers.baselines import TrainingData
 from towers.config import EvaluationConfig
+from towers.diversity import DiversityConfig
 from towers.evaluation import Cases
 from towers.fitting import require
 from towers.funnel import FUNNEL
@@ -34,7 +35,7 @@ from towers.judged_use import judged_to_judge_by
 from towers.material import read_sequences_of
 from towers.model import Model
 from towers.query_funnel import QueryFunnel
-from towers.report import compare, print_cold, print_comparison, print_slices, print_table
+from towers.report import compare, print_by_slice, print_cold, print_comparison, print_newcomers, print_table
 from towers.run import RUN, dataset_of
 from towers.scoring import model_scorer
 from towers.text_features import text_directions
@@ -59,7 +60,9 @@ class EvaluateConfig:
         threads: intra-op threads of torch.
         evaluation: cutoffs and the like; whether seen items are left out comes from the run.
         baselines: what stands beside the towers, conf/baselines.
+        fallbacks: lists that stand beside them where a user's history is taken away, conf/fallbacks.
         search: how judged queries are evaluated, where the dataset has any.
+        diversity: how the funnel's lists are made diverse, conf/diversity.
         funnel_users: users that the funnel is evaluated on, where the run has one; at most.
     """
 
@@ -71,7 +74,9 @@ class EvaluateConfig:
     threads: int
     evaluation: EvaluationConfig
     baselines: dict[str, Any]
+    fallbacks: dict[str, Any]
     search: SearchConfig
+    diversity: DiversityConfig
     funnel_users: int
 
     def __post_init__(self) -> None:
@@ -92,7 +97,7 @@ def judge_funnel(config: EvaluateConfig, judge: Judge, model: Model, items: pd.D
     cases = sample(judge.cases, config.funnel_users, config.seed)
     towers = model_scorer(ONE_VECTOR, model, items)
     report, rows = evaluate_funnel(
-        config.run, towers, items, cases, judge.counts, judge.texts, config.evaluation, config.seed
+        config.run, towers, items, cases, judge.counts, judge.texts, config.evaluation, config.diversity, config.seed
     )
     rows.to_csv(config.run / CASES, index=False)
     return report
@@ -162,13 +167,22 @@ def evaluate_users(
     for baseline in baseline_scorers(config.baselines, training, left_out):
         judge(baseline)
     baselines = list(judge.outcomes)[ours:]
+    attributed = model_scorer(ONE_VECTOR, model, training.items) if model.towers.users.attributes.columns else None
+    newcomers = judge.compare_newcomers(baseline_scorers(config.fallbacks, training, left_out), attributed)
     funnel = judge_funnel(config, judge, model, training.items)
+    cold = {
+        "users": len(judge.cold),
+        "wanted": sum(map(len, judge.cold.truth)),
+        "scorers": judge.cold_summaries,
+        "slices": judge.cold_slices,
+    }
     return {
         "users": len(cases),
         "scorers": judge.summaries,
         "against": compare(judge.outcomes, baselines, settings.cutoffs, *judge.bootstrap),
         "left_out": left_out,
-        "cold": {"users": len(judge.cold), "wanted": sum(map(len, judge.cold.truth)), "scorers": judge.cold_summaries},
+        "newcomers": newcomers,
+        "cold": cold,
         "funnel": funnel,
     }
 
@@ -224,9 +238,12 @@ def print_users(report: dict[str, Any], run: Path, cutoffs: list[int]) -> None:
         baseline = report["against"]["baseline"]
         title = f"above {baseline}, the strongest baseline, user by user (* beyond chance)"
         print_comparison(report["against"], cutoffs, title)
-    print_slices(report["scorers"][TWO_TOWERS], f"{TWO_TOWERS}, by kind of user")
+    slices = {name: summary["slices"] for name, summary in report["scorers"].items()}
+    print_by_slice(slices, f"ndcg@{cutoffs[0]}", "by history and by popularity of what was wanted")
+    print_newcomers(report["newcomers"], cutoffs)
     if report["cold"]["users"]:
         print_cold(report["cold"])
+        print_by_slice(report["cold"]["slices"], f"recall@{cutoffs[:2][-1]}", "cold items by history")
     if report["funnel"] is not None:
         print_funnel(report["funnel"], cutoffs)
         print(f"what became of each of the funnel's users: {run / CASES}")

@@ -14,9 +14,11 @@ from data_prep.columns import Columns
 from data_prep.progress import track
 from towers.config import EvaluationConfig
 from towers.cross_encoder import CrossEncoder
+from towers.diversity import Diversity, DiversityConfig, mean_distance, unit
 from towers.evaluation import Cases, Outcome
 from towers.funnel import FUNNEL, TOWERS_ALONE, Funnel
-from towers.funnel_choice import Gain, load_variants
+from towers.funnel_choice import Gain, Variant, load_variants
+from towers.funnel_diversity import Looks, diversified_ranks, looked_at
 from towers.funnel_material import labelled_pools
 from towers.labelled import Labelled
 from towers.metrics import per_user
@@ -24,12 +26,9 @@ from towers.pools import Pools, stretched
 from towers.report import compare, summarize
 from towers.scoring import VectorScorer
 
-RECALL, FUSED, RERANKED, BLENDED = "recall", "fused", "reranked", "blended"
+RECALL, FUSED, RERANKED, BLENDED, DIVERSIFIED = "recall", "fused", "reranked", "blended", "diversified"
 NOT_FOUND = 1_000_000
 """The rank of a wanted item that no stage offers."""
-
-READ = 50
-"""Candidates that the cross-encoder reads, the first of the fused order; the rest follow as they are."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,19 @@ class Stage:
     Attributes:
         name: the row's in tables.
         labelled: the candidates.
+        scores: of each, [T]; of one that the reranker did not read NaN.
         ranks: place of each, from 1, [T].
     """
 
     name: str
     labelled: Labelled
+    scores: NDArray[np.floating]
     ranks: NDArray[np.int64]
+
+    @classmethod
+    def by(cls, name: str, labelled: Labelled, scores: NDArray[np.floating]) -> "Stage":
+        """The order of some scores."""
+        return cls(name, labelled, scores, labelled.pools.ranks(scores))
 
     def outcome(self, cases: Cases) -> Outcome:
         """What the order is worth, as of a scorer that ranks the whole catalogue; what is missed is not found."""
@@ -71,7 +77,7 @@ class Stage:
 
 
 def stages(funnel: Funnel, whole: Labelled, names: Sequence[str], reading: "Reading | None") -> list[Stage]:
-    """What each stage of the funnel makes of the pools.
+    """What each stage of the funnel makes of the pools; the last one is what a server answers.
 
     Args:
         funnel: as it is served.
@@ -80,17 +86,16 @@ def stages(funnel: Funnel, whole: Labelled, names: Sequence[str], reading: "Read
         reading: the cross-encoder and what it reads, where there is one.
     """
     alone = whole.only([0])
-    found = [Stage(RECALL, alone, alone.pools.ranks(TOWERS_ALONE.scores(alone.pools)))]
+    found = [Stage.by(RECALL, alone, TOWERS_ALONE.scores(alone.pools))]
     some = whole.only([names.index(name) for name in funnel.names])
-    scores = funnel.fusion.scores(some.pools)
-    fused = some.pools.ranks(scores)
+    fused = Stage.by(FUSED, some, funnel.fusion.scores(some.pools))
     if funnel.channels:
-        found.append(Stage(FUSED, some, fused))
+        found.append(fused)
     if reading is not None:
-        found.append(Stage(RERANKED, some, reading.ranks(some.pools, scores)))
+        found.append(Stage(RERANKED, some, *reading.read(some.pools, fused)))
     if funnel.blender is not None:
-        head = some.kept(fused <= funnel.candidates)
-        found.append(Stage(BLENDED, head, head.pools.ranks(funnel.blender.scores(head.pools))))
+        head = some.kept(fused.ranks <= funnel.candidates)
+        found.append(Stage.by(BLENDED, head, funnel.blender.scores(head.pools)))
     return found
 
 
@@ -102,34 +107,36 @@ class Reading:
         model: the cross-encoder.
         contexts: what it reads of each user, [U].
         texts: and of each item, [N].
+        depth: how many candidates it reads, the first of the fused order; the rest follow as they are.
     """
 
     model: CrossEncoder
     contexts: Sequence[str]
     texts: Sequence[str]
+    depth: int
 
     @classmethod
-    def of(cls, folder: Path, items: pd.DataFrame, cases: Cases) -> "Reading":
+    def of(cls, folder: Path, items: pd.DataFrame, cases: Cases, depth: int) -> "Reading":
         """The cross-encoder of a folder, for these users."""
         model = CrossEncoder.load(folder)
         rendering, titles, contexts = model.rendering, items[Columns.TITLE].astype(str).tolist(), []
         for case in range(len(cases)):
             read = cases.history(case).last(rendering.context_items)
             contexts.append(rendering.context([titles[row] for row in read.rows], read.events, ""))
-        return cls(model, contexts, rendering.items(items))
+        return cls(model, contexts, rendering.items(items), depth)
 
-    def ranks(self, pools: Pools, fused: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Ranks of all candidates, [T], after the first `READ` by some scores, [T], are read."""
-        before = pools.ranks(fused)
-        ranks = before.copy()
+    def read(self, pools: Pools, fused: Stage) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores of what is read of all candidates in the order of a stage, [T], and their ranks then, [T]."""
+        found, ranks = np.full(len(fused.ranks), np.nan, np.float32), fused.ranks.copy()
         for user in track(range(len(pools)), "reading candidates"):
             own = np.arange(pools.offsets[user], pools.offsets[user + 1])
-            first = own[before[own] <= READ]
+            first = own[fused.ranks[own] <= self.depth]
             texts = [self.texts[row] for row in pools.rows[first]]
-            weighed = stretched(fused[first].astype(np.float32), pools.scores[first, 0])
+            weighed = stretched(fused.scores[first].astype(np.float32), pools.scores[first, 0])
             scores = self.model.score(self.contexts[user], texts, weighed)
-            ranks[first[np.lexsort((before[first], -scores))]] = np.arange(1, len(first) + 1)
-        return ranks
+            found[first] = scores
+            ranks[first[np.lexsort((fused.ranks[first], -scores))]] = np.arange(1, len(first) + 1)
+        return found, ranks
 
 
 def evaluate_funnel(
@@ -140,6 +147,7 @@ def evaluate_funnel(
     counts: NDArray[np.int64],
     texts: NDArray[np.float32] | None,
     settings: EvaluationConfig,
+    diversity: DiversityConfig,
     seed: int,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """The funnel of a run on held-out users.
@@ -152,58 +160,95 @@ def evaluate_funnel(
         counts: training events of each item, [N].
         texts: as of `summarize`.
         settings: intervals and the like.
+        diversity: how the last stage's lists are made diverse.
         seed: of the bootstrap.
 
     Returns:
-        For `metrics.json`: `stages`, as `summarize` has them; `against` recall, as `compare` has it; `ablation`, what
-        each fusion of some of the channels is worth beside recall; `missed`, the share of wanted items that no channel
-        in use found. And a row for each user, see `rows_of_cases`.
+        For `metrics.json`: `stages`, as `summarize` has them, and in `beyond` the `item_distance` within lists, by item
+        vectors; `against` recall, as `compare` has it; `served`, the stage that a server answers by unless it is to be
+        diverse; `diversified`, how the last stage is made of that one, and how far it lies `against` it; `ablation`,
+        what each fusion of some of the channels is worth beside recall; `missed`, the share of wanted items that no
+        channel in use found. And a row for each user, see `rows_of_cases`.
     """
-    bootstrap = (settings.bootstrap_samples, settings.confidence, seed)
+    bootstrap, k = (settings.bootstrap_samples, settings.confidence, seed), min(cases.cutoffs)
     funnel = Funnel.load(run / FUNNEL)
     everything, variants = load_variants(run / FUNNEL)
     whole, names = labelled_pools(everything, towers, cases), everything.names
-    reading = Reading.of(run / "reranker", items, cases) if (run / "reranker").is_dir() else None
+    folder = run / "reranker"
+    reading = Reading.of(folder, items, cases, looked_at(k)) if folder.is_dir() else None
     found = stages(funnel, whole, names, reading)
+    served, looks, how = found[-1], Looks.of(items, towers.items.numpy()), diversity.standard()
+    found.append(diversified(served, k, how, looks))
     outcomes = {stage.name: stage.outcome(cases) for stage in found}
-    alone = found[0].labelled.ndcg(-found[0].ranks.astype(np.float64))
-    ablation = {}
-    for variant in variants:
-        some = whole.only([0, *(names.index(name) for name in variant.channels)])
-        gain = Gain.of(alone, some.ndcg(variant.fusion.scores(some.pools)), *bootstrap)
-        ablation[variant.name] = asdict(gain) | {"missed": some.missed_share}
     metrics = {name: outcome.metrics for name, outcome in outcomes.items()}
+    summaries = {name: summarize(outcome, cases, counts, texts, *bootstrap) for name, outcome in outcomes.items()}
+    directions = unit(looks.vectors)
+    for name, outcome in outcomes.items():
+        summaries[name]["beyond"]["item_distance"] = mean_distance(outcome.top, directions)
     report = {
         "users": len(cases),
         "channels": funnel.names,
-        "stages": {name: summarize(outcome, cases, counts, texts, *bootstrap) for name, outcome in outcomes.items()},
+        "stages": summaries,
         "against": compare(metrics, [RECALL], cases.cutoffs, *bootstrap),
+        "served": served.name,
+        "diversified": {
+            "how": asdict(how),
+            "against": compare(
+                {name: metrics[name] for name in (served.name, DIVERSIFIED)}, [served.name], cases.cutoffs, *bootstrap
+            ),
+        },
         "missed": {stage.name: stage.labelled.missed_share for stage in found},
-        "ablation": ablation,
+        "ablation": _ablation(whole, names, variants, found[0], bootstrap),
     }
-    return report, rows_of_cases(found, funnel.names, cases)
+    return report, rows_of_cases(found, served, funnel.names, cases)
 
 
-def rows_of_cases(found: Sequence[Stage], names: Sequence[str], cases: Cases) -> pd.DataFrame:
+def _ablation(
+    whole: Labelled,
+    names: Sequence[str],
+    variants: Sequence[Variant],
+    recall: Stage,
+    bootstrap: tuple[int, float, int],
+) -> dict[str, Any]:
+    """What each fusion of some of the channels is worth beside recall alone, and what it misses."""
+    alone = recall.labelled.ndcg(recall.scores)
+    found = {}
+    for variant in variants:
+        some = whole.only([0, *(names.index(name) for name in variant.channels)])
+        gain = Gain.of(alone, some.ndcg(variant.fusion.scores(some.pools)), *bootstrap)
+        found[variant.name] = asdict(gain) | {"missed": some.missed_share}
+    return found
+
+
+def diversified(stage: Stage, k: int, how: Diversity, looks: Looks) -> Stage:
+    """A stage's order once the first k of each user are chosen to be unlike each other; the others follow."""
+    pools = stage.labelled.pools
+    ranks = diversified_ranks(pools, stage.scores, stage.ranks, k, how, looks)
+    return Stage(DIVERSIFIED, stage.labelled, stage.scores, ranks)
+
+
+def rows_of_cases(found: Sequence[Stage], served: Stage, names: Sequence[str], cases: Cases) -> pd.DataFrame:
     """A row for each user, for people who ask why.
 
     `user_id`, `history` (its length), `wanted` (item ids), `missed` (how many of them no stage offers); for each stage
-    `<stage>_ranks`, the places of the wanted items, in the order of `wanted` and "-" for none; of the last stage
-    `top` (its first item ids) and `channels`, which offered each: `towers+bm25`.
+    `<stage>_ranks`, the places of the wanted items, in the order of `wanted` and "-" for none; `stage`, the one that a
+    server answers by unless it is to be diverse, and of that `top`, its first item ids, and `channels`, which offered
+    each: `towers+bm25`.
     """
-    last, ids = found[-1], np.asarray(cases.item_ids, dtype=object)
-    top = last.top(min(cases.cutoffs))
+    ids = np.asarray(cases.item_ids, dtype=object)
+    top = served.top(min(cases.cutoffs))
     columns: dict[str, list[Any]] = {
         "user_id": [str(cases.sequences.user_ids[user]) for user in cases.users],
         "history": (cases.ends - cases.sequences.offsets[cases.users]).tolist(),
         "wanted": [" ".join(ids[rows]) for rows in cases.truth],
-        "missed": last.labelled.missed.tolist(),
+        "missed": served.labelled.missed.tolist(),
     }
     for stage in found:
         columns[f"{stage.name}_ranks"] = _places(stage, cases.truth)
+    columns["stage"] = [served.name] * len(cases)
     columns["top"] = [" ".join(ids[rows[rows >= 0]]) for rows in top]
     columns["channels"] = [
-        _offering(last.labelled.pools, names, user, rows[rows >= 0]) for user, rows in enumerate(top)
+        _offering(served.labelled.pools, names, user, rows[rows >= 0]) for user, rows in enumerate(top)
     ]
     return pd.DataFrame(columns)
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
-from towers.report import console, difference, print_comparison, print_table
+from towers.funnel_evaluation import RECALL
+from towers.report import console, difference, print_by_slice, print_comparison, print_table
 
 
 def print_funnel(report: dict[str, Any], cutoffs: Sequence[int]) -> None:
@@ -18,23 +19,27 @@ def print_funnel(report: dict[str, Any], cutoffs: Sequence[int]) -> None:
     channels = ", ".join(report["channels"])
     title = f"the funnel ({channels}): {report['users']:,} users, items that no stage offers count as not found"
     print_table(report["stages"], cutoffs, title)
-    if len(report["stages"]) > 1:
-        print_comparison(report["against"], cutoffs, "above recall, user by user (* beyond chance)")
-        print_stages_by_slice(report["stages"], f"ndcg@{cutoffs[0]}")
+    print_comparison(report["against"], cutoffs, "above recall, user by user (* beyond chance)")
+    if report["served"] != RECALL:
+        title = f"above {report['served']}, user by user (* beyond chance)"
+        print_comparison(report["diversified"]["against"], cutoffs, title)
+    print_lists(report["stages"], cutoffs[0])
+    slices = {name: stage["slices"] for name, stage in report["stages"].items()}
+    print_by_slice(slices, f"ndcg@{cutoffs[0]}", "stage by stage")
     if report["ablation"]:
         print_ablation(report["ablation"])
 
 
-def print_stages_by_slice(stages: dict[str, Any], metric: str) -> None:
-    """One row a slice of the users, one column a stage."""
-    table = Table(title=f"{metric} by kind of user")
-    table.add_column("users who")
-    table.add_column("users", justify="right")
-    for name in stages:
-        table.add_column(name, justify="right")
-    for label, first in next(iter(stages.values()))["slices"].items():
-        figures = (f"{summary['slices'][label][metric]:.4f}" for summary in stages.values())
-        table.add_row(label, f"{first['users']:,}", *figures)
+def print_lists(stages: dict[str, Any], k: int) -> None:
+    """One row a stage: what its lists are worth, and how unlike each other their items are."""
+    table = Table(title=f"lists of {k}: mean of 1 - cosine over their pairs")
+    table.add_column("")
+    for column in (f"ndcg@{k}", "by item vectors", "by texts"):
+        table.add_column(column, justify="right")
+    for name, summary in stages.items():
+        beyond = summary["beyond"]
+        figures = (summary["metrics"][f"ndcg@{k}"]["mean"], beyond["item_distance"], beyond["intra_list_distance"])
+        table.add_row(name, *(f"{figure:.4f}" for figure in figures))
     console().print(table)
 
 

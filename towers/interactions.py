@@ -30,10 +30,11 @@ class Interactions:
     num_items: int
 
     @classmethod
-    def of(cls, sequences: Sequences, num_items: int, until: Split) -> Self:
-        """The events of all splits earlier than `until`: what a model trained until then has seen."""
-        kept = sequences.splits < until
-        lengths = sequences.ends(until) - sequences.offsets[:-1]
+    def of(cls, sequences: Sequences, num_items: int, until: Split | None) -> Self:
+        """The events of all splits earlier than `until`: what a model trained until then has seen; None for all."""
+        before = Split.TEST + 1 if until is None else until
+        kept = sequences.splits < before
+        lengths = sequences.ends(before) - sequences.offsets[:-1]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return cls(offsets, sequences.rows[kept], sequences.timestamps[kept], num_items)
 

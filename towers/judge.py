@@ -12,9 +12,10 @@ from data_prep.command import instantiate
 from towers.baselines import Baseline, DoesNotApply, TrainingData
 from towers.cold import cold_cases, summarize_cold
 from towers.config import EvaluationConfig
-from towers.evaluation import Cases, Scorer, evaluate
+from towers.evaluation import Cases, Scorer, evaluate, metric_names
 from towers.model import Model
-from towers.report import summarize
+from towers.newcomers import ByAttributes, as_newcomers, stranger_scores
+from towers.report import by_history, compare, summarize, with_intervals, with_intervals_each
 from towers.scoring import model_scorer
 from towers.weighing import ONE_VECTOR, late_fusion
 
@@ -87,6 +88,8 @@ class Judge:
         summaries: what is reported of each.
         cold: users who want an item without training events.
         cold_summaries: the same for them; empty where there are none.
+        cold_slices: the same by the length of their histories.
+        newcomers: metrics of every user had their history been taken away, name -> [U, M].
         bootstrap: samples, confidence and seed of the intervals.
     """
 
@@ -104,6 +107,8 @@ class Judge:
         self.outcomes: dict[str, NDArray[np.float64]] = {}
         self.summaries: dict[str, Any] = {}
         self.cold_summaries: dict[str, Any] = {}
+        self.cold_slices: dict[str, Any] = {}
+        self.newcomers: dict[str, NDArray[np.float64]] = {}
 
     def __call__(self, scorer: Scorer) -> None:
         """Rank the whole catalogue for every user."""
@@ -111,7 +116,35 @@ class Judge:
         outcome = evaluate(scorer, self.cases, self.batch_size)
         log.info("%s: %d users in %.1f s", scorer.name, len(self.cases), time.monotonic() - began)
         self.outcomes[scorer.name] = outcome.metrics
-        self.summaries[scorer.name] = summarize(outcome, self.cases, self.counts, self.texts, *self.bootstrap)
+        newcomers = self.newcomers[scorer.name] = as_newcomers(stranger_scores(scorer), self.cases)
+        self.summaries[scorer.name] = summarize(
+            outcome, self.cases, self.counts, self.texts, *self.bootstrap, newcomers
+        )
         if len(self.cold):
             outcome = evaluate(scorer, self.cold, self.batch_size)
             self.cold_summaries[scorer.name] = summarize_cold(outcome, self.cold, *self.bootstrap)
+            by_length = by_history(outcome.metrics, self.cold)
+            self.cold_slices[scorer.name] = with_intervals_each(by_length, self.cold.cutoffs, *self.bootstrap)
+
+    def compare_newcomers(self, lists: Iterator[Scorer], attributed: Scorer | None) -> dict[str, Any]:
+        """The model beside lists that are the same for everybody, on users whose history is taken away.
+
+        Args:
+            lists: fitted to the events that the model was fitted to.
+            attributed: the model, where it reads attributes of users: it is then asked once more, with them.
+
+        Returns:
+            `users`; `scorers`: name -> metric -> {mean, low, high}; `against` the strongest list, as `compare` has it.
+        """
+        found = {name: self.newcomers[name] for name in (TWO_TOWERS, ONE_VECTOR) if name in self.newcomers}
+        if attributed is not None:
+            by_attributes = ByAttributes(attributed)
+            found[by_attributes.name] = evaluate(by_attributes, self.cases, self.batch_size).metrics
+        named = {scorer.name: as_newcomers(stranger_scores(scorer), self.cases) for scorer in lists}
+        found |= named
+        names = metric_names(self.cases.cutoffs)
+        return {
+            "users": len(self.cases),
+            "scorers": {name: with_intervals(metrics, names, *self.bootstrap) for name, metrics in found.items()},
+            "against": compare(found, list(named), self.cases.cutoffs, *self.bootstrap),
+        }

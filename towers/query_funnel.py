@@ -129,4 +129,4 @@ class QueryFunnel:
     def stage(self, cases: Cases) -> Stage:
         """What a server answers to some cases, as far as its index recalls what exact search does."""
         labelled = labelled_pools(self.funnel, self.towers, cases)
-        return Stage(self.name, labelled, labelled.pools.ranks(self.funnel.fusion.scores(labelled.pools)))
+        return Stage.by(self.name, labelled, self.funnel.fusion.scores(labelled.pools))

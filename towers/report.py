@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from towers.diversity import intra_list_distance
+from towers.diversity import mean_distance
 from towers.evaluation import Cases, Outcome, metric_names
 from towers.metrics import bootstrap_intervals, per_user
 
 LONG_HISTORY = 3  # events from which a user is no longer told apart by their number
+TAKEN_AWAY = "history taken away"
 DECILES = 10
 POPULAR_SHARE = 0.1
 
@@ -27,6 +27,7 @@ def summarize(
     samples: int,
     confidence: float,
     seed: int,
+    newcomers: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:
     """Everything that is reported of one scorer.
 
@@ -36,6 +37,7 @@ def summarize(
         counts: training events of each item, [N].
         texts: unit vectors of the items' whitened texts, [N, text_dim]; None where nothing reads them.
         samples, confidence, seed: of the bootstrap intervals.
+        newcomers: see `slices`.
 
     Returns:
         `metrics`: name -> {mean, low, high}; `beyond`: see `beyond_accuracy`; `slices`: see `slices`.
@@ -43,7 +45,7 @@ def summarize(
     return {
         "metrics": with_intervals(outcome.metrics, metric_names(cases.cutoffs), samples, confidence, seed),
         "beyond": beyond_accuracy(outcome.top, counts, texts),
-        "slices": slices(outcome, cases, counts),
+        "slices": slices(outcome, cases, counts, samples, confidence, seed, newcomers),
     }
 
 
@@ -83,8 +85,7 @@ def beyond_accuracy(
         "popularity_share": float(np.isin(shown, popular).mean()),
     }
     if texts is not None:
-        distances = intra_list_distance(top, texts)
-        found["intra_list_distance"] = float(distances[np.isfinite(distances)].mean()) if top.shape[1] > 1 else 0.0
+        found["intra_list_distance"] = mean_distance(top, texts)
     return found
 
 
@@ -93,20 +94,56 @@ def _popular(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.argsort(-counts, kind="stable")[: max(int(len(counts) * POPULAR_SHARE), 1)]
 
 
-def slices(outcome: Outcome, cases: Cases, counts: NDArray[np.int64]) -> dict[str, dict[str, Any]]:
-    """Mean Recall and NDCG at the first two cutoffs, by history length and by popularity of what was to be found.
+def slices(
+    outcome: Outcome,
+    cases: Cases,
+    counts: NDArray[np.int64],
+    samples: int,
+    confidence: float,
+    seed: int,
+    newcomers: NDArray[np.float64] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Recall and NDCG at the first two cutoffs, by history length and by popularity of what was to be found.
+
+    Args:
+        outcome, cases, counts, samples, confidence, seed: as of `summarize`.
+        newcomers: metrics of all cases had their history been taken away, [U, M]; None where that was not tried.
+
+    Returns:
+        Label -> `users` and metric -> {mean, low, high}; a slice without users is left out.
+    """
+    parts = {} if newcomers is None else {TAKEN_AWAY: newcomers}
+    parts |= by_history(outcome.metrics, cases) | _by_popularity(outcome, cases, counts)
+    return with_intervals_each(parts, cases.cutoffs, samples, confidence, seed)
+
+
+def with_intervals_each(
+    parts: dict[str, NDArray[np.float64]], cutoffs: Sequence[int], samples: int, confidence: float, seed: int
+) -> dict[str, dict[str, Any]]:
+    """What `slices` returns, of metrics by label, [u, M] each."""
+    names = metric_names(cutoffs)
+    shown = [n for n in names if n.split("@")[0] in ("recall", "ndcg") and int(n.split("@")[1]) in cutoffs[:2]]
+    columns = [names.index(name) for name in shown]
+    return {
+        label: {"users": len(values)} | with_intervals(values[:, columns], shown, samples, confidence, seed)
+        for label, values in parts.items()
+        if len(values)
+    }
+
+
+def by_history(metrics: NDArray[np.float64], cases: Cases) -> dict[str, NDArray[np.float64]]:
+    """The metrics of cases, [U, M], by the length of their histories."""
+    lengths = np.minimum(cases.ends - cases.sequences.offsets[cases.users], LONG_HISTORY)
+    return {f"history {n}{'+' * (n == LONG_HISTORY)}": metrics[lengths == n] for n in range(LONG_HISTORY + 1)}
+
+
+def _by_popularity(outcome: Outcome, cases: Cases, counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Metrics of those who want an item of a decile, by decile.
 
     Of a user who wants items of several deciles each has its own say: in a decile only the wanted items that are of it
     count, at the ranks that they have in the whole catalogue.
-
-    Returns:
-        Label -> `users` and the metrics; a slice without users is left out.
     """
-    names = metric_names(cases.cutoffs)
-    shown = [n for n in names if n.split("@")[0] in ("recall", "ndcg") and int(n.split("@")[1]) in cases.cutoffs[:2]]
-    columns = [names.index(name) for name in shown]
-    lengths = np.minimum(cases.ends - cases.sequences.offsets[cases.users], LONG_HISTORY)
-    parts = {f"history {n}{'+' * (n == LONG_HISTORY)}": outcome.metrics[lengths == n] for n in range(LONG_HISTORY + 1)}
+    parts = {}
     deciles = popularity_deciles(counts)[np.concatenate(cases.truth)]  # [T]
     owners = np.repeat(np.arange(len(cases)), [len(wanted) for wanted in cases.truth])  # [T]
     for decile in range(1, DECILES + 1):
@@ -114,11 +151,7 @@ def slices(outcome: Outcome, cases: Cases, counts: NDArray[np.int64]) -> dict[st
         users, places = np.unique(owners[own], return_inverse=True)
         found = per_user(torch.from_numpy(outcome.ranks[own]), torch.from_numpy(places), len(users), cases.cutoffs)
         parts[f"popularity decile {decile}"] = torch.stack(list(found.values()), dim=1).numpy()
-    return {
-        label: {"users": len(values)} | dict(zip(shown, values[:, columns].mean(axis=0).tolist(), strict=True))
-        for label, values in parts.items()
-        if len(values)
-    }
+    return parts
 
 
 def popularity_deciles(counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -209,15 +242,21 @@ def _shown(cutoffs: Sequence[int]) -> list[str]:
     return [f"recall@{k}", f"ndcg@{k}", f"mrr@{k}", f"hit_rate@{k}", *(f"recall@{c}" for c in cutoffs[1:])]
 
 
-def print_slices(summary: dict[str, Any], title: str) -> None:
-    """One row a slice of the users."""
-    table = Table(title=title)
-    frame = pd.DataFrame(summary["slices"]).T
-    table.add_column("users with")
-    for column in frame.columns:
-        table.add_column(str(column), justify="right")
-    for label, row in frame.iterrows():
-        table.add_row(str(label), f"{int(row['users']):,}", *(f"{v:.4f}" for v in row.iloc[1:]))
+def print_by_slice(slices: dict[str, dict[str, Any]], metric: str, title: str) -> None:
+    """One row a slice of the users, one column a scorer.
+
+    Args:
+        slices: name of each scorer -> what `slices` says of it.
+        metric: the one that is shown.
+        title: of the table.
+    """
+    table = Table(title=f"{metric}, {title}")
+    for column in ("users with", "users", *slices):
+        table.add_column(column, justify="left" if column == "users with" else "right")
+    for label, first in next(iter(slices.values())).items():
+        found = (own[label][metric] for own in slices.values())
+        figures = (f"{f['mean']:.4f} ±{(f['high'] - f['low']) / 2:.4f}" for f in found)
+        table.add_row(label, f"{first['users']:,}", *figures)
     console().print(table)
 
 
@@ -232,6 +271,24 @@ def print_cold(report: dict[str, Any]) -> None:
     for name, found in sorted(summaries.items(), key=lambda s: -s[1][columns[-1]]["mean"]):
         figures = (found[column] for column in columns)
         table.add_row(name, *(f"{f['mean']:.4f} ±{(f['high'] - f['low']) / 2:.4f}" for f in figures))
+    console().print(table)
+
+
+def print_newcomers(report: dict[str, Any], cutoffs: Sequence[int]) -> None:
+    """One row a scorer, best first, of what users get whose history is taken away."""
+    k, columns, against = cutoffs[0], _shown(cutoffs), report["against"]
+    table = Table(title=f"newcomers: {report['users']:,} users, their history taken away")
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right")
+    if against:
+        table.add_column(f"ndcg@{k} above {against['baseline']}", justify="right")
+    for name, found in sorted(report["scorers"].items(), key=lambda s: -s[1][f"ndcg@{k}"]["mean"]):
+        figures = [f"{found[c]['mean']:.4f} ±{(found[c]['high'] - found[c]['low']) / 2:.4f}" for c in columns]
+        if against:
+            own = against["scorers"].get(name)
+            figures.append("" if own is None else difference(own[f"ndcg@{k}"]))
+        table.add_row(name, *figures)
     console().print(table)
 
 

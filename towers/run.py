@@ -165,13 +165,13 @@ class TrainedTowers:
         query_tower.load_state_dict({k: mine[k] if k != "priors" else own[k] for k in own})
         return UserEncoder(self.users, query_tower, self.text_encoder, self.event_types, table, self.queries)
 
-    def seen(self, sequences: Sequences, items: pd.DataFrame, until: Split) -> TrainingData:
+    def seen(self, sequences: Sequences, items: pd.DataFrame, until: Split | None) -> TrainingData:
         """The very events the towers learnt from, for whatever else is fitted to the same.
 
         Args:
             sequences: the log.
             items: canonical items table.
-            until: the first split whose events the towers have not seen.
+            until: the first split whose events the towers have not seen; None for all events there are.
         """
         interactions = Interactions.of(sequences, len(items), until)
         return TrainingData(interactions, items, self.sentences.encode, self.exclude_seen)

@@ -159,14 +159,14 @@ def row_of(report: dict[str, Any], scorer: str) -> dict[str, Any]:
 
     Args:
         report: `metrics.json` of a run.
-        scorer: its name there; `funnel` for the last stage of the funnel, which stands above recall.
+        scorer: its name there; `funnel` for the stage of the funnel that is served, which stands above recall.
     """
     if scorer == FUNNEL:
         stages, against = report["funnel"]["stages"], report["funnel"]["against"]
-        last = list(stages)[-1]
-        row = {part: stages[last][part] for part in SHOWN}
-        if last in against["scorers"]:
-            row["above"] = against["scorers"][last] | {"baseline": against["baseline"]}
+        served = report["funnel"]["served"]
+        row = {part: stages[served][part] for part in SHOWN}
+        if served in against["scorers"]:
+            row["above"] = against["scorers"][served] | {"baseline": against["baseline"]}
         return row
     row = {part: report["scorers"][scorer][part] for part in SHOWN}
     cold = report["cold"]

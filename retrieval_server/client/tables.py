@@ -58,7 +58,8 @@ def _notes(answer: Answer) -> list[str]:
     if not isinstance(answer, SimilarItemsResponse) and answer.truncated:
         notes.append("the history was longer than the model reads: its newest events were used")
     if answer.fallback_reason:
-        notes.append(f"fallback: {answer.fallback_reason}")
+        named = getattr(answer, "fallback", "")
+        notes.append(f"fallback: {answer.fallback_reason}{f', answered by {named}' if named else ''}")
     if answer.degraded:
         reasons = zip(answer.degraded, answer.degraded_reasons, strict=True)
         notes.append("degraded: " + ", ".join(f"{stage} ({reason})" for stage, reason in reasons))

@@ -91,3 +91,15 @@ def test_what_is_kept_of_a_scorer_holds_its_cold_items_where_there_are_any() -> 
     above = {"ndcg@10": {"mean": 0.1, "low": 0.0, "high": 0.2}}
     report["against"] = {"baseline": "ease", "scorers": {"two towers": above}}
     assert row_of(report, "two towers") == kept | {"above": above | {"baseline": "ease"}}
+
+
+def test_what_is_kept_of_a_funnel_is_the_stage_that_is_served() -> None:
+    plain, fused = ({"metrics": {"ndcg@10": {"mean": mean}}, "beyond": {}, "slices": {}} for mean in (0.1, 0.2))
+    above = {"ndcg@10": {"mean": 0.1, "low": 0.0, "high": 0.2}}
+    stages = {"recall": plain, "fused": fused, "diversified": plain}
+    against = {"baseline": "recall", "scorers": {"fused": above, "diversified": above}}
+    report = {"funnel": {"served": "fused", "stages": stages, "against": against}}
+    kept = {"metrics": fused["metrics"], "beyond": {}, "above": above | {"baseline": "recall"}}
+    assert row_of(report, "funnel") == kept
+    report["funnel"]["served"] = "recall"
+    assert row_of(report, "funnel") == {"metrics": plain["metrics"], "beyond": {}}

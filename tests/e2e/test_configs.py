@@ -45,11 +45,11 @@ GROUPS = {
         "experiment",
     ],
     "prepare": ["source", "cleaning", "split"],
-    "evaluate": ["evaluation", "baselines"],
+    "evaluate": ["evaluation", "baselines", "fallbacks"],
     "search": ["space", "sampler"],
     "rerank": ["rerank_loss"],
     "funnel": ["channels", "fusion"],
-    "build": ["index"],
+    "build": ["index", "fallbacks"],
     "serve": ["event_store", "diversity"],
 }
 

@@ -81,7 +81,7 @@ def test_calls_are_counted_by_what_became_of_them(
         'retrieval_calls_total{code="OK",method="RecommendStream"}': 1,
         'retrieval_call_seconds_count{method="Recall"}': 3,
         'retrieval_stage_seconds_count{stage="rerank"}': 2,
-        'retrieval_fallbacks_total{reason="unknown_user"}': 1,
+        'retrieval_fallbacks_total{fallback="towers",reason="unknown_user"}': 1,
         "retrieval_unknown_items_total": 1,
         'retrieval_events_total{outcome="new"}': 1,
         'retrieval_events_total{outcome="repeated"}': 1,

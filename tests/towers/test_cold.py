@@ -10,11 +10,10 @@ from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from towers.cold import cold_cases, held_back, summarize_cold
 from towers.config import TrainConfig
-from towers.evaluate import EvaluateConfig, evaluate_run
+from towers.evaluate import EvaluateConfig, evaluate_run, print_users
 from towers.evaluation import Cases, Outcome, metric_names
 from towers.history import Sequences
 from towers.material import read_sequences
-from towers.report import print_cold
 from towers.run import TrainedTowers
 from towers.train import train
 
@@ -77,10 +76,16 @@ def test_training_leaves_held_back_items_out_and_evaluation_looks_for_them(
     assert cold[log.rows[log.splits == Split.TEST]].any()
 
     config = load_config(EvaluateConfig, "evaluate", [f"run={run}", "evaluation.cutoffs=[3,10]", "threads=1"])
-    report = evaluate_run(config)["cold"]
+    everyone = evaluate_run(config)
+    report = everyone["cold"]
     assert report["users"] == report["wanted"] == int(cold[log.rows[log.splits == Split.TEST]].sum())
     found = {name: figures["recall@10"]["mean"] for name, figures in report["scorers"].items()}
     assert found["popularity"] < 0.1  # thirty items, nine of them cold and last by popularity
     assert found["two towers"] > 0.2
-    print_cold(report)
-    assert f"cold items: {report['users']} users want {report['users']}" in capsys.readouterr().out
+    by_length = report["slices"]["two towers"]
+    total = sum(part["users"] * part["recall@10"]["mean"] for part in by_length.values())
+    assert total / report["users"] == pytest.approx(found["two towers"])
+    print_users(everyone | {"funnel": None}, run, [3, 10])
+    told = capsys.readouterr().out
+    assert f"cold items: {report['users']} users want {report['users']}" in told
+    assert f"newcomers: {everyone['users']} users" in told and "history taken away" in told

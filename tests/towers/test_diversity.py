@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from towers.diversity import METHODS, Diversity, Pool, diversify, unit
+from towers.diversity import METHODS, Diversity, Pool, diversify, mean_distance, unit
 from towers.diversity.duplicates import duplicates
 from towers.diversity.greedy import DeterminantalPointProcess, Tiers, greedy
 
@@ -214,3 +214,9 @@ def test_items_without_a_score_follow_those_that_have_one():
     for method, k in itertools.product(METHODS, (2, 5)):
         chosen = diversify(found, k, how(method, 1.0)).places
         assert (chosen < 3).sum() == min(k, 3)
+
+
+def test_the_mean_distance_is_of_lists_of_two_items_or_more():
+    directions = np.array([[1.0, 0], [0, 1], [-1, 0]], np.float32)
+    assert mean_distance(np.array([[0, 1], [0, 2], [2, -1]]), directions) == pytest.approx((1 + 2) / 2)
+    assert mean_distance(np.array([[0], [1]]), directions) == 0

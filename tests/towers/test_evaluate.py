@@ -27,6 +27,20 @@ def test_every_baseline_stands_beside_the_towers_or_says_why_not(tiny_run: Path,
     assert "max_items" in report["left_out"]["ease"]
     assert report["until"] == "valid"
     assert {"two towers", "popularity", "item-knn, cosine", "L0"} <= set(report["scorers"])
+    newcomers = report["newcomers"]
+    assert set(newcomers["scorers"]) == {
+        "two towers",
+        "one vector",
+        "popularity",
+        "decayed popularity",
+        "trending",
+    }
+    assert newcomers["against"]["baseline"] in ("popularity", "decayed popularity", "trending")
+    for name in ("popularity", "two towers"):
+        own, taken_away = report["scorers"][name], newcomers["scorers"][name]["ndcg@5"]["mean"]
+        assert own["slices"]["history taken away"]["ndcg@5"]["mean"] == pytest.approx(taken_away)
+        reads = own["metrics"]["ndcg@5"]["mean"] != pytest.approx(taken_away)
+        assert reads == (name == "two towers"), "popularity reads no history"
 
 
 def test_baselines_are_a_list_on_the_command_line(tiny_run: Path, tiny_data: Path):

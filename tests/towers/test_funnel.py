@@ -13,12 +13,14 @@ from data_prep.columns import Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
+from towers.diversity import Diversity, Pool, diversify
 from towers.evaluate import CASES, EvaluateConfig, evaluate_run
 from towers.evaluation import Cases, evaluate
 from towers.funnel import FUNNEL, Funnel
 from towers.funnel_choice import load_variants
 from towers.funnel_config import FunnelConfig
-from towers.funnel_evaluation import Stage
+from towers.funnel_diversity import Looks
+from towers.funnel_evaluation import Stage, diversified
 from towers.funnel_material import labelled_pools
 from towers.material import read_sequences
 from towers.model import Model
@@ -87,7 +89,7 @@ def test_a_pool_is_what_the_channels_find_by_brute_force(trained: FunnelResult, 
 def test_the_recall_stage_is_what_the_vector_scores_in_the_whole_catalogue(trained: FunnelResult, cases: Cases, scorer):
     whole, _ = load_variants(trained.folder)
     alone = labelled_pools(whole, scorer, cases).only([0])
-    stage = Stage("recall", alone, alone.pools.ranks(alone.pools.scores[:, 0])).outcome(cases)
+    stage = Stage.by("recall", alone, alone.pools.scores[:, 0]).outcome(cases)
     names = ("recall@5", "ndcg@5", "mrr@5", "hit_rate@5")
     np.testing.assert_allclose(stage.metrics[:, : len(names)], evaluate(scorer, cases, 64).metrics[:, : len(names)])
 
@@ -115,8 +117,12 @@ def test_evaluation_tells_of_every_stage_channel_and_user(trained: FunnelResult,
         assert len(wanted) == len(ranks)
         assert len(row["top"].split()) == len(row["channels"].split()) <= 10
     hits = [any(item in row["wanted"].split() for item in row["top"].split()) for _, row in told.iterrows()]
-    last = list(report["stages"].values())[-1]
-    assert np.mean(hits) == pytest.approx(last["metrics"]["hit_rate@10"]["mean"])
+    assert set(told["stage"]) == {report["served"]} == {list(report["stages"])[-2]}
+    served = report["stages"][report["served"]]
+    assert np.mean(hits) == pytest.approx(served["metrics"]["hit_rate@10"]["mean"])
+    assert list(report["diversified"]["against"]["scorers"]) == ["diversified"] == list(report["stages"])[-1:]
+    assert 0 <= served["beyond"]["item_distance"] <= report["stages"]["diversified"]["beyond"]["item_distance"] <= 2
+    assert report["stages"]["diversified"]["slices"].keys() == served["slices"].keys()
 
 
 def test_a_funnel_of_other_towers_is_refused(trained: FunnelResult, tiny_data: Path, tmp_path: Path):
@@ -147,3 +153,31 @@ def test_a_funnel_for_queries_of_other_towers_is_refused(tiny_run: Path, tiny_da
     train_funnel(load_config(FunnelConfig, "funnel", [f"run={run}", f"data={tiny_data}", *OVERRIDES]))
     with pytest.raises(UsageError, match="other towers"):
         QueryFunnel.of(run, "another", cast(VectorScorer, None))
+
+
+def test_a_diversified_stage_is_what_a_server_chooses_and_the_others_follow(
+    trained: FunnelResult, cases: Cases, scorer, tiny_data: Path
+):
+    whole, _ = load_variants(trained.folder)
+    alone = labelled_pools(whole, scorer, cases).only([0])
+    plain, items = Stage.by("recall", alone, alone.pools.scores[:, 0]), Dataset.open(tiny_data).items
+    looks, how = Looks.of(items, scorer.items.numpy()), Diversity("mmr", 0.9, 1, False, 0.95)
+    found, pools = diversified(plain, 3, how, looks), alone.pools
+    changed = 0
+    for user in range(len(pools)):
+        own = np.arange(pools.offsets[user], pools.offsets[user + 1])
+        order = own[np.argsort(plain.ranks[own])]
+        rows = pools.rows[order]
+        pool = Pool(
+            pools.scores[order, 0],
+            looks.vectors[rows],
+            items["category"][rows].tolist(),
+            items["title"][rows].tolist(),
+            len(rows),
+        )
+        chosen = diversify(pool, 3, how).places.tolist()
+        expected = [*chosen, *(place for place in range(len(order)) if place not in chosen)]
+        assert own[np.argsort(found.ranks[own])].tolist() == order[expected].tolist()
+        assert sorted(found.ranks[own]) == list(range(1, len(own) + 1))
+        changed += chosen != [0, 1, 2]
+    assert changed

@@ -64,9 +64,11 @@ def test_users_are_told_apart_by_the_length_of_their_histories_and_wanted_items_
     metrics = outcome(np.array([0.1, 0.2, 0.3, 0.4, 0.6]))
     ranks = np.stack([found_8, found_9], axis=1).ravel()
     counts = np.array([9, 9, 9, 9, 9, 9, 9, 9, 50, 0])
-    told = slices(Outcome("x", metrics, ranks, np.zeros((5, 1), np.int64)), cases, counts)
+    taken_away = outcome(np.array([0.0, 0.0, 0.0, 0.1, 0.4]))
+    told = slices(Outcome("x", metrics, ranks, np.zeros((5, 1), np.int64)), cases, counts, 50, 0.95, 0, taken_away)
     assert [name for name in metric_names(CUTOFFS) if name in told["history 0"]] == ["recall@10", "ndcg@10"]
     assert {name: row["users"] for name, row in told.items()} == {
+        "history taken away": 5,
         "history 0": 1,
         "history 1": 1,
         "history 2": 1,
@@ -74,9 +76,11 @@ def test_users_are_told_apart_by_the_length_of_their_histories_and_wanted_items_
         "popularity decile 1": 5,
         "popularity decile 10": 5,
     }
-    assert told["history 3+"]["ndcg@10"] == pytest.approx(0.5)
-    assert told["popularity decile 1"]["recall@10"] == pytest.approx(3 / 5)
-    assert told["popularity decile 10"]["ndcg@10"] == pytest.approx((1 + 1 / np.log2(3)) / 5)
+    assert told["history taken away"]["ndcg@10"]["mean"] == pytest.approx(0.1)
+    assert told["history 3+"]["ndcg@10"] == {"mean": pytest.approx(0.5), "low": 0.4, "high": 0.6}
+    assert told["history 0"]["ndcg@10"] == {"mean": 0.1, "low": 0.1, "high": 0.1}
+    assert told["popularity decile 1"]["recall@10"]["mean"] == pytest.approx(3 / 5)
+    assert told["popularity decile 10"]["ndcg@10"]["mean"] == pytest.approx((1 + 1 / np.log2(3)) / 5)
 
 
 def test_deciles_hold_a_tenth_of_the_items_each_and_ties_stay_together():

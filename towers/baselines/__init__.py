@@ -6,7 +6,7 @@ from towers.baselines.ease import Ease
 from towers.baselines.ials import IALS
 from towers.baselines.knn import ItemKNN, UserKNN
 from towers.baselines.markov import Markov
-from towers.baselines.popularity import DecayedPopularity, Popularity
+from towers.baselines.popularity import DecayedPopularity, Popularity, Trending
 from towers.baselines.similarity import Cosine, Pearson
 from towers.baselines.text_similarity import TextSimilarity
 from towers.baselines.training_data import Baseline, DoesNotApply, TrainingData
@@ -29,5 +29,6 @@ __all__ = [
     "TextSimilarity",
     "TfIdf",
     "TrainingData",
+    "Trending",
     "UserKNN",
 ]

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from towers.baselines.training_data import DoesNotApply, TrainingData
+from towers.demand import DAY, demand
 from towers.fitting import require
 from towers.history import History
-
-DAY = 86_400.0
 
 
 class Popularity:
@@ -58,4 +57,37 @@ class DecayedPopularity:
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """The decayed counts, once for each history: [B, N]."""
+        return self.weights.repeat(len(histories), 1)
+
+
+class Trending:
+    """Scores an item by how likely somebody who may is to take it up now; see `towers.demand`.
+
+    Where seen items are not recommended, those who have had an item count no more: what everybody has is not in demand.
+
+    Args:
+        half_life_days: an event this much older than the newest of the log counts half.
+    """
+
+    name = "trending"
+
+    def __init__(self, half_life_days: float) -> None:
+        require("half_life_days", half_life_days, 1e-3)
+        self.half_life_days = half_life_days
+
+    def fit(self, training: TrainingData) -> Self:
+        """Count events by age.
+
+        Raises:
+            DoesNotApply: the log has no times, so nothing is newer than anything else.
+        """
+        log = training.interactions
+        if np.isnan(log.timestamps).any() or not len(log.rows):
+            raise DoesNotApply("the log has no times, so nothing is newer than anything else; use popularity")
+        wanted = demand(log, training.exclude_seen, self.half_life_days)
+        self.weights = torch.from_numpy(wanted.astype(np.float32))  # [N]
+        return self
+
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
+        """The demand, once for each history: [B, N]."""
         return self.weights.repeat(len(histories), 1)

@@ -12,10 +12,8 @@ from torch import Tensor
 from data_prep.columns import Columns
 from towers.baselines.training_data import DoesNotApply, TrainingData
 from towers.blocks.block import Reading, by_item
+from towers.demand import hazards
 from towers.fitting import require
-from towers.interactions import Interactions
-
-DAY = 86_400.0
 
 
 class Trend:
@@ -55,36 +53,6 @@ class Trend:
         now, mean = hazards(log, training.exclude_seen, self.half_life_days, self.prior_events)
         trend = np.log(now / mean)[known]
         return FittedTrend(pd.Index(training.items[Columns.ITEM_ID])[known], trend.astype(np.float32)[:, np.newaxis])
-
-
-def hazards(
-    log: Interactions, exclude_seen: bool, half_life_days: float, prior_events: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How likely somebody who may is to take up each item within a day: now, and on average; see `Trend`.
-
-    Args:
-        log: events with times, at least one.
-        exclude_seen: only first events count, against those who have yet to have one.
-        half_life_days, prior_events: as of `Trend`.
-
-    Returns:
-        [N] each.
-    """
-    events = pd.DataFrame({"user": log.users, "row": log.rows, "time": log.timestamps})
-    if exclude_seen:
-        events = events.sort_values("time", kind="stable").drop_duplicates(["user", "row"])
-    rows, newest, oldest = events["row"].to_numpy(), log.timestamps.max(), log.timestamps.min()
-    age = (newest - events["time"].to_numpy()) / DAY
-    span = max((newest - oldest) / DAY, 1e-9)
-    window = half_life_days / np.log(2) * (1 - 0.5 ** (span / half_life_days))  # days, each by its weight
-    people, number = len(log.offsets) - 1, log.num_items
-    taken = np.bincount(rows, minlength=number)  # [N]
-    recent = np.bincount(rows, 0.5 ** (age / half_life_days), minlength=number)
-    once = 1.0 if exclude_seen else 0.0  # an event takes its user from those who may yet have one
-    had = once * taken
-    had_on_average = once * np.bincount(rows, age / span, minlength=number)  # each from its event on
-    prior = prior_events / half_life_days
-    return (recent / window + prior) / (people - had + 1), (taken / span + prior) / (people - had_on_average + 1)
 
 
 class FittedTrend:

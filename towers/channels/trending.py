@@ -3,27 +3,13 @@
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from data_prep.columns import Columns
 from towers.baselines.training_data import DoesNotApply, TrainingData
-from towers.blocks.trend import hazards
 from towers.channels.channel import FittedChannel, largest
 from towers.channels.profiles import ByGroups, Everybody
+from towers.demand import demand
 from towers.fitting import require
-
-
-def demand(training: TrainingData, half_life_days: float) -> NDArray[np.float64]:
-    """How much each item is in demand now, [N], 0 for items without events.
-
-    The hazard of being taken up (see `towers.blocks.trend`); where the log has no times every event counts alike.
-    """
-    log = training.interactions
-    counts = log.counts()
-    if not len(log.rows) or np.isnan(log.timestamps).any():
-        return counts.astype(np.float64)
-    now, _ = hazards(log, training.exclude_seen, half_life_days, prior_events=1.0)
-    return np.where(counts > 0, now, 0.0)
 
 
 class Trending:
@@ -41,7 +27,7 @@ class Trending:
 
     def fit(self, training: TrainingData) -> FittedChannel:
         """Count."""
-        wanted = demand(training, self.half_life_days)
+        wanted = demand(training.interactions, training.exclude_seen, self.half_life_days)
         return FittedChannel(Everybody(), largest(sp.csr_array(wanted[np.newaxis]), self.kept))
 
 
@@ -72,7 +58,7 @@ class SameCategory:
             raise DoesNotApply("the items have no category; prepare the data with one")
         codes, names = pd.factorize(training.items[Columns.CATEGORY].replace("", None))
         groups, count = codes.astype(np.int32), max(len(names), 1)
-        wanted = demand(training, self.half_life_days)
+        wanted = demand(training.interactions, training.exclude_seen, self.half_life_days)
         inside = np.flatnonzero((groups >= 0) & (wanted > 0))
         totals = np.bincount(groups[inside], wanted[inside], minlength=count)
         shares = wanted[inside] / totals[groups[inside]]

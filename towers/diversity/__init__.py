@@ -1,6 +1,6 @@
 """Lists that are good and not all alike: MMR, determinantal point processes, category quotas, duplicates."""
 
-from towers.diversity.distance import intra_list_distance
+from towers.diversity.distance import intra_list_distance, mean_distance
 from towers.diversity.diversify import METHODS, POOL, Chosen, Diversity, DiversityConfig, Pool, diversify, unit
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "Pool",
     "diversify",
     "intra_list_distance",
+    "mean_distance",
     "unit",
 ]

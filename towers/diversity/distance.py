@@ -29,3 +29,10 @@ def intra_list_distance(lists: NDArray[np.int64], directions: NDArray[np.float32
         cosines = (np.einsum("ud,ud->u", total, total) - own)[pairs > 0] / pairs[pairs > 0]
         found[start : start + LISTS_AT_ONCE][pairs > 0] = 1 - cosines
     return found
+
+
+def mean_distance(lists: NDArray[np.int64], directions: NDArray[np.float32]) -> float:
+    """Mean `intra_list_distance` of the lists of two items or more; 0 where there are none."""
+    distances = intra_list_distance(lists, directions)
+    known = distances[np.isfinite(distances)]
+    return float(known.mean()) if len(known) else 0.0

@@ -63,6 +63,11 @@ class DiversityConfig:
         if self.max_per_category < 0:
             raise UsageError(f"diversity.max_per_category={self.max_per_category}: must be at least 0")
 
+    def standard(self) -> "Diversity":
+        """What a list is made diverse by that asks for nothing else."""
+        quota, collapse = self.max_per_category, self.collapse_duplicates
+        return Diversity(self.method, self.strength[self.method], quota, collapse, self.duplicate_cosine)
+
 
 @dataclass(frozen=True)
 class Diversity:

@@ -407,6 +407,7 @@ class RecallResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     DIVERSIFIED_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
     bundle_version: _builtins.str
     """Version of the bundle that gave the whole of this answer."""
     unknown_item_count: _builtins.int
@@ -416,8 +417,15 @@ class RecallResponse(_message.Message):
     fallback_reason: _builtins.str
     """Why the answer is not built on what the request named, "" when it is:
       "unknown_user"   nothing the bundle knows is stored or recorded for user_id, and the request brought no history;
-      "unknown_items"  the bundle has none of the items in the history.
-    What remains is used: the query if there is one, else what the model offers to people it knows nothing about.
+      "unknown_items"  the bundle has none of the items in the history;
+      "no_history"     user_id is known, but none of what they did is of an item that the bundle still has.
+    What remains is used: the query, or attributes of the user that the model reads; else `fallback` answers.
+    """
+    fallback: _builtins.str
+    """What answered, where nothing was known to answer by (no history, no query, no attributes that the model reads): the
+    list that index.build found best for newcomers ("trending", "decayed_popularity", "popularity"), or "towers" for what
+    they offer to strangers. "" for everybody else. The scores are then the list's, in its own unit, 0 for an item that it
+    knows nothing of.
     """
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -480,10 +488,11 @@ class RecallResponse(_message.Message):
         timings: _abc.Iterable[Global___Timing] | None = ...,
         diversified: Global___Diversified | None = ...,
         channels: _abc.Iterable[Global___Channel] | None = ...,
+        fallback: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["diversified", b"diversified"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "channels", b"channels", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "diversified", b"diversified", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "channels", b"channels", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "diversified", b"diversified", "fallback", b"fallback", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -732,6 +741,7 @@ class RecommendResponse(_message.Message):
     DIVERSIFIED_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
     BLENDED_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
     bundle_version: _builtins.str
     """As in RecallResponse."""
     unknown_item_count: _builtins.int
@@ -747,6 +757,8 @@ class RecommendResponse(_message.Message):
     those of the fused order, the reranker is not asked, and `candidates` is the blender's own. With a query there is no
     blending.
     """
+    fallback: _builtins.str
+    """As in RecallResponse. A list is answered as it is, by neither reranker nor blender, which is no degradation."""
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Best first, each once."""
@@ -808,10 +820,11 @@ class RecommendResponse(_message.Message):
         diversified: Global___Diversified | None = ...,
         channels: _abc.Iterable[Global___Channel] | None = ...,
         blended: _builtins.bool = ...,
+        fallback: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["diversified", b"diversified"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blended", b"blended", "bundle_version", b"bundle_version", "channels", b"channels", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "diversified", b"diversified", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "recall_scores", b"recall_scores", "reranked_count", b"reranked_count", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blended", b"blended", "bundle_version", b"bundle_version", "channels", b"channels", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "diversified", b"diversified", "fallback", b"fallback", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "recall_scores", b"recall_scores", "reranked_count", b"reranked_count", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
