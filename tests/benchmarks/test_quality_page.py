@@ -123,7 +123,7 @@ def test_a_study_has_a_table_of_its_own(plan: Plan, tmp_path: Path) -> None:
     main, negatives, cold_items = (part.split("\n## ")[0] for part in text.split("\n## ")[1:4])
     assert "**towers**" in main and "full softmax" not in main and "popularity" not in main
     figures = " | ".join(["0.0500 ± 0.0150"] * 3)
-    uniform = f"| uniform | {figures} | 0.500 | 0.250 | 7 | 100 | 1,000 |"
+    uniform = f"| uniform | {figures} | 0.500 | 0.250 | 7 | 100 | 90 | 1,000 |"
     assert negatives.startswith("Negatives") and uniform in negatives
     assert negatives.index("| uniform |") < negatives.index("| full softmax |")  # as in the plan
     assert "| twotower, towers alone | 0.3000 ± 0.0150 | 1,234 | 2,345 | 0.1500 ± 0.0150 | 100 |" in cold_items
