@@ -38,13 +38,14 @@ def main(config: ServeConfig) -> None:
     Manifest.read(config.bundle)
     stop = StopSignals()
     stop.install()
-    if config.workers > 1:
-        from retrieval_server.supervisor import supervise
+    with stop.heeded():
+        if config.workers > 1:
+            from retrieval_server.supervisor import supervise
 
-        leave(supervise(config, stop))
-    from retrieval_server.serve import serve
+            leave(supervise(config, stop))
+        from retrieval_server.serve import serve
 
-    leave(serve(config, stop))
+        leave(serve(config, stop))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -27,7 +29,7 @@ class StopSignals:
     def __init__(self) -> None:
         # Putting into a SimpleQueue is safe in a signal handler that interrupted the same queue's get.
         self._received: SimpleQueue[signal.Signals] = SimpleQueue()
-        self._asked = False
+        self._meant: BaseException | None = None
         self._deferred = False
 
     def install(self) -> None:
@@ -39,6 +41,19 @@ class StopSignals:
         """Keep signals for `wait` from now on: to be called before the first call is answered."""
         self._deferred = True
 
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Have what a signal raises in this block leave it, also where a library made a failure of its own out of it.
+
+        An import that is cut short ends in an ImportError, for one.
+        """
+        try:
+            yield
+        except BaseException as error:
+            if self._meant is None or self._deferred or error is self._meant:
+                raise
+            raise self._meant from error
+
     def wait(self) -> signal.Signals:
         """Sleep until one of them comes, or has come since `defer`."""
         return self._received.get()
@@ -48,12 +63,12 @@ class StopSignals:
         self._received.put(signal.SIGTERM)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        if self._meant is not None:
             os._exit(ExitCode.INTERRUPTED)
-        self._asked = True
+        self._meant = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(ExitCode.OK)
         self._received.put(signal.Signals(number))
         if not self._deferred:
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(ExitCode.OK)
+            raise self._meant
 
 
 def drain(server: "RetrievalServer", lame_duck_seconds: float, grace_seconds: float) -> bool:
