@@ -25,7 +25,9 @@ def test_no_call_in_flight_is_lost_and_health_turns_first(gated: Gated) -> None:
         assert next(watch).status == HealthCheckResponse.SERVING
         stub = RetrievalServiceStub(channel)
         calls = [stub.Recall.future(RecallRequest(query="milk", k=3), timeout=60) for _ in range(CALLS)]
-        gated.encoder.wait_until_busy()
+        handlers = gated.server.handlers
+        while handlers.waiting + handlers.count < CALLS:  # a call that has not arrived is not in flight
+            time.sleep(0.001)
         draining = pool.submit(gated.drain)
         assert next(watch).status == HealthCheckResponse.NOT_SERVING, "while every call still waits for the encoder"
         gated.encoder.open()
