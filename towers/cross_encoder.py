@@ -92,6 +92,11 @@ class CrossEncoder(nn.Module):
             found[chosen] = self([context] * len(chosen), texts, recalled).cpu().numpy()
         return found
 
+    @property
+    def reads(self) -> bool:
+        """Whether what it reads counts for anything: its order is recall's where training gave that no strength."""
+        return bool(self.head.weight.any())
+
     @torch.no_grad()
     def temper(self, strength: float) -> None:
         """Let what was read count `strength` times as much beside the towers' score."""

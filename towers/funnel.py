@@ -91,6 +91,10 @@ class Funnel:
 
         return Pools.of_one(lists, score, lambda rows: self.facts.about(rows, history))
 
+    def of_channels(self, names: Sequence[str], whole: "Funnel") -> "Funnel":
+        """The same order over some channels of another funnel, and over its facts."""
+        return replace(self, channels={name: whole.channels[name] for name in names}, facts=whole.facts)
+
     def over(self, places: NDArray[np.int64], items: pd.DataFrame) -> "Funnel":
         """The same funnel over another catalogue; arguments as of `ItemFacts.over`."""
         channels = {name: channel.over(places, items) for name, channel in self.channels.items()}

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from data_prep.columns import Columns
+from data_prep.files import read_json
 from data_prep.progress import track
 from towers.config import EvaluationConfig
 from towers.cross_encoder import CrossEncoder
@@ -24,6 +25,7 @@ from towers.labelled import Labelled
 from towers.metrics import per_user
 from towers.pools import Pools, stretched
 from towers.report import compare, summarize
+from towers.run import RUN
 from towers.scoring import VectorScorer
 
 RECALL, FUSED, RERANKED, BLENDED, DIVERSIFIED = "recall", "fused", "reranked", "blended", "diversified"
@@ -77,7 +79,7 @@ class Stage:
 
 
 def stages(funnel: Funnel, whole: Labelled, names: Sequence[str], reading: "Reading | None") -> list[Stage]:
-    """What each stage of the funnel makes of the pools; the last one is what a server answers.
+    """What each stage of the funnel makes of the pools; a server answers the last one that is published.
 
     Args:
         funnel: as it is served.
@@ -108,12 +110,14 @@ class Reading:
         contexts: what it reads of each user, [U].
         texts: and of each item, [N].
         depth: how many candidates it reads, the first of the fused order; the rest follow as they are.
+        better: whether its training found it better than recall, as `index.build` wants it.
     """
 
     model: CrossEncoder
     contexts: Sequence[str]
     texts: Sequence[str]
     depth: int
+    better: bool
 
     @classmethod
     def of(cls, folder: Path, items: pd.DataFrame, cases: Cases, depth: int) -> "Reading":
@@ -123,10 +127,13 @@ class Reading:
         for case in range(len(cases)):
             read = cases.history(case).last(rendering.context_items)
             contexts.append(rendering.context([titles[row] for row in read.rows], read.events, ""))
-        return cls(model, contexts, rendering.items(items), depth)
+        better = bool(read_json(folder / RUN)["result"]["better"])
+        return cls(model, contexts, rendering.items(items), depth, better)
 
-    def read(self, pools: Pools, fused: Stage) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def read(self, pools: Pools, fused: Stage) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
         """Scores of what is read of all candidates in the order of a stage, [T], and their ranks then, [T]."""
+        if not self.model.reads:
+            return fused.scores, fused.ranks
         found, ranks = np.full(len(fused.ranks), np.nan, np.float32), fused.ranks.copy()
         for user in track(range(len(pools)), "reading candidates"):
             own = np.arange(pools.offsets[user], pools.offsets[user + 1])
@@ -177,7 +184,8 @@ def evaluate_funnel(
     folder = run / "reranker"
     reading = Reading.of(folder, items, cases, looked_at(k)) if folder.is_dir() else None
     found = stages(funnel, whole, names, reading)
-    served, looks, how = found[-1], Looks.of(items, towers.items.numpy()), diversity.standard()
+    answering = [stage for stage in found if stage.name != RERANKED or (reading is not None and reading.better)]
+    served, looks, how = answering[-1], Looks.of(items, towers.items.numpy()), diversity.standard()
     found.append(diversified(served, k, how, looks))
     outcomes = {stage.name: stage.outcome(cases) for stage in found}
     metrics = {name: outcome.metrics for name, outcome in outcomes.items()}

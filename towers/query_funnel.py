@@ -66,10 +66,9 @@ def train_query_funnel(config: FunnelConfig, shop: Shop, served: Shop) -> QueryF
     fusion = instantiate(config.queries.fusion)
     columns, order, gain = Halves.drawn(labelled, whole.names, fusion, config.certainty, bootstrap).choose()
     kept = [whole.names[channel] for channel in columns[1:]]
-    funnel = replace(whole, channels={name: whole.channels[name] for name in kept}, fusion=order)
     if served is not shop:
         whole, _ = whole_funnel(config, config.queries.channels, served)
-        funnel = replace(funnel, channels={name: whole.channels[name] for name in kept}, facts=whole.facts)
+    funnel = replace(whole, fusion=order).of_channels(kept, whole)
     missed = labelled.only(columns).missed_share
     folder = config.run / QUERY_FUNNEL
     result = QueryFunnelResult(folder, material.source, len(material.cases), kept, left_out, gain, missed)

@@ -67,8 +67,7 @@ def train_user_funnel(config: FunnelConfig, shop: Shop, served: Shop) -> FunnelR
     variants = halves.variants()
     if served is not shop:
         whole, _ = whole_funnel(config, config.channels, served)
-        kept = {name: whole.channels[name] for name in funnel.channels}
-        funnel = replace(funnel, channels=kept, facts=whole.facts)
+        funnel = funnel.of_channels(result.kept, whole)
     result = replace(result, left_out=left_out)
     publish(config, funnel, whole, variants, result, served.model.fingerprint)
     return result
@@ -78,7 +77,7 @@ def choose(config: FunnelConfig, whole: Funnel, users: Halves) -> tuple[Funnel, 
     """The channels, the fusion and the blender that are better than what is there without them."""
     columns, order, gain = users.choose()
     kept = [whole.names[channel] for channel in columns[1:]]
-    funnel = replace(whole, channels={name: whole.channels[name] for name in kept}, fusion=order)
+    funnel = replace(whole, fusion=order).of_channels(kept, whole)
     plain = users.everyone.only(columns)
     fused = order.scores(plain.pools)
     head = plain.kept(funnel.head(plain.pools, fused))

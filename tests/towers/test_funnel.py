@@ -13,6 +13,7 @@ from data_prep.columns import Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
+from towers import CrossEncoder
 from towers.diversity import Diversity, Pool, diversify
 from towers.evaluate import CASES, EvaluateConfig, evaluate_run
 from towers.evaluation import Cases, evaluate
@@ -20,7 +21,7 @@ from towers.funnel import FUNNEL, Funnel
 from towers.funnel_choice import load_variants
 from towers.funnel_config import FunnelConfig
 from towers.funnel_diversity import Looks
-from towers.funnel_evaluation import Stage, diversified
+from towers.funnel_evaluation import Reading, Stage, diversified
 from towers.funnel_material import labelled_pools
 from towers.material import read_sequences
 from towers.model import Model
@@ -117,7 +118,9 @@ def test_evaluation_tells_of_every_stage_channel_and_user(trained: FunnelResult,
         assert len(wanted) == len(ranks)
         assert len(row["top"].split()) == len(row["channels"].split()) <= 10
     hits = [any(item in row["wanted"].split() for item in row["top"].split()) for _, row in told.iterrows()]
-    assert set(told["stage"]) == {report["served"]} == {list(report["stages"])[-2]}
+    better = json.loads((run / "reranker" / "run.json").read_text())["result"]["better"]  # else it is not published
+    answering = [name for name in report["stages"] if name != "diversified" and (better or name != "reranked")]
+    assert set(told["stage"]) == {report["served"]} == {answering[-1]}
     served = report["stages"][report["served"]]
     assert np.mean(hits) == pytest.approx(served["metrics"]["hit_rate@10"]["mean"])
     assert list(report["diversified"]["against"]["scorers"]) == ["diversified"] == list(report["stages"])[-1:]
@@ -181,3 +184,14 @@ def test_a_diversified_stage_is_what_a_server_chooses_and_the_others_follow(
         assert sorted(found.ranks[own]) == list(range(1, len(own) + 1))
         changed += chosen != [0, 1, 2]
     assert changed
+
+
+def test_a_reranker_that_counts_nothing_is_not_asked_and_changes_nothing(trained: FunnelResult, cases: Cases, scorer):
+    whole, _ = load_variants(trained.folder)
+    alone = labelled_pools(whole, scorer, cases).only([0])
+    plain = Stage.by("recall", alone, alone.pools.scores[:, 0])
+    model = CrossEncoder.load(trained.folder.parent / "reranker")
+    model.temper(0)
+    assert not model.reads
+    _, ranks = Reading(model, [], [], 5, better=False).read(alone.pools, plain)  # with nothing that it could read
+    assert ranks.tolist() == plain.ranks.tolist()
