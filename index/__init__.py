@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from index.exact import Hits, exact_scores
     from index.filters import Filter, UnfitColumn
     from index.item_table import UnfitItems
-    from index.live import LiveBundle, LiveView
+    from index.live import LiveBundle
     from index.live_index import LiveIndex
+    from index.live_view import LiveView
     from index.manifest import BundleError, Manifest
     from index.publish import current_bundle
     from index.search import ItemIndex, SearchParameters
@@ -48,7 +49,7 @@ __getattr__ = lazy_names(
         "ItemIndex": "index.search",
         "LiveBundle": "index.live",
         "LiveIndex": "index.live_index",
-        "LiveView": "index.live",
+        "LiveView": "index.live_view",
         "Manifest": "index.manifest",
         "SearchParameters": "index.search",
         "Selection": "index.effort",

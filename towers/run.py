@@ -31,9 +31,6 @@ from towers.user_tower import UserTower
 TEXT_ENCODER = "text_encoder"
 BLOCKS = "blocks"
 MODEL, CONFIG, ITEM_IDS, RUN = "model.safetensors", "config.json", "item_ids.parquet", "run.json"
-SELECTION = "selection"
-"""Folder, within a run that is refit, of the run that chose its number of epochs and its weights."""
-
 METRIC = "inner_product"
 
 ITEMS_AT_ONCE = 8192
@@ -282,27 +279,6 @@ def dataset_of(run: Path, data: Path | None) -> Dataset:
             "leave `data` out to use the data it was trained on, or train on this data"
         )
     return dataset
-
-
-def selection_of(run: Path) -> Path:
-    """The run that has not seen the validation split: the run itself, or the one within a refit run that chose for it.
-
-    What learns from validation users learns from this one's answers; a model that knows the users' next steps flatters.
-
-    Raises:
-        UsageError: the folder is no whole run, was refit by a version that kept no such run, or taught by a reranker.
-    """
-    if not (run / RUN).is_file():
-        raise UsageError(f"run: {run} is no finished training run ({RUN} is missing); python -m towers.train first")
-    for one in (run, run / SELECTION):
-        if (one / RUN).is_file() and read_json(one / RUN)["until"] == "valid":
-            return one
-    if read_json(run / RUN).get("teacher"):
-        raise UsageError(
-            f"run: {run} was taught by a reranker that has learnt from validation users; what learns from them needs a "
-            "run without distillation.reranker"
-        )
-    raise UsageError(f"run: {run} was refit on the validation split and does not hold its {SELECTION}; train anew")
 
 
 def open_encoder(run: Path) -> TextEncoder:

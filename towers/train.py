@@ -24,8 +24,9 @@ from towers.evaluation import Cases, evaluate, metric_names
 from towers.history import Sequences
 from towers.judged import judged_cases
 from towers.model import Model, WeightedBlock
-from towers.run import RUN, SELECTION
+from towers.run import RUN
 from towers.scoring import model_scorer
+from towers.selection import SELECTION
 from towers.teacher import Teacher
 from towers.training import Phase, Trained, train_towers
 from towers.weighing import ONE_VECTOR, sample, weigh_blocks, weigh_channels

@@ -13,7 +13,8 @@ from data_prep.files import lock
 from towers.funnel_config import FunnelConfig
 from towers.funnel_shop import Shop
 from towers.query_funnel import QueryFunnelResult, train_query_funnel
-from towers.run import dataset_of, selection_of
+from towers.run import dataset_of
+from towers.selection import selection_of
 from towers.user_funnel import FunnelResult, train_user_funnel
 
 log = logging.getLogger(__name__)

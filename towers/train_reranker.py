@@ -29,7 +29,8 @@ from towers.reranker_comparison import CUTOFF, Comparison, compare_orders, ndcg_
 from towers.reranker_config import RerankConfig
 from towers.reranker_fit import Fitting
 from towers.reranker_material import Material
-from towers.run import RUN, dataset_of, selection_of
+from towers.run import RUN, dataset_of
+from towers.selection import selection_of
 
 log = logging.getLogger(__name__)
 

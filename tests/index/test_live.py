@@ -11,7 +11,8 @@ from data_prep.dataset import Dataset
 from index.changes import Change, ChangeLog, Merged
 from index.exact import exact_search
 from index.filters import Filter
-from index.live import LiveBundle, LiveView
+from index.live import LiveBundle
+from index.live_view import LiveView
 from towers import History, Model
 
 

@@ -22,8 +22,8 @@ from towers.interactions import Interactions
 from towers.material import read_sequences
 from towers.query_funnel import QueryFunnel
 from towers.reranker_config import RerankConfig
-from towers.run import SELECTION
 from towers.scoring import model_scorer
+from towers.selection import SELECTION
 from towers.train import train
 from towers.train_funnel import train_funnel
 from towers.train_reranker import train_reranker
