@@ -1,5 +1,6 @@
 """Calls that come at the same time computed in one go: a batch of eight costs far less than eight of one."""
 
+import math
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -40,13 +41,15 @@ class MicroBatcher(Generic[Job, Result]):
     """Gathers jobs while a batch is being computed, and computes what has gathered as the next one.
 
     There is no thread of its own: whoever finds nothing being computed does it, for itself and for those who wait, and
-    hands the turn to the one who has waited longest. So a lone job is not handed about, and the more there is to do the
-    larger batches become. Nobody queues who does not hold a worker, which bounds the queue.
+    hands the turn to the one who has waited longest. After a batch there is a window in which a job waits for company,
+    the longer the larger that batch was: while its answers are packed and sent others come, and those who have theirs
+    ask again. So a lone job is not handed about and hardly waits, and the more there is to do the larger batches
+    become. Nobody queues who does not hold a worker, which bounds the queue.
 
     Args:
         compute: results of some jobs of one kind, in their order.
         largest: jobs of one batch at most.
-        window_seconds: how long to wait for company before computing; less where a job of the batch would be late.
+        window_seconds: how long after a batch to wait for company, for each job it had; less where a job would be late.
         sized: hears of every batch's size.
 
     Attributes:
@@ -62,12 +65,13 @@ class MicroBatcher(Generic[Job, Result]):
     ) -> None:
         self._compute = compute
         self._largest = largest
-        self._window = window_seconds
+        self._window_of_one = window_seconds
         self._sized = sized
         self._state = Condition(Lock())  # only who waits for company within the window waits on it
         self._busy = False
         self.queue: list[_Place[Job, Result]] = []
         self._pace = 0.0  # seconds that the last batch took
+        self._window_ends = -math.inf
 
     def run(self, kind: Hashable, job: Job, budget: Budget) -> Result:
         """The result of a job, computed with others of its kind if there are any.
@@ -125,10 +129,8 @@ class MicroBatcher(Generic[Job, Result]):
     def _gathered(self, own: _Place[Job, Result]) -> list[_Place[Job, Result]]:
         """Take the own job and those of its kind that wait, or come within the window, out of the queue."""
         with self._state:
-            started = time.monotonic()
-            while self._window and (left := self._patience(own) - (time.monotonic() - started)) > 0:
-                if len(self._company(own)) == self._largest or not self._state.wait(left):
-                    break
+            while len(self.queue) < self._largest and (left := self._patience()) > 0:
+                self._state.wait(left)
             batch = self._company(own)
             self.queue = [place for place in self.queue if place not in batch]
         return batch
@@ -137,9 +139,10 @@ class MicroBatcher(Generic[Job, Result]):
         others = [place for place in self.queue if place.kind == own.kind and place is not own]
         return [own, *others[: self._largest - 1]]
 
-    def _patience(self, own: _Place[Job, Result]) -> float:
-        """Seconds to wait for company: the window, or half of what the most pressed can spare beside the last pace."""
-        return min(self._window, *((place.budget.remaining() - self._pace) / 2 for place in self._company(own)))
+    def _patience(self) -> float:
+        """Seconds to wait for company: what is left of the window, or half of what the most pressed can spare."""
+        spare = min(place.budget.remaining() for place in self.queue) - self._pace
+        return min(self._window_ends - time.monotonic(), spare / 2)
 
     def _settle(self, batch: Sequence[_Place[Job, Result]]) -> None:
         """Compute for those who are still there. One job's fault is its own: after an error each is computed alone."""
@@ -156,7 +159,9 @@ class MicroBatcher(Generic[Job, Result]):
             else:
                 for place in wanted:
                     self._settle_alone(place)
-        self._pace = time.monotonic() - started
+        ended = time.monotonic()
+        self._pace = ended - started
+        self._window_ends = ended + self._window_of_one * len(batch)
 
     def _settle_alone(self, place: _Place[Job, Result]) -> None:
         try:

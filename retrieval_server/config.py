@@ -87,7 +87,7 @@ class Batch:
 
     Attributes:
         largest: calls in one batch.
-        window_ms: milliseconds to wait for company when nothing else is being computed.
+        window_ms: milliseconds after a batch to wait for company, for each call that it had.
     """
 
     largest: int
@@ -245,7 +245,7 @@ def require_sound(config: ServeConfig) -> None:
         "budget_ms": (config.budget_ms, 1, limits.budget_ms, f"1 to limits.budget_ms={limits.budget_ms}"),
         "tracing.share": (config.tracing.share, 0, 1, "0 to 1"),
         "events.sync_seconds": (config.events.sync_seconds, 0, 60, "0 to 60"),
-        "batch.window_ms": (config.batch.window_ms, 0, 1000, "0 to 1000"),
+        "batch.window_ms": (config.batch.window_ms, 0, 100, "0 to 100"),
         "catch_up_seconds": (config.catch_up_seconds, 0.01, 3600, "0.01 to 3600"),
         "cache.entries": (config.cache.entries, 0, most, "at least 0"),
         "cache.seconds": (config.cache.seconds, 0, most, "at least 0"),

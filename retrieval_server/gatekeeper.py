@@ -11,7 +11,7 @@ from retrieval_server.service import SERVICE_NAME
 from retrieval_server.side_services import SideServices
 from retrieval_server.tokens import Role, Tokens
 
-NEEDED = {f"/{SERVICE_NAME}/": Role.READER, f"/{ADMIN_NAME}/": Role.ADMIN}
+NEEDED = {f"/{SERVICE_NAME}": Role.READER, f"/{ADMIN_NAME}": Role.ADMIN}
 """Role that each service needs; health and reflection need none."""
 
 WRITING = f"/{SERVICE_NAME}/RecordEvents"
@@ -88,4 +88,4 @@ class Gatekeeper(grpc.ServerInterceptor):
 def _needed(method: str) -> Role | None:
     if method == WRITING:
         return Role.WRITER
-    return next((role for prefix, role in NEEDED.items() if method.startswith(prefix)), None)
+    return NEEDED.get(method.rpartition("/")[0])

@@ -35,13 +35,20 @@ class Guard(grpc.ServerInterceptor):
     def __init__(self, observer: Observer, *services: str) -> None:
         self._observer = observer
         self._prefixes = tuple(f"/{service}/" for service in services)
+        self._guarded: dict[str, Handler] = {}  # by method: there are few methods, and many calls
 
     def intercept_service(self, continuation: Find, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
         """The handler for a call, with the guard around it when the call is to one of our services."""
-        handler = continuation(handler_call_details)
         method = handler_call_details.method
+        if method in self._guarded:
+            return self._guarded[method]
+        handler = continuation(handler_call_details)
         if handler is None or not method.startswith(self._prefixes):
             return handler
+        self._guarded[method] = guarded = self._around(method, handler)
+        return guarded
+
+    def _around(self, method: str, handler: Handler) -> Handler:
         if handler.stream_stream is not None:
             stream = _guarded_stream(method, handler.stream_stream, self._observer)
             return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)

@@ -103,19 +103,22 @@ def test_a_job_whose_deadline_passes_while_it_waits_is_dropped() -> None:
     assert batcher.run("kind", 6, Budget()) == 36, "nothing is left behind"
 
 
-def test_a_window_lets_a_lone_job_wait_for_company() -> None:
+def test_after_a_batch_a_lone_job_waits_for_company() -> None:
     squares = Squares()
     squares.go_on.set()
     batcher = batcher_of(squares, largest=2, window=30.0)
+    assert batcher.run("kind", 3, Budget()) == 9, "there was no batch before this one"
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(lambda job: batcher.run("kind", job, Budget()), [4, 5])) == [16, 25]
-    assert [sorted(batch) for batch in squares.batches] == [[4, 5]]
+    assert [sorted(batch) for batch in squares.batches] == [[3], [4, 5]]
 
 
 def test_a_window_never_makes_a_job_late() -> None:
     squares = Squares()
     squares.go_on.set()
-    assert batcher_of(squares, window=600.0).run("kind", 4, Budget(deadline=1.0)) == 16
+    batcher = batcher_of(squares, window=600.0)
+    assert batcher.run("kind", 3, Budget()) == 9
+    assert batcher.run("kind", 4, Budget(deadline=1.0)) == 16
 
 
 def test_calls_that_come_together_share_a_pass_and_get_what_each_would_get_alone(
