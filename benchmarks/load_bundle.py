@@ -62,7 +62,7 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
     from towers.material import read_sequences
 
     config = load_config(BuildConfig, "build", [*overrides, f"bundles={bundles}"])
-    inputs = check_inputs(config.run, config.data, config.reranker)
+    inputs = check_inputs(config.run, config.data, config.reranker, config.funnel)
     model = Model.open(inputs.run)
     small = inputs.dataset.items.reset_index(drop=True)
     vectors = around(model.item_vectors(small), count, config.seed)
@@ -83,7 +83,7 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
     recall, parameters = chosen.calibration.recall, chosen.calibration.parameters
     print(f"{chosen.plan.factory}, index recall@{config.recall_k} {recall:.4f}, {parameters}", flush=True)
     sequences = read_sequences(inputs.dataset, "", model.towers.users.attributes.columns)
-    contents = Contents(inputs, model, items, vectors, None, chosen, sequences, histories, None, None, {})
+    contents = Contents(inputs, model, items, vectors, None, chosen, sequences, histories, None, None, None, {})
     version = name_version(contents)
     with building(bundles, "benchmarks/load_bundle.py"):
         with new_bundle(bundles, version) as folder:

@@ -35,7 +35,7 @@ from benchmarks.quality.environments import python_of, versions
 from benchmarks.quality.machine import commit, machine
 from benchmarks.quality.measure import ROOT, run
 from benchmarks.quality.plan import read_plan
-from benchmarks.quality.results import RESULTS
+from benchmarks.quality.records import RESULTS
 from benchmarks.quality.runs import PEERS
 from benchmarks.quality.speed import PEER, Speed, Speeds, keep_speeds
 from data_prep.columns import Split

@@ -47,7 +47,7 @@ def write_encoder(folder: Path) -> Path:
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import BertConfig, BertModel, BertTokenizer
 
     words = sorted({word for names in CATEGORIES.values() for name in names for word in name.split()} | set(CATEGORIES))
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *"abcdefghijklmnopqrstuvwxyz", ";", ".", "-"]
@@ -65,7 +65,7 @@ def write_encoder(folder: Path) -> Path:
         max_position_embeddings=128,
     )
     BertModel(config).save_pretrained(bert)
-    BertTokenizerFast(vocab=str(bert / "vocab.txt")).save_pretrained(bert)
+    BertTokenizer(vocab=str(bert / "vocab.txt")).save_pretrained(bert)
     transformer = Transformer(str(bert), max_seq_length=64)
     pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="mean")
     SentenceTransformer(modules=[transformer, pooling]).save(str(folder / "encoder"), create_model_card=False)

@@ -22,7 +22,7 @@ from benchmarks.ann.catalogue import encode, read_catalogue
 from benchmarks.ann.contest import Material, python_for, run
 from benchmarks.ann.page import write_page
 from benchmarks.ann.plan import ContenderPlan, Plan, read_plan
-from benchmarks.ann.results import RESULTS, Results, keep, recorded
+from benchmarks.ann.records import RESULTS, Results, keep, recorded
 from benchmarks.ann.synthetic import synthetic
 from benchmarks.ann.users import user_vectors
 from benchmarks.quality.environments import MARK, python_of

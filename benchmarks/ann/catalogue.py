@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,7 +92,7 @@ def _no_sections(count: int) -> NDArray[np.int64]:
 
 
 def _histories(
-    users: "pd.Series[object]", items: "pd.Series[object]", catalogue: "pd.Series[object]"
+    users: "pd.Series[Any]", items: "pd.Series[Any]", catalogue: "pd.Series[Any]"
 ) -> list[NDArray[np.int64]]:
     places = pd.Series(np.arange(len(catalogue)), index=catalogue.to_numpy()).reindex(items.to_numpy()).to_numpy()
     known = ~np.isnan(places)

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.ann.catalogue import Vectors
 from benchmarks.ann.peers.worker import ANSWER, Rows
 from benchmarks.ann.plan import ContenderPlan, MeasurePlan
-from benchmarks.ann.results import Contender, Rate
+from benchmarks.ann.records import Contender, Rate
 from benchmarks.quality.measure import ROOT, TAIL
 from data_prep.errors import GateFailed
 

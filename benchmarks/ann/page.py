@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.ann.plan import Plan
 from benchmarks.ann.plot import Curve, draw
-from benchmarks.ann.results import Contender, Results
+from benchmarks.ann.records import Contender, Results
 from benchmarks.quality.page import PAGE, replace_section
 from benchmarks.quality.tables import table
 

@@ -22,7 +22,7 @@ from benchmarks.quality.environments import python_of
 from benchmarks.quality.measure import ROOT
 from benchmarks.quality.page import write_page
 from benchmarks.quality.plan import Job, Plan, jobs, read_plan
-from benchmarks.quality.results import RESULTS, Result, find, keep, recorded
+from benchmarks.quality.records import RESULTS, Result, find, keep, recorded
 from benchmarks.quality.runs import Bench, run_job
 from benchmarks.quality.speed import read_speeds
 from data_prep.command import load_config

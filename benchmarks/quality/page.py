@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.quality.plan import Plan
 from benchmarks.quality.plot import draw
-from benchmarks.quality.results import Result
+from benchmarks.quality.records import Result
 from benchmarks.quality.speed import Speeds, speed_section
 from benchmarks.quality.tables import HEADER, Row, comparison, rows_of, study_of, study_table, table
 from data_prep.errors import UsageError

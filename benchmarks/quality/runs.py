@@ -21,7 +21,7 @@ from benchmarks.quality.machine import commit, git, machine
 from benchmarks.quality.measure import ROOT, Cost, run
 from benchmarks.quality.peers.exchange import Answer
 from benchmarks.quality.plan import Job, PeerPlan, Plan, RecipePlan
-from benchmarks.quality.results import Result
+from benchmarks.quality.records import Result
 from data_prep.columns import Split
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import fingerprint, read_json, sha256, write_json

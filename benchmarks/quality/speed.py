@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks.quality.results import stable
+from benchmarks.quality.records import stable
 from benchmarks.quality.tables import table
 from data_prep.files import read_json, write_json
 

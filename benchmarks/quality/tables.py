@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.quality.plan import Plan, StudyPlan
 from benchmarks.quality.plot import METRIC, Mark
-from benchmarks.quality.results import Result
+from benchmarks.quality.records import Result
 from data_prep.errors import UsageError
 
 COLUMNS = {"HR@10": "hit_rate@10", "NDCG@10": METRIC, "Recall@50": "recall@50"}

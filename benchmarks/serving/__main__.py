@@ -47,9 +47,7 @@ def requests(bundle: Path, name: str, k: int = K) -> list[bytes]:
             "timestamps": history.timestamps.tolist(),
         }
         request = (
-            recall_request(**who, k=k)  # type: ignore[arg-type]
-            if name == "Recall"
-            else recommend_request(**who, k=10, candidates=CANDIDATES)  # type: ignore[arg-type]
+            recall_request(**who, k=k) if name == "Recall" else recommend_request(**who, k=10, candidates=CANDIDATES)
         )
         made.append(request.SerializeToString())
     return made

@@ -82,7 +82,7 @@ def write_encoder(folder: Path, width: int) -> Path:
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import BertConfig, BertModel, BertTokenizer
 
     bert = folder / "bert"
     bert.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def write_encoder(folder: Path, width: int) -> Path:
         vocab_size=len(pieces), hidden_size=width, num_hidden_layers=2, num_attention_heads=4, intermediate_size=width
     )
     BertModel(config).save_pretrained(bert)
-    BertTokenizerFast(vocab=str(bert / "vocab.txt")).save_pretrained(bert)
+    BertTokenizer(vocab=str(bert / "vocab.txt")).save_pretrained(bert)
     transformer = Transformer(str(bert), max_seq_length=32)
     pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="mean")
     SentenceTransformer(modules=[transformer, pooling]).save(str(folder / "encoder"), create_model_card=False)

@@ -10,7 +10,7 @@ from benchmarks.ann import page
 from benchmarks.ann.catalogue import NO_SECTION, read_shop
 from benchmarks.ann.contest import Material, kth_scores, recall, run
 from benchmarks.ann.plan import ContenderPlan, MeasurePlan, ShopPlan, read_plan
-from benchmarks.ann.results import Contender, Rate, Results, keep, recorded
+from benchmarks.ann.records import Contender, Rate, Results, keep, recorded
 from benchmarks.ann.synthetic import synthetic
 from benchmarks.ann.users import made_up
 from data_prep.errors import GateFailed

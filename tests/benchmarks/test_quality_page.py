@@ -12,7 +12,7 @@ import pytest
 from benchmarks.quality import __main__ as quality
 from benchmarks.quality.page import BEGIN, END, write_page
 from benchmarks.quality.plan import PLAN, Job, Plan, jobs, read_plan
-from benchmarks.quality.results import Result, find, keep, path_of, recorded
+from benchmarks.quality.records import Result, find, keep, path_of, recorded
 from benchmarks.quality.runs import Bench
 from benchmarks.quality.speed import PEER, Speeds, keep_speeds, read_speeds
 from data_prep.errors import GateFailed, UsageError

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.results import stable
+from benchmarks.quality.records import stable
 from data_prep.files import read_json, write_json
 
 RESULTS = Path(__file__).with_name("results")
