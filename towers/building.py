@@ -45,6 +45,7 @@ def build_items(
         features=features,
         words=Words.fit(config.words, material.texts[:num_items], text_width(tower.dim, tower.prior)),
         history=config.optimization.history_rate > 0,
+        whitening=tower.whitening,
     )
     if tower.directions:
         items.start_from_directions()

@@ -34,6 +34,7 @@ class TowerConfig:
     Attributes:
         id_embedding: whether items have an embedding of their own beside their text.
         id_scale: mean length of a fresh one; text and features make up the rest of a vector.
+        whitening: strength of the texts', 0 to 1 (see `Whitening`).
         directions: whether a text's projection starts from the directions in which texts differ most, not at random.
         prior: whether items have a prior, their popularity at first (see `ItemTower`).
         signal_dropout: share of training windows without event types and times (see `TrainingBatches`).
@@ -43,6 +44,7 @@ class TowerConfig:
     id_embedding: bool
     id_dropout: float
     id_scale: float
+    whitening: float
     directions: bool
     prior: bool
     max_history: int
@@ -72,6 +74,7 @@ class TowerConfig:
             require(f"tower.{name}", getattr(self, name), least)
         for name in ("id_dropout", "dropout", "input_dropout", "signal_dropout"):
             require(f"tower.{name}", getattr(self, name), 0, 0.99)
+        require("tower.whitening", self.whitening, 0, 1)
         require("tower.attributes.dropout", self.attributes.dropout, 0, 0.99)
         chosen("tower.block", self.block, BLOCKS)
         chosen("tower.positions", self.positions, POSITIONS)

@@ -36,6 +36,7 @@ class ItemTower(nn.Module):
         features: what columns of the items table add; None for nothing.
         words: vectors of the words of texts; None for none.
         history: whether an item in a history may say something else than the item to be found (see `in_history`).
+        whitening: strength of the texts' (see `Whitening`).
     """
 
     def __init__(
@@ -48,9 +49,10 @@ class ItemTower(nn.Module):
         features: ItemFeatures | None = None,
         words: Words | None = None,
         history: bool = False,
+        whitening: float = 1.0,
     ) -> None:
         super().__init__()
-        self.whitening = Whitening(text_dim)
+        self.whitening = Whitening(text_dim, whitening)
         self.priors = None if num_priors is None else nn.Parameter(torch.zeros(num_priors))
         self.features = features
         self.words = words

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_prep.progress import track
+from towers.fitting import require
 from towers.text_encoder import TextEncoder, length_batches
 
 log = logging.getLogger(__name__)
@@ -123,10 +124,18 @@ def _keys_of(texts: Sequence[str]) -> NDArray[np.bytes_]:
 
 
 class Whitening(nn.Module):
-    """Centre and whiten: x -> (x - mean) W, each kept direction of unit variance, the one of most variance last.
+    """Centre and whiten: x -> (x - mean) W, the kept directions alike in variance, the one of most variance last.
+
+    A direction of variance v is divided by v^(strength / 2), and all by one number, so that the variances have mean 1.
+    At strength 1 all of them are 1: the more items share a trait, the less it says. Whoever looks for like items gains
+    by that; a search text, which is often no more than such a trait, is better served by half of it (docs/search.md).
 
     Args:
         dim: length of a vector, before and after.
+        strength: 0 leaves the variances as they are, 1 evens them out.
+
+    Raises:
+        UsageError: the strength is not between 0 and 1.
     """
 
     # Directions with less than this share of the largest variance are noise or absent (fewer items than dimensions);
@@ -136,8 +145,10 @@ class Whitening(nn.Module):
     mean: Tensor
     transform: Tensor
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, strength: float = 1.0) -> None:
         super().__init__()
+        require("whitening", strength, 0, 1)
+        self.strength = strength
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("transform", torch.eye(dim))
 
@@ -149,8 +160,10 @@ class Whitening(nn.Module):
         mean = x.mean(axis=0)
         values, directions = np.linalg.eigh(np.cov(x - mean, rowvar=False))
         kept = values > self.RELATIVE_FLOOR * values.max()
-        scale = np.where(kept, 1 / np.sqrt(np.where(kept, values, 1.0)), 0.0)
         if kept.any():
+            scale = np.zeros(len(values))
+            scale[kept] = values[kept] ** (-self.strength / 2)
+            scale /= np.sqrt(np.mean(scale[kept] ** 2 * values[kept]))
             self.mean.copy_(torch.from_numpy(mean))
             self.transform.copy_(torch.from_numpy(directions * scale))
         return self

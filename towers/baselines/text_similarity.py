@@ -21,19 +21,21 @@ class TextSimilarity:
 
     Args:
         decay: weight of each event relative to the next newer one.
+        whitening: its strength (see `Whitening`).
     """
 
     name = "text similarity"
 
-    def __init__(self, decay: float) -> None:
+    def __init__(self, decay: float, whitening: float = 1.0) -> None:
         require("decay", decay, 0, 1)
-        self.decay = decay
+        require("whitening", whitening, 0, 1)
+        self.decay, self.strength = decay, whitening
 
     def fit(self, training: TrainingData) -> Self:
         """Whiten the texts' vectors."""
         raw = training.vectors
         self.encode = training.encode
-        self.whitening = Whitening(raw.shape[1]).fit(raw)
+        self.whitening = Whitening(raw.shape[1], self.strength).fit(raw)
         self.vectors = self._unit(raw)  # [N, text_dim]
         return self
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from towers.baselines.training_data import TrainingData
 from towers.blocks.block import Reading
+from towers.fitting import require
 from towers.text_features import Whitening
 
 
@@ -20,17 +21,23 @@ class WhitenedText:
 
     Args:
         decay, max_history: see `Reading`; a query counts as the newest event of all.
+        whitening: its strength (see `Whitening`).
+
+    Raises:
+        UsageError: the strength is not between 0 and 1.
     """
 
     name = "text"
 
-    def __init__(self, decay: float, max_history: int) -> None:
+    def __init__(self, decay: float, max_history: int, whitening: float = 1.0) -> None:
+        require("whitening", whitening, 0, 1)
         self.reading = Reading(decay, max_history)
+        self.whitening = whitening
 
     def fit(self, training: TrainingData) -> "FittedText":
         """Learn the whitening from the items' texts."""
         vectors = training.vectors
-        return FittedText(self.reading, Whitening(vectors.shape[1]).fit(vectors))
+        return FittedText(self.reading, Whitening(vectors.shape[1], self.whitening).fit(vectors))
 
 
 class FittedText:
