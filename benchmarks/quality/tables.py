@@ -94,8 +94,8 @@ def comparison(rows: list[Row], plan: Plan) -> str:
             if row.trained and above is not None:
                 found, baseline = above[METRIC], names.get(above["baseline"], above["baseline"])
                 interval = f"{found['low']:+.4f} to {found['high']:+.4f}"
-                said.append(f"{row.label} {found['mean']:+.4f} ({interval}) from {baseline}")
-    return f"NDCG@10 user by user, first seed: {'; '.join(said)}." if said else ""
+                said.append(f"{row.label} {found['mean']:+.4f} ({interval}) from {baseline} with seed {result.seed}")
+    return f"NDCG@10 user by user: {'; '.join(said)}." if said else ""
 
 
 def study_of(result: Result, plan: Plan) -> str | None:

@@ -108,7 +108,7 @@ def test_the_page_says_what_the_results_say_and_keeps_what_is_around(plan: Plan,
 def test_the_page_says_how_far_ours_lies_above_the_strongest_baseline(plan: Plan, tmp_path: Path) -> None:
     above = {"ndcg@10": {"mean": 0.05, "low": 0.01, "high": 0.0925}, "baseline": "ease"}
     text = page_of([result("ours", 0, 0.2, ["EASE"], ["towers", "EASE"], above=above)], plan, tmp_path)
-    assert "NDCG@10 user by user, first seed: towers +0.0500 (+0.0100 to +0.0925) from EASE." in text
+    assert "NDCG@10 user by user: towers +0.0500 (+0.0100 to +0.0925) from EASE with seed 0." in text
 
 
 def test_a_study_has_a_table_of_its_own(plan: Plan, tmp_path: Path) -> None:
