@@ -1,7 +1,7 @@
 """The reranker: a small transformer that reads what is known of the user and one item together."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
+from towers.pair_tokens import encode_pairs, remembering
 from towers.rendering import Rendering
 
 FORMAT_VERSION = 2
@@ -49,6 +50,7 @@ class CrossEncoder(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.recall_weight = nn.Parameter(torch.tensor(recall_weight))
+        self._pairs = remembering(tokenizer, max_tokens)
 
     def forward(self, contexts: Sequence[str], candidates: Sequence[str], recall_scores: Tensor) -> Tensor:
         """Scores of n pairs, [n].
@@ -58,22 +60,11 @@ class CrossEncoder(nn.Module):
             candidates: n item texts.
             recall_scores: the towers' inner products, [n].
         """
-        encoded = self.tokenizer(
-            list(contexts),
-            list(candidates),
-            truncation="longest_first",
-            max_length=self.max_tokens,
-            padding=True,
-            return_tensors="pt",
-        ).to(self.head.weight.device)
-        states = self.backbone(**encoded).last_hidden_state  # [n, tokens, width]
-        mask = encoded["attention_mask"].unsqueeze(2)
-        pooled = (states * mask).sum(dim=1) / mask.sum(dim=1)  # [n, width]
-        return self.head(pooled).squeeze(1) + self.recall_weight * recall_scores  # type: ignore[no-any-return]
+        return self._scores(encode_pairs(self.tokenizer, contexts, candidates, self.max_tokens), recall_scores)
 
     @torch.inference_mode()
     def score(self, context: str, candidates: Sequence[str], recall_scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores of candidates for one user, higher is better.
+        """Scores of candidates for one user, higher is better; what was read of an item's text before is remembered.
 
         Args:
             context: as `rendering` makes it.
@@ -84,13 +75,28 @@ class CrossEncoder(nn.Module):
             [n].
         """
         found = np.zeros(len(candidates), np.float32)
+        encode = self._encoder(context)
         order = np.argsort([len(text) for text in candidates], kind="stable")  # like lengths together: less padding
         for start in range(0, len(order), PAIRS_AT_ONCE):
             chosen = order[start : start + PAIRS_AT_ONCE]
             texts = [candidates[i] for i in chosen]
             recalled = torch.from_numpy(np.asarray(recall_scores, np.float32)[chosen]).to(self.head.weight.device)
-            found[chosen] = self([context] * len(chosen), texts, recalled).cpu().numpy()
+            found[chosen] = self._scores(encode(texts), recalled).cpu().numpy()
         return found
+
+    def _encoder(self, context: str) -> Callable[[Sequence[str]], Mapping[str, Tensor]]:
+        """What makes of n item texts the tokens of their pairs with a context."""
+        if self._pairs is not None:
+            return self._pairs.beside(context)
+        return lambda texts: encode_pairs(self.tokenizer, [context] * len(texts), texts, self.max_tokens)
+
+    def _scores(self, encoded: Mapping[str, Tensor], recall_scores: Tensor) -> Tensor:
+        """Scores of n pairs of tokens, [n]."""
+        inputs = {name: part.to(self.head.weight.device) for name, part in encoded.items()}  # [n, tokens] each
+        states = self.backbone(**inputs).last_hidden_state  # [n, tokens, width]
+        mask = inputs["attention_mask"].unsqueeze(2)
+        pooled = (states * mask).sum(dim=1) / mask.sum(dim=1)  # [n, width]
+        return self.head(pooled).squeeze(1) + self.recall_weight * recall_scores  # type: ignore[no-any-return]
 
     @property
     def reads(self) -> bool:
