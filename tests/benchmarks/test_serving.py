@@ -3,12 +3,18 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
+import torch
 
+from benchmarks.serving import ceilings
 from benchmarks.serving.load import Sample, closed_loop, open_loop
+from towers import CrossEncoder, Rendering
+from towers.cross_encoder import small_backbone
 
 
 @dataclass
@@ -68,3 +74,15 @@ def test_percentiles_are_of_the_answered_calls_in_milliseconds() -> None:
     assert sample.percentile(50) == pytest.approx(3)
     assert sample.refused_percentile(50) == pytest.approx(500)
     assert sample.goodput == 2.5
+
+
+def test_the_raw_reading_gives_what_the_server_reads_without_its_memory(
+    tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone, tokenizer = small_backbone(tiny_encoder.parent / "bert", layers=1, width=32)
+    model = CrossEncoder(backbone, tokenizer, 24, Rendering(None, 3, event_types=False), recall_weight=0.5).eval()
+    torch.nn.init.normal_(model.head.weight)
+    texts, recalled = [f"{'rye ' * (n % 5)}bread {n}" for n in range(70)], np.linspace(1, -1, 70, dtype=np.float32)
+    expected = model.score("green tea", texts, recalled)
+    monkeypatch.setattr(model, "_pairs", object())  # of no use to anybody
+    np.testing.assert_array_equal(ceilings._read(model, "green tea", texts, recalled), expected)
