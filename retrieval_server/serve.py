@@ -70,6 +70,7 @@ def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
         raise
     server.serve(bundle)
     print(banner(config, server.address, Loaded.of(server, bundle)), flush=True)
+    del bundle  # which would stay in memory for good, whatever is served in its place
     received = stop.wait()
     log.info("%s received", received.name)
     finished = drain(server, config.lame_duck_seconds, config.grace_seconds)

@@ -165,12 +165,12 @@ def work(config: ServeConfig, pipe: Connection) -> None:
         server = RetrievalServer(config, swapping)
         server.start()
         settle()
-        bundle = server.load(config.bundle.resolve())
+        prepared = [server.load(config.bundle.resolve())]
     except CommandError as error:
         swapping.say(Failed(error))
         leave(error.exit_code)
-    swapping.say(Ready(Loaded.of(server, bundle), server.address))
-    _obey(server, swapping, bundle, pipe)
+    swapping.say(Ready(Loaded.of(server, prepared[0]), server.address))
+    _obey(server, swapping, prepared, pipe)
     finished = drain(server, config.lame_duck_seconds, config.grace_seconds)
     server.close()
     with suppress(OSError):  # the supervisor is gone: nobody wants to know
@@ -178,8 +178,15 @@ def work(config: ServeConfig, pipe: Connection) -> None:
     leave(ExitCode.OK if finished else ExitCode.GATE_FAILED)
 
 
-def _obey(server: RetrievalServer, swapping: RemoteSwapping, bundle: ServedBundle, pipe: Connection) -> None:
-    """Do what the supervisor says until it says to stop, or is gone."""
+def _obey(server: RetrievalServer, swapping: RemoteSwapping, prepared: list[ServedBundle], pipe: Connection) -> None:
+    """Do what the supervisor says until it says to stop, or is gone.
+
+    Args:
+        server: what it is said to.
+        swapping: speaks to the supervisor.
+        prepared: the bundle that is loaded and not served yet, if there is one.
+        pipe: where the supervisor speaks.
+    """
     while True:
         try:
             message = pipe.recv()
@@ -187,17 +194,18 @@ def _obey(server: RetrievalServer, swapping: RemoteSwapping, bundle: ServedBundl
             return
         match message:
             case Serve():
-                server.serve(bundle)
+                server.serve(prepared.pop())
                 swapping.serving = True
             case Prepare(folder):
+                prepared.clear()  # others could not load the one before
                 try:
-                    bundle = server.load(folder)
-                    swapping.say(Prepared(bundle.version, ""))
+                    prepared.append(server.load(folder))
+                    swapping.say(Prepared(prepared[0].version, ""))
                 except CommandError as error:
                     server.observer.swapped("refused")
                     swapping.say(Prepared("", str(error)))
             case Commit(previous, swaps):
-                server.swap(bundle)
+                server.swap(prepared.pop())
                 swapping.previous, swapping.swaps = previous, swaps
             case Outcome():
                 swapping.tell(message)

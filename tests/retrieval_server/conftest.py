@@ -20,6 +20,7 @@ from retrieval_server.server import RetrievalServer
 from tests.retrieval_server.shop import (
     DIM,
     ITEMS,
+    SECOND,
     ExactSearch,
     Gated,
     GatedEncoder,
@@ -98,7 +99,7 @@ def bundles(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("bundles")
     first = tiny_bundle.resolve()
     shutil.copytree(first, folder / first.name)
-    second = folder / "20990101T000000-0badcafe"
+    second = folder / SECOND
     shutil.copytree(first, second)
     replace(Manifest.read(first), version=second.name).write(second)
     (folder / "current").symlink_to(first.name)

@@ -18,6 +18,8 @@ from towers import History, Rendering
 ITEMS = 40
 DIM = 8
 MAX_HISTORY = 5
+SECOND = "20990101T000000-0badcafe"
+"""The other one of two versions in a folder, where `current` names the first at first."""
 
 ServerFor = Callable[[ServedBundle], AbstractContextManager[RetrievalServer]]
 """Opens a server over a bundle, for a test that needs one of its own."""

@@ -15,9 +15,7 @@ from retrieval_server.config import ServeConfig
 from retrieval_server.served_bundle import ServedBundle
 from retrieval_server.server import RetrievalServer
 from retrieval_server.swapping import Swapper
-from tests.retrieval_server.shop import Gated, item
-
-SECOND = "20990101T000000-0badcafe"
+from tests.retrieval_server.shop import SECOND, Gated, item
 
 
 @pytest.fixture

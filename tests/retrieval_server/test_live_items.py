@@ -25,11 +25,10 @@ from retrieval_server.retrieval.v1.admin_pb2 import Item, UpsertItemsRequest
 from retrieval_server.retrieval.v1.admin_pb2_grpc import AdminServiceStub
 from retrieval_server.served_bundle import ServedBundle
 from retrieval_server.server import RetrievalServer
-from tests.retrieval_server.shop import ServerFor
+from tests.retrieval_server.shop import SECOND, ServerFor
 from tests.retrieval_server.test_serve_process import ROOT, SERVING, command
 
 ITEMS = 30
-SECOND = "20990101T000000-0badcafe"
 NEW = {"item_id": "new", "title": "Iced tea", "text": "iced green tea", "category": "tea", "price": 2.5}
 
 Serve = Callable[..., RetrievalServer]

@@ -15,6 +15,7 @@ from retrieval_server import live_items
 from retrieval_server.live_items import LiveItems
 from retrieval_server.observation import Observer
 from retrieval_server.served_bundle import BundleSlot, ServedBundle
+from tests.retrieval_server.shop import SECOND
 
 NEVER = 3600.0
 """Seconds until the watcher looks by itself."""
@@ -37,7 +38,7 @@ def test_memory_is_given_back_once_when_no_request_holds_the_former_version(
     items = LiveItems(slot, Observer(log_calls=False), NEVER)
     items.put(ServedBundle.of(LiveBundle.load(bundles / "current")))
     request = slot.take()
-    items.put(ServedBundle.of(LiveBundle.load(bundles / "20990101T000000-0badcafe")))
+    items.put(ServedBundle.of(LiveBundle.load(bundles / SECOND)))
     items.tidy()
     assert not given, "a request still reads it"
     del request

@@ -18,6 +18,7 @@ from data_prep.command import ExitCode
 from retrieval_server import RetrievalClient
 from retrieval_server.retrieval.v1.retrieval_pb2 import History, RecallRequest
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceStub
+from tests.retrieval_server.shop import SECOND
 
 ROOT = Path(__file__).parents[2]
 MIB = 2**20
@@ -49,6 +50,11 @@ class Running:
         """The most memory the process ever had resident."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024
+
+
+def mapped(process: int) -> list[str]:
+    """A line for each part of a process's memory, the files mapped there named."""
+    return Path(f"/proc/{process}/maps").read_text().splitlines()
 
 
 def command(*overrides: str) -> list[str]:
@@ -120,6 +126,19 @@ def test_the_line_at_start_says_what_is_served_and_where(shared: Running, tiny_b
         assert client.is_serving(), "once the line is out, the server is ready"
         answer = client.recall(history=first_items(tiny_bundle, 2), k=3)
     assert answer.bundle_version == shared.banner[1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's account of a process's memory")
+def test_the_version_of_the_start_is_let_go_of_once_another_is_served(start: Start, bundle_copies: Path) -> None:
+    running = start(f"bundle={bundle_copies / 'current'}")
+    first = running.banner[1]
+    with RetrievalClient(running.address) as client:
+        assert any(first in line for line in mapped(running.process.pid))
+        assert client.swap(SECOND).bundle_version == SECOND
+        within = time.monotonic() + 60
+        while any(first in line for line in mapped(running.process.pid)):
+            assert time.monotonic() < within, "the first version is still in memory"
+        assert any(SECOND in line for line in mapped(running.process.pid))
 
 
 def test_a_second_server_on_the_same_port_is_refused(shared: Running, tiny_bundle: Path) -> None:

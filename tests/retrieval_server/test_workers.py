@@ -4,6 +4,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 
 from data_prep.command import ExitCode
 from retrieval_server import RetrievalClient, RetrievalError
-from tests.retrieval_server.test_serve_process import ROOT, SERVING, command, refused
+from tests.retrieval_server.shop import SECOND
+from tests.retrieval_server.test_serve_process import ROOT, SERVING, command, mapped, refused
 
 pytest.importorskip("redis", reason="the package redis comes with the extra `redis`")
 pytestmark = [
@@ -21,7 +23,6 @@ pytestmark = [
     ),
 ]
 
-SECOND = "20990101T000000-0badcafe"
 ASKED = 12  # connections: that all of them meet the same one of two workers has a chance of 1 in 2,048
 
 
@@ -131,6 +132,9 @@ def test_a_swap_is_everywhere_or_nowhere_and_a_rollback_too(server: Server, bund
         assert server.versions() == {server.version}
         assert client.swap(SECOND).bundle_version == SECOND
         assert server.versions() == {SECOND}
+        within = time.monotonic() + 60
+        while any(server.version in line for worker in server.workers() for line in mapped(worker)):
+            assert time.monotonic() < within, "a worker has the version before still in memory"
         assert client.status().previous_version == server.version
         assert client.rollback().bundle_version == server.version
         assert server.versions() == {server.version}
