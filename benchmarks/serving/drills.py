@@ -172,7 +172,8 @@ def first_calls(bundle: Path, name: str, messages: Sequence[bytes]) -> list[Find
 def soak(bundle: Path, name: str, messages: Sequence[bytes], calls: int) -> list[Finding]:
     """Many calls: memory, threads and descriptors at ten moments."""
     with serving(bundle) as server:
-        closed_loop(server.address, name, messages, callers=4, calls=calls // 10)
+        # As many callers as there are handlers: threads are made when they are first needed.
+        closed_loop(server.address, name, messages, callers=16, calls=calls // 10)
         resident, threads, descriptors, codes = [server.resident()], [server.threads()], [server.descriptors()], set()
         for _ in range(10):
             codes |= set(closed_loop(server.address, name, messages, callers=4, calls=calls // 10).codes)
