@@ -41,10 +41,10 @@ class MicroBatcher(Generic[Job, Result]):
     """Gathers jobs while a batch is being computed, and computes what has gathered as the next one.
 
     There is no thread of its own: whoever finds nothing being computed does it, for itself and for those who wait, and
-    hands the turn to the one who has waited longest. After a batch there is a window in which a job waits for company,
-    the longer the larger that batch was: while its answers are packed and sent others come, and those who have theirs
-    ask again. So a lone job is not handed about and hardly waits, and the more there is to do the larger batches
-    become. Nobody queues who does not hold a worker, which bounds the queue.
+    hands the turn to the one who has waited longest. After a batch there is a window in which a job of its kind waits
+    for company, the longer the larger that batch was: while its answers are packed and sent others come, and those who
+    have theirs ask again. So a lone job is not handed about, and the more there is to do the larger batches become.
+    Nobody queues who does not hold a worker, which bounds the queue.
 
     Args:
         compute: results of some jobs of one kind, in their order.
@@ -72,6 +72,7 @@ class MicroBatcher(Generic[Job, Result]):
         self.queue: list[_Place[Job, Result]] = []
         self._pace = 0.0  # seconds that the last batch took
         self._window_ends = -math.inf
+        self._last_kind: Hashable = None
 
     def run(self, kind: Hashable, job: Job, budget: Budget) -> Result:
         """The result of a job, computed with others of its kind if there are any.
@@ -129,8 +130,9 @@ class MicroBatcher(Generic[Job, Result]):
     def _gathered(self, own: _Place[Job, Result]) -> list[_Place[Job, Result]]:
         """Take the own job and those of its kind that wait, or come within the window, out of the queue."""
         with self._state:
-            while len(self.queue) < self._largest and (left := self._patience()) > 0:
-                self._state.wait(left)
+            if own.kind == self._last_kind:
+                while len(self.queue) < self._largest and (left := self._patience()) > 0:
+                    self._state.wait(left)
             batch = self._company(own)
             self.queue = [place for place in self.queue if place not in batch]
         return batch
@@ -147,12 +149,13 @@ class MicroBatcher(Generic[Job, Result]):
     def _settle(self, batch: Sequence[_Place[Job, Result]]) -> None:
         """Compute for those who are still there. One job's fault is its own: after an error each is computed alone."""
         wanted = [place for place in batch if self._wanted(place)]
+        if not wanted:
+            return
         started = time.monotonic()
         try:
-            if wanted:
-                self._sized(len(wanted))
-                for place, result in zip(wanted, self._compute([place.job for place in wanted]), strict=True):
-                    place.result = result
+            self._sized(len(wanted))
+            for place, result in zip(wanted, self._compute([place.job for place in wanted]), strict=True):
+                place.result = result
         except Exception as error:
             if len(wanted) == 1:
                 wanted[0].error = error
@@ -161,7 +164,8 @@ class MicroBatcher(Generic[Job, Result]):
                     self._settle_alone(place)
         ended = time.monotonic()
         self._pace = ended - started
-        self._window_ends = ended + self._window_of_one * len(batch)
+        self._window_ends = ended + self._window_of_one * len(wanted)
+        self._last_kind = wanted[0].kind
 
     def _settle_alone(self, place: _Place[Job, Result]) -> None:
         try:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from retrieval_server.budget import Budget
 from retrieval_server.errors import CallError
+from retrieval_server.retrieval.v1 import admin_pb2, retrieval_pb2
 from retrieval_server.tracing import Tracing
 
 logger = logging.getLogger("retrieval_server.calls")
@@ -20,6 +21,14 @@ SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.
 
 REQUEST_ID = "x-request-id"
 """Metadata by which a caller names a call; the log names it so too."""
+
+METHODS = {
+    f"/{service.full_name}/{method.name}": method.name
+    for file in (retrieval_pb2.DESCRIPTOR, admin_pb2.DESCRIPTOR)
+    for service in file.services_by_name.values()
+    for method in service.methods
+}
+"""Names that calls are counted under; callers can make up others, which would each be kept for good."""
 
 SOUND = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 """A caller's name for a call that the log can take as it is."""
@@ -108,7 +117,7 @@ class Observer:
             found: its answer, or the error it ended with.
             seconds: what it took.
         """
-        name = method.rpartition("/")[2]
+        name = METHODS.get(method, "other")
         code = found.code if isinstance(found, CallError) else grpc.StatusCode.OK
         self._calls.labels(name, code.name).inc()
         self._seconds.labels(name).observe(seconds)

@@ -58,12 +58,22 @@ def begin(folder: Path, description: Mapping[str, Any], resume: bool) -> None:
         before = read_json(path)
         for name in now:
             if before.get(name) != now[name]:
+                name, then, today = _difference(name, before.get(name), now[name])
                 raise UsageError(
-                    f"{folder} was begun with {name}={before.get(name)}, not {now[name]}: resume with what it was "
-                    "begun with, or begin anew elsewhere"
+                    f"{folder} was begun with {name}={then}, not {today}: resume with what it was begun with, or begin "
+                    "anew elsewhere"
                 )
     folder.mkdir(parents=True, exist_ok=True)
     write_json(path, now)
+
+
+def _difference(name: str, before: Any, now: Any) -> tuple[str, Any, Any]:
+    """The first setting in which two descriptions differ, its whole name, and what it was and is."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            if before.get(key) != now.get(key):
+                return _difference(f"{name}.{key}", before.get(key), now.get(key))
+    return name, before, now
 
 
 def stopped_early(checkpoint: Mapping[str, Any], patience: int) -> bool:

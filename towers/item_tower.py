@@ -122,7 +122,8 @@ class ItemTower(nn.Module):
         """Have the projection keep the directions in which texts differ most, as they are, most first; drop the rest.
 
         So the towers find what the text encoder finds before they have learnt anything. The random projection that is
-        there otherwise keeps little of a whitened vector in fewer dimensions. Vectors are as long as with that one.
+        there otherwise keeps little of a whitened vector in fewer dimensions. Vectors are as long as with that one, or
+        longer where whitening leaves the kept directions more than their share of variance.
         """
         width, text_dim = self.project.weight.shape
         kept = min(width, text_dim)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 REMEMBERED = 1 << 16
-"""Item texts whose tokens are remembered, those used last. With the text itself some 400 bytes each at 90 characters,
-4 kB at 2,000: 26 or 260 MB once so many were seen."""
+"""Item texts whose tokens are remembered, those used last. With the text itself some 460 bytes each at 90 characters,
+30 MB once so many were seen; of longer texts no more tokens than there is room for."""
 
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 """What transformers calls the tensors that a model may be given."""
@@ -73,18 +73,18 @@ class PairTokens:
         self._pads_left = tokenizer.padding_side == "left"
         self._cuts_left = tokenizer.truncation_side == "left"
         self._tokens = _reading(tokenizer)
-        self._item_tokens = lru_cache(REMEMBERED)(self._tokens)
+        self._item = lru_cache(REMEMBERED)(_shortening(self._tokens, self._room, self._cuts_left))
 
     def beside(self, context: str) -> Callable[[Sequence[str]], dict[str, Tensor]]:
         """What makes of n item texts the tensors of their pairs with this context, [n, tokens] each; n > 0."""
         return partial(self._pairs, self._tokens(context))
 
     def _pairs(self, context: NDArray[np.int32], candidates: Sequence[str]) -> dict[str, Tensor]:
-        items = [self._item_tokens(text) for text in candidates]
-        kept = longest_first(len(context), np.array([len(item) for item in items]), self._room)  # [n, 2]
+        items = [self._item(text) for text in candidates]
+        kept = longest_first(len(context), np.array([length for length, _ in items]), self._room)  # [n, 2]
         read: list[NDArray[np.int32]] = []
-        for item, (of_context, of_item) in zip(items, kept.tolist(), strict=True):
-            read += (self._cut(context, of_context), self._cut(item, of_item))
+        for (_, item), (of_context, of_item) in zip(items, kept.tolist(), strict=True):
+            read += (_cut(context, of_context, self._cuts_left), _cut(item, of_item, self._cuts_left))
         lengths = np.ones((len(items), len(self._ids)), np.int64)
         lengths[:, self._texts] = kept
         slots = np.repeat(np.tile(np.arange(len(self._ids)), len(items)), lengths.ravel())  # [tokens of all pairs]
@@ -96,9 +96,6 @@ class PairTokens:
             made[name] = np.full(inside.shape, padding, np.int64)
             made[name][inside] = values
         return {name: torch.from_numpy(made[name]) for name in self._names}
-
-    def _cut(self, tokens: NDArray[np.int32], length: int) -> NDArray[np.int32]:
-        return tokens[len(tokens) - length :] if self._cuts_left else tokens[:length]
 
     def _inside(self, lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Where pairs of these lengths [n] have tokens and not padding, [n, tokens]."""
@@ -156,6 +153,22 @@ def _reading(tokenizer: Any) -> Callable[[str], NDArray[np.int32]]:
         return np.array(backend.encode(text, add_special_tokens=False).ids, np.int32)
 
     return tokens
+
+
+def _shortening(
+    read: Callable[[str], NDArray[np.int32]], room: int, from_left: bool
+) -> Callable[[str], tuple[int, NDArray[np.int32]]]:
+    """What gives how many tokens a text has, and of them as many as there ever is room for."""
+
+    def shortened(text: str) -> tuple[int, NDArray[np.int32]]:
+        tokens = read(text)
+        return len(tokens), _cut(tokens, min(len(tokens), room), from_left).copy()
+
+    return shortened
+
+
+def _cut(tokens: NDArray[np.int32], length: int, from_left: bool) -> NDArray[np.int32]:
+    return tokens[len(tokens) - length :] if from_left else tokens[:length]
 
 
 def _same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:

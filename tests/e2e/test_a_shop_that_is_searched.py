@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from data_prep.command import GateFailed, load_config
 from data_prep.dataset import Dataset
@@ -22,6 +23,7 @@ from towers.funnel_config import FunnelConfig
 from towers.history import History
 from towers.judged import JudgedQueries
 from towers.model import Model
+from towers.text_features import Whitening
 from towers.train import train
 from towers.train_funnel import train_funnel
 
@@ -60,6 +62,14 @@ def report(run: Path, data: Path) -> dict[str, Any]:
     return evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}", "search.folds=2"]))
 
 
+def test_texts_that_are_searched_are_whitened_by_half(run: Path, data: Path) -> None:
+    model, dataset = Model.open(run), Dataset.open(data)
+    vectors = model.towers.sentences.encode(dataset.items["text"].tolist())
+    half = Whitening(vectors.shape[1], 0.5).fit(vectors).transform
+    torch.testing.assert_close(model.towers.items.whitening.transform, half)
+    assert read_json(run / "run.json")["config"]["blocks"]["text"]["whitening"] == 0.5
+
+
 def test_only_queries_that_were_held_out_and_can_be_answered_are_judged(
     run: Path, data: Path, report: dict[str, Any]
 ) -> None:
@@ -70,7 +80,7 @@ def test_only_queries_that_were_held_out_and_can_be_answered_are_judged(
 
 def test_every_scorer_has_its_row_and_its_lines(run: Path, report: dict[str, Any]) -> None:
     scorers = report["search"]["scorers"]
-    assert {"two towers", "text similarity", "bm25, all fields", "tf-idf"} <= set(scorers)
+    assert {"two towers", "text similarity, whitened 0.5", "bm25, all fields", "tf-idf"} <= set(scorers)
     lines = pd.read_csv(run / "queries.csv", keep_default_na=False)
     assert set(lines["scorer"]) == set(scorers)
     assert set(lines["wording"]) == {"", "misspelt"}

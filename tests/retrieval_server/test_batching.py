@@ -113,6 +113,34 @@ def test_after_a_batch_a_lone_job_waits_for_company() -> None:
     assert [sorted(batch) for batch in squares.batches] == [[3], [4, 5]]
 
 
+def test_the_window_is_as_long_as_the_batch_before_was_large() -> None:
+    squares = Squares()
+    jobs = [1, 3, 5, 7]
+    batcher = batcher_of(squares, window=0.5)
+    assert gather(squares, batcher, jobs, [Budget()] * 4) == [job * job for job in jobs]
+    assert sorted(map(len, squares.batches)) == [1, 4]
+    began = time.monotonic()
+    assert batcher.run(1, 9, Budget()) == 81
+    assert time.monotonic() - began > 4 * 0.5 - 0.5, "half a second for each of four, less what was spent meanwhile"
+
+
+def test_a_job_of_another_kind_does_not_wait_for_company() -> None:
+    squares = Squares()
+    squares.go_on.set()
+    batcher = batcher_of(squares, window=600.0)
+    assert batcher.run("kind", 3, Budget()) == 9
+    assert batcher.run("other", 4, Budget()) == 16
+
+
+def test_callers_who_are_gone_open_no_window() -> None:
+    squares = Squares()
+    squares.go_on.set()
+    batcher = batcher_of(squares, window=600.0)
+    with pytest.raises(CallerGone):
+        batcher.run("kind", 3, Budget(waiting=lambda: False))
+    assert batcher.run("kind", 4, Budget()) == 16
+
+
 def test_a_window_never_makes_a_job_late() -> None:
     squares = Squares()
     squares.go_on.set()

@@ -179,3 +179,15 @@ def test_a_json_line_is_one_line_and_holds_an_error_whole() -> None:
     assert (told["level"], told["logger"], told["message"]) == ("ERROR", "name", "error_id=x")
     assert "two\nlines" in told["exception"]
     assert told["time"].endswith("+00:00")
+
+
+def test_methods_that_callers_make_up_are_counted_as_one(observed: RetrievalServer) -> None:
+    observed.say_stopping()
+    observed.turn_away()
+    with grpc.insecure_channel(observed.address) as channel:
+        for number in range(3):
+            call = channel.unary_unary(f"/retrieval.v1.RetrievalService/Made{number}")
+            with pytest.raises(grpc.RpcError):
+                call(b"", timeout=30)
+    counted = {name: value for name, value in samples(observed).items() if name.startswith("retrieval_calls_total")}
+    assert counted == {'retrieval_calls_total{code="UNAVAILABLE",method="other"}': 3}

@@ -29,10 +29,12 @@ from towers.baselines import (
     UserKNN,
 )
 from towers.baselines.words import texts_of_columns
+from towers.blocks import WhitenedText
 from towers.cooccurrence import directional_cooccurrence
 from towers.history import History
 from towers.interactions import Interactions
 from towers.report import beyond_accuracy
+from towers.text_features import Whitening
 
 ITEMS = 8
 DAY = 86_400
@@ -308,6 +310,17 @@ def test_text_similarity_prefers_what_reads_like_the_newest_item():
     asked, had, both = similarity.score([history(), history(2), history(2)], ["dogs", "", "dogs"])
     assert asked[30:].mean() > asked[:30].mean()
     torch.testing.assert_close(both, asked + 0.5 * had)
+
+
+def test_half_the_whitening_is_what_block_and_baseline_read_with():
+    log = Interactions(np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0), 60)
+    vectors = (np.random.default_rng(0).normal(size=(60, 4)) * [1, 2, 5, 9]).astype(np.float32)
+    data = TrainingData(log, pd.DataFrame({"text": ["?"] * 60}), lambda texts: vectors, True)
+    half = Whitening(4, 0.5).fit(vectors).transform
+    similarity = TextSimilarity(0.5, 0.5).fit(data)
+    torch.testing.assert_close(similarity.whitening.transform, half)
+    torch.testing.assert_close(WhitenedText(0.5, 10, 0.5).fit(data).whitening.transform, half)
+    assert similarity.name == "text similarity, whitened 0.5" != TextSimilarity(0.5).name
 
 
 def test_a_mix_of_baselines_adds_them_in_units_of_their_deviation():

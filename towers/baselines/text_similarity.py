@@ -24,12 +24,11 @@ class TextSimilarity:
         whitening: its strength (see `Whitening`).
     """
 
-    name = "text similarity"
-
     def __init__(self, decay: float, whitening: float = 1.0) -> None:
         require("decay", decay, 0, 1)
         require("whitening", whitening, 0, 1)
         self.decay, self.strength = decay, whitening
+        self.name = "text similarity" if whitening == 1 else f"text similarity, whitened {whitening:g}"
 
     def fit(self, training: TrainingData) -> Self:
         """Whiten the texts' vectors."""
