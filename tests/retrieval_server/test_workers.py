@@ -54,7 +54,15 @@ class Server:
         """Process ids; the server has another child, Python's own keeper of shared resources."""
         lists = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         children = {int(child) for tasks in lists for child in tasks.read_text().split()}
-        return {child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()}
+        return {child for child in children if b"spawn_main" in command_line(child)}
+
+
+def command_line(process: int) -> bytes:
+    """Of a process; nothing when it has just ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 @pytest.fixture(scope="module")
