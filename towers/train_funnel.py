@@ -10,7 +10,7 @@ import torch
 from data_prep.command import command
 from data_prep.errors import GateFailed
 from data_prep.files import lock
-from towers.funnel_config import FunnelConfig
+from towers.funnel_config import DERIVED, FunnelConfig
 from towers.funnel_shop import Shop
 from towers.query_funnel import QueryFunnelResult, train_query_funnel
 from towers.run import dataset_of
@@ -89,6 +89,12 @@ def print_queries(result: QueryFunnelResult) -> None:
     if result.fused is not None:
         print(f"fused beside the towers: {result.fused.told('queries')}")
     print(f"{result.missed:.1%} of the wanted items are in no query's pool; written to {result.folder}")
+    if result.source == DERIVED and result.kept:
+        print(
+            "these queries are words of the items themselves, so a match of words counts for much; where people ask "
+            "in sentences that ruins the order: try fusion@queries.fusion=reciprocal_rank, or bring judged or logged "
+            "queries"
+        )
 
 
 @command(FunnelConfig, "funnel")
