@@ -22,7 +22,7 @@ FUNNEL, QUERY_FUNNEL = "funnel", "query_funnel"
 """Folders of a run's, and of a bundle's, funnels: of those who ask for nothing, and of those who ask by a query."""
 
 CONFIG, CHANNELS = "funnel.json", "channels"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 TOWERS_ALONE = WeightedScores(weights=[1.0], deviations=[1.0])
 """The fusion of one channel: its own order."""

@@ -18,7 +18,9 @@ class QueryFunnelConfig:
     Attributes:
         sources: where queries are taken from, the most to be trusted first; the first that has `least` is learnt from.
         channels: recall channels beside the towers, by name; conf/channels.
-        fusion: what orders the pool; conf/fusion.
+        fusion: what orders the pool, learnt from judged or logged queries; conf/fusion.
+        derived_fusion: the same where there are derived ones alone. They are words of the items: what learns from them
+            trusts a match of words more than queries of people bear out.
         most: queries that are learnt from, at most.
         least: queries that a source must have.
         ways: how derived queries are made, as `queries.ways` in the towers' training.
@@ -28,6 +30,7 @@ class QueryFunnelConfig:
     sources: list[str]
     channels: dict[str, Any]
     fusion: dict[str, Any]
+    derived_fusion: dict[str, Any]
     most: int
     least: int
     ways: dict[str, float]

@@ -12,7 +12,7 @@ from data_prep.files import new_directory, read_json, write_json
 from towers.evaluation import Cases
 from towers.funnel import QUERY_FUNNEL, Funnel
 from towers.funnel_choice import Gain, Halves
-from towers.funnel_config import JUDGED, FunnelConfig
+from towers.funnel_config import DERIVED, JUDGED, FunnelConfig
 from towers.funnel_evaluation import Stage
 from towers.funnel_material import labelled_pools
 from towers.funnel_shop import Shop, whole_funnel
@@ -63,7 +63,7 @@ def train_query_funnel(config: FunnelConfig, shop: Shop, served: Shop) -> QueryF
     whole, left_out = whole_funnel(config, config.queries.channels, shop)
     labelled = labelled_pools(whole, shop.towers, material.cases)
     bootstrap = (config.bootstrap_samples, config.confidence, config.seed)
-    fusion = instantiate(config.queries.fusion)
+    fusion = instantiate(config.queries.derived_fusion if material.source == DERIVED else config.queries.fusion)
     columns, order, gain = Halves.drawn(labelled, whole.names, fusion, config.certainty, bootstrap).choose()
     kept = [whole.names[channel] for channel in columns[1:]]
     if served is not shop:

@@ -91,9 +91,8 @@ def print_queries(result: QueryFunnelResult) -> None:
     print(f"{result.missed:.1%} of the wanted items are in no query's pool; written to {result.folder}")
     if result.source == DERIVED and result.kept:
         print(
-            "these queries are words of the items themselves, so a match of words counts for much; where people ask "
-            "in sentences that ruins the order: try fusion@queries.fusion=reciprocal_rank, or bring judged or logged "
-            "queries"
+            "these queries are words of the items themselves, so the channels' weights were not learnt from them "
+            "(fusion@queries.derived_fusion); judged or logged queries would settle them"
         )
 
 

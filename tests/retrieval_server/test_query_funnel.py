@@ -47,7 +47,8 @@ def asked_run(tiny_run: Path, tiny_data: Path, tmp_path_factory: pytest.TempPath
     folder = run / QUERY_FUNNEL
     trained, marks = Funnel.load(folder), (folder / RUN).read_bytes()
     assert trained.names == ["towers", "bm25"]
-    forced = replace(trained, fusion=WeightedScores([1.0, 0.4], [1.0, 1.0]), depth=7, channel_depth=4)
+    assert isinstance(trained.fusion, WeightedScores) and trained.fusion.weights == [1, 3]  # queries.derived_fusion
+    forced = replace(trained, fusion=WeightedScores([1.0, 2.0], [1.0, 1.0]), depth=7, channel_depth=4)
     forced.save(run / "forced")
     shutil.rmtree(folder)
     (run / "forced").rename(folder)
@@ -86,7 +87,7 @@ def expected(
     pool = set(Found.best(offered, towers[offered], depth).rows.tolist())
     spoken = offered[words[offered] > 0]
     pool |= set(Found.best(spoken, words[spoken], 4).rows.tolist())
-    fused = towers + 0.4 * words
+    fused = towers + 2 * words
     order = np.array(sorted(pool, key=lambda row: (-fused[row], row)))
     return order, np.stack([towers, words], axis=1)[order]
 
@@ -164,7 +165,7 @@ def test_the_reranker_orders_anew_what_the_fused_order_offers_and_weighs_its_sco
     count = config.rerank.candidates  # so many are reranked, and at least so many asked of the index
     rows, scores = expected(bundle, History.empty(), "green tea", everything(bundle), count)
     rows, scores = rows[:count], scores[:count]
-    fused = (scores @ [1.0, 0.4]).astype(np.float32)
+    fused = (scores @ [1.0, 2.0]).astype(np.float32)
     unit = scores[:, 0].std() / fused.std()
     weighed = ((fused - fused.mean()) * unit + scores[:, 0].mean()).astype(np.float32)
     assert bundle.reranker is not None

@@ -58,12 +58,28 @@ def test_only_the_strongest_neighbours_are_kept():
 
 
 @pytest.mark.parametrize("queries", [QUERIES[:4], ["", "gren teas", "braed", "dogg fod"]], ids=["spelt", "misspelt"])
-def test_words_say_what_bm25_says_of_histories_and_queries(queries):
+def test_words_say_what_share_an_item_has_of_what_bm25_could_give_to_any(queries):
     baseline = BM25(1.2, 0.75, 0.6, ["*"], singular=True, mend=True)
     channel = Words(baseline).fit(training())
     expected = baseline.score(HISTORIES[:4], queries).numpy()
-    np.testing.assert_allclose(channel.scores(HISTORIES[:4], queries).toarray(), expected, rtol=1e-5)
-    assert (expected[1:] > 0).any(axis=1).all()
+    found = channel.scores(HISTORIES[:4], queries).toarray()
+    spoken = expected.max(axis=1) > 0
+    assert spoken[1:].all() and not found[~spoken].any()
+    most = expected[spoken].max(axis=1, keepdims=True) / found[spoken].max(axis=1, keepdims=True)
+    np.testing.assert_allclose(found[spoken] * most, expected[spoken], rtol=1e-5)
+    assert (found < 1).all() and (most > expected[spoken]).all()
+
+
+@pytest.mark.parametrize(("query", "share"), [("dog", 1.0), ("dog breads", None), ("dog nonsense", 1.0)])
+def test_a_share_is_of_the_words_that_items_have(query, share):
+    texts = [*ITEMS["text"][:4], "dog " * 5000, "mint tea"]
+    baseline = BM25(1.2, 0.0, 0.6, ["text"], singular=True, mend=False)
+    plain = training()
+    told = TrainingData(plain.interactions, ITEMS.assign(text=texts), plain.encode, True)
+    if share is None:  # half of what is asked for, each word weighing what its rarity says
+        dog, bread = (np.log1p((6 - n + 0.5) / (n + 0.5)) for n in (1, 2))
+        share = dog / (dog + bread)
+    assert Words(baseline).fit(told).scores([history()], [query]).toarray()[0, 4] == pytest.approx(share, rel=1e-3)
 
 
 def test_of_an_endless_query_the_first_words_alone_are_mended():
@@ -102,9 +118,10 @@ def test_added_items_are_found_by_their_words_and_the_others_as_before():
 def test_an_added_word_weighs_as_one_that_a_single_item_has():
     scores = grown(["text"]).scores([history()], ["matcha"]).toarray()[0]
     mean = sum(len(text.split()) for text in ITEMS["text"]) / 6
-    rarity = np.log1p((6 - 1 + 0.5) / (1 + 0.5))
     for row, length in ((7, 3), (8, 2)):
-        assert scores[row] == pytest.approx(rarity * 2.2 / (1 + 1.2 * (0.25 + 0.75 * length / mean)), rel=1e-5)
+        assert scores[row] == pytest.approx(1 / (1 + 1.2 * (0.25 + 0.75 * length / mean)), rel=1e-5)
+    both = grown(["text"]).scores([history()], ["dog matcha"]).toarray()[0]  # dog is as rare: one item has it
+    assert both[7] == pytest.approx(scores[7] / 2, rel=1e-5)
 
 
 def test_a_word_of_an_added_item_is_not_mended_into_another():

@@ -9,7 +9,7 @@ from tests.towers.test_pools import pools_of
 from towers.baselines import DoesNotApply
 from towers.facts import ABOUT
 from towers.funnel_choice import choose_channels, crossed
-from towers.fusion import Logistic, ReciprocalRank, Weighted, WeightedScores, described, restored
+from towers.fusion import FixedWeights, Logistic, ReciprocalRank, Weighted, WeightedScores, described, restored
 from towers.fusion.features import feature_names, features
 from towers.labelled import Labelled
 
@@ -44,6 +44,15 @@ def test_weights_are_those_of_the_best_single_moves():
     tried = {(c, w): labelled.ndcg(standard[:, 0] + w * standard[:, c]).mean() for c in (1, 2) for w in (0.5, 2.0)}
     channel, weight = max(tried, key=lambda move: tried[move])
     assert fitted.weights[channel] == weight and sum(fitted.weights) == 1 + weight
+
+
+def test_fixed_weights_learn_the_deviations_and_not_what_was_wanted():
+    labelled = chosen_by(feature_names(NAMES).index("second: score"))
+    fitted = FixedWeights(3).fit(labelled, NAMES)
+    assert fitted.weights == [1, 3, 3]
+    np.testing.assert_allclose(fitted.deviations, labelled.pools.scores.astype(np.float64).std(axis=0))
+    others = Labelled(labelled.pools, ~labelled.wanted, labelled.missed)
+    assert FixedWeights(3).fit(others, NAMES) == fitted
 
 
 @pytest.mark.parametrize("name", ["third: score", "popularity", "second: standing"])
@@ -95,7 +104,7 @@ def test_nothing_is_learnt_where_no_pool_holds_what_was_wanted():
         Logistic(1.0, 10).fit(nothing, NAMES)
 
 
-@pytest.mark.parametrize("fusion", [ReciprocalRank(60), Weighted([0.5], 2, 0), Logistic(1.0, 20)])
+@pytest.mark.parametrize("fusion", [ReciprocalRank(60), FixedWeights(3), Weighted([0.5], 2, 0), Logistic(1.0, 20)])
 def test_a_fusion_scores_the_same_after_json(fusion):
     labelled = pools_of(20)
     fitted = fusion.fit(labelled, NAMES)

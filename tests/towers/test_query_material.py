@@ -27,7 +27,9 @@ ITEMS = pd.DataFrame(
 )
 WAYS = {"columns": 0.0, "contiguous": 1.0, "salient": 0.0, "brand": 0.0}
 SOURCES = [JUDGED, LOGGED, DERIVED]
-CONFIG = QueryFunnelConfig(sources=SOURCES, channels={}, fusion={}, most=50, least=4, ways=WAYS, typos=0.0)
+CONFIG = QueryFunnelConfig(
+    sources=SOURCES, channels={}, fusion={}, derived_fusion={}, most=50, least=4, ways=WAYS, typos=0.0
+)
 TOLD = {
     "rate": 0.1,
     "alone": 0.0,

@@ -12,7 +12,7 @@ from towers.train_funnel import print_queries
     ("source", "kept", "warned"),
     [("derived", ["bm25"], True), ("derived", [], False), ("logged", ["bm25"], False), ("judged", ["bm25"], False)],
 )
-def test_whoever_learns_from_words_of_the_items_is_told_what_that_means(
+def test_whoever_has_derived_queries_alone_is_told_what_that_means(
     source: str, kept: list[str], warned: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_queries(QueryFunnelResult(Path("run"), source, 500, kept, {}, None, 0.25))

@@ -127,7 +127,7 @@ class BM25:
         length = np.asarray(counts.sum(axis=1))
         row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
         damping = self.k1 * (1 - self.b + self.b * length[row] / mean_length)
-        weights = rarity[counts.indices] * counts.data * (self.k1 + 1) / (counts.data + damping)
+        weights = limits(rarity, self.k1)[counts.indices] * counts.data / (counts.data + damping)
         return sp.csr_array((weights.astype(np.float32), counts.indices, counts.indptr), counts.shape)
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
@@ -138,6 +138,16 @@ class BM25:
 def idf(have: NDArray[np.number[Any]], texts: int) -> NDArray[np.float64]:
     """How much words tell apart, by how many of some texts have each."""
     return np.asarray(np.log1p((texts - have + 0.5) / (have + 0.5)))
+
+
+def limits(rarity: NDArray[np.float64], k1: float) -> NDArray[np.float64]:
+    """What BM25 says of a text that repeats one of V words without end, [V]; no text gets more for a word.
+
+    Args:
+        rarity: of the words (see `idf`), [V].
+        k1: as of `BM25`.
+    """
+    return rarity * (k1 + 1)
 
 
 def folded_terms(text: str, singular: bool) -> list[str]:

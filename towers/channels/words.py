@@ -1,4 +1,9 @@
-"""Items whose texts hold the query's words, or those of the history: the servable form of BM25."""
+"""Items whose texts hold the query's words, or those of the history: the servable form of BM25.
+
+A score is a share: BM25 over the most that a text could get for what is looked for. It orders as BM25 does; and where
+few words of a long question stand in any text, all scores are low, so that in a fused order the towers have more of a
+say there than where an item holds every word that was asked for.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from towers.baselines.training_data import TrainingData
-from towers.baselines.words import BM25, Reader, folded_terms, idf, terms, texts_of_columns
+from towers.baselines.words import BM25, Reader, folded_terms, idf, limits, terms, texts_of_columns
 from towers.channels.channel import TABLE, FittedChannel, widened
 from towers.channels.profiles import known_items
 from towers.history import History
@@ -44,9 +49,12 @@ class ByWords:
         return cls(baseline.settings, baseline.reader, baseline.words, baseline.rarity, baseline.mean_length)
 
     def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
-        """[B, V]."""
+        """[B, V]; a text that repeated all of a row's words without end would score 1."""
         known = [known_items(history, self.items.shape[0]) for history in histories]
-        return terms(known, queries, self.items, self.reader(queries), self.baseline["decay"])
+        sought = terms(known, queries, self.items, self.reader(queries), self.baseline["decay"])
+        most = sought @ limits(self.rarity, self.baseline["k1"])  # [B]
+        shares = np.divide(1, most, out=np.zeros_like(most), where=most > 0).astype(np.float32)
+        return sp.csr_array(sp.diags_array(shares) @ sought)
 
     def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
         """Fitted anew: texts change, and the words of new items count too."""

@@ -7,7 +7,7 @@ from towers.fusion.fusion import FittedFusion, Fusion
 from towers.fusion.lambda_rank import LambdaRank, Trees
 from towers.fusion.logistic import Logistic, Weights
 from towers.fusion.reciprocal_rank import ReciprocalRank
-from towers.fusion.weighted import Weighted, WeightedScores
+from towers.fusion.weighted import FixedWeights, Weighted, WeightedScores
 
 KINDS: dict[str, type[FittedFusion]] = {
     kind.__name__: kind for kind in (ReciprocalRank, WeightedScores, Weights, Trees)
@@ -16,6 +16,7 @@ KINDS: dict[str, type[FittedFusion]] = {
 
 __all__ = [
     "FittedFusion",
+    "FixedWeights",
     "Fusion",
     "LambdaRank",
     "Logistic",

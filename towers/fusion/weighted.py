@@ -38,6 +38,25 @@ class WeightedScores:
         return cls(**state)
 
 
+class FixedWeights:
+    """Weights that are settled beforehand; of the candidates nothing is learnt but the deviations of their scores.
+
+    For material whose askers are not those who will be served: what they wanted would mislead.
+
+    Args:
+        weight: of each channel but the towers, which weigh 1.
+    """
+
+    def __init__(self, weight: float) -> None:
+        require("fusion.weight", weight, 0)
+        self.weight = weight
+
+    def fit(self, labelled: Labelled, channels: Sequence[str]) -> WeightedScores:
+        """Measure the deviations."""
+        weights = [1.0] + [self.weight] * (len(channels) - 1)
+        return WeightedScores(weights, _deviations(labelled.pools).tolist())
+
+
 class Weighted:
     """Finds the weights one move at a time, by NDCG@10, as `towers.mix.choose_weights` does for whole catalogues.
 
@@ -57,8 +76,7 @@ class Weighted:
 
     def fit(self, labelled: Labelled, channels: Sequence[str]) -> WeightedScores:
         """Choose the weights."""
-        deviations = labelled.pools.scores.astype(np.float64).std(axis=0)
-        deviations[deviations < 1e-9] = 1.0
+        deviations = _deviations(labelled.pools)
         standard = labelled.pools.scores / deviations  # [T, C]
         weights = np.zeros(len(channels))
         weights[0] = 1.0
@@ -78,3 +96,10 @@ class Weighted:
             weights = found[1]
             best = labelled.ndcg(standard @ weights)
         return WeightedScores(weights.tolist(), deviations.tolist())
+
+
+def _deviations(pools: Pools) -> NDArray[np.float64]:
+    """Of each channel's scores over all candidates, [C]; 1 for one that says the same of all."""
+    deviations = pools.scores.astype(np.float64).std(axis=0)
+    deviations[deviations < 1e-9] = 1.0
+    return np.asarray(deviations)
