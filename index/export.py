@@ -18,10 +18,12 @@ from towers import CrossEncoder, Model
 from towers.cross_encoder_onnx import export_cross_encoder, graph_path, load_exported, quantise_cross_encoder
 from towers.evaluation import Cases
 from towers.history import Sequences
-from towers.mining import Shortlist, recall_of, shortlists
+from towers.mining import Shortlist, shortlists
 from towers.moments import Moment, of_users
 from towers.onnx_runtime import FLOAT32, INT8
 from towers.reranker_comparison import CUTOFF, shortlist_ndcg
+from towers.scoring import VectorScorer
+from towers.weighing import ONE_VECTOR
 
 log = logging.getLogger(__name__)
 
@@ -106,9 +108,9 @@ class Material:
         exclude = self.model.exclude_seen
         cases = Cases.held_out(self.sequences, item_ids, Split.TEST, exclude, [CUTOFF], config.users, seed)
         moments = of_users(cases, [], 0.0, np.random.default_rng(seed)) or self._moments(config.users, seed)
-        recall = recall_of(
-            self.model.user_encoder(self.items, self.vectors), np.require(self.vectors, requirements="W")
-        )
+        users = self.model.user_encoder(self.items, self.vectors)
+        vectors = np.require(self.vectors, requirements="W")
+        recall = VectorScorer(ONE_VECTOR, users.encode, vectors, users.max_history).score
         titles = [str(title) for title in self.items[Columns.TITLE]]
         at_once = max(1, SCORES_AT_ONCE // len(titles))
         return list(shortlists(recall, moments, titles, reranker.rendering, config.candidates, at_once))

@@ -23,13 +23,15 @@ from towers.interactions import Interactions
 from towers.judged import JudgedQueries
 from towers.lessons import Lesson
 from towers.material import Material
-from towers.mining import groups, recall_of, shortlists
+from towers.mining import groups, shortlists
 from towers.model import Model
 from towers.moments import Moment, of_events, of_items, of_judgements
 from towers.reranker_comparison import readings
+from towers.scoring import model_scorer
 from towers.teacher import Teacher
 from towers.tokens import PADDING
 from towers.vector_file import save_vectors
+from towers.weighing import ONE_VECTOR
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +64,11 @@ def lessons_of(
         log.warning("%s was not found better than the recall order: it may have nothing to teach", teacher.folder)
     settings, model = config.distillation, Model.open(teacher.run)
     reranker = CrossEncoder.load(teacher.folder)
-    vectors = model.item_vectors(dataset.items)
-    users = model.user_encoder(dataset.items, vectors)
-    length = max(config.tower.max_history, users.max_history)
+    first = model_scorer(ONE_VECTOR, model, dataset.items)
+    length = max(config.tower.max_history, first.max_history)
     moments = moments_of(config, material, judged, until, length)
     titles = [str(title) for title in dataset.items[Columns.TITLE]]
-    found = shortlists(recall_of(users, vectors), moments, titles, reranker.rendering, settings.depth, MOMENTS_AT_ONCE)
+    found = shortlists(first.score, moments, titles, reranker.rendering, settings.depth, MOMENTS_AT_ONCE)
     rng = np.random.default_rng((config.seed, 5))
     rows = {text: row for row, text in enumerate(material.texts[len(material.items) :], start=len(material.items))}
     lessons = [

@@ -1,11 +1,16 @@
 """What the channels offer users of whom it is known what they wanted, with the towers' part searched exactly."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from data_prep.progress import track
 from towers.evaluation import Cases
 from towers.funnel import Funnel
+from towers.history import History
 from towers.labelled import Labelled
 from towers.pools import Found, Pools
 from towers.scoring import VectorScorer
@@ -35,8 +40,25 @@ def labelled_pools(funnel: Funnel, towers: VectorScorer, cases: Cases) -> Labell
 def _pools(funnel: Funnel, towers: VectorScorer, cases: Cases, chosen: range) -> list[Pools]:
     histories = [cases.history(case).last(towers.max_history) for case in chosen]  # as a server reads them
     queries = [cases.queries[case] for case in chosen] if cases.queries else [""] * len(histories)
-    scores = towers.score(histories, queries)  # [B, N]
     seen = [np.unique(cases.seen(case)) for case in chosen]
+    return pools_of(funnel, histories, queries, towers.score(histories, queries), seen)
+
+
+def pools_of(
+    funnel: Funnel,
+    histories: Sequence[History],
+    queries: Sequence[str],
+    scores: Tensor,
+    seen: Sequence[NDArray[np.int64]],
+) -> list[Pools]:
+    """What the channels offer each of B users, the towers' part searched exactly.
+
+    Args:
+        funnel: the channels.
+        histories, queries: who asks, B of each.
+        scores: the towers', [B, N].
+        seen: rows that must not come back, B arrays.
+    """
     own = scores.clone()
     for user, rows in enumerate(seen):
         own[user, rows] = -torch.inf

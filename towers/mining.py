@@ -11,8 +11,6 @@ from torch import Tensor
 from data_prep.progress import track
 from towers.candidate_groups import Group
 from towers.history import History
-from towers.interests import score
-from towers.model_encoder import ModelEncoder
 from towers.moments import Moment
 from towers.rendering import Rendering
 
@@ -51,17 +49,6 @@ class Shortlist:
     def wanted(self) -> int:
         """Wanted items, found or missed."""
         return int((self.grades > 0).sum()) + self.missed
-
-
-def recall_of(users: ModelEncoder, vectors: NDArray[np.float32]) -> Recall:
-    """Inner products of a model's vectors.
-
-    Args:
-        users: the model's user encoder, over the catalogue's vectors.
-        vectors: item vectors, [N, dim].
-    """
-    items = torch.from_numpy(vectors)
-    return lambda histories, queries: score(torch.from_numpy(users.encode(histories, queries)), items)
 
 
 def shortlists(

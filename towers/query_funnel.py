@@ -1,10 +1,14 @@
 """The funnel of those who ask by a query: what it learns, and how it answers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from data_prep.command import instantiate
 from data_prep.errors import UsageError
@@ -14,8 +18,11 @@ from towers.funnel import QUERY_FUNNEL, Funnel
 from towers.funnel_choice import Gain, Halves
 from towers.funnel_config import DERIVED, JUDGED, FunnelConfig
 from towers.funnel_evaluation import Stage
-from towers.funnel_material import labelled_pools
+from towers.funnel_material import labelled_pools, pools_of
 from towers.funnel_shop import Shop, whole_funnel
+from towers.history import History
+from towers.mining import Recall
+from towers.pools import stretched
 from towers.query_material import query_material
 from towers.run import RUN
 from towers.scoring import VectorScorer
@@ -124,6 +131,26 @@ class QueryFunnel:
     def name(self) -> str:
         """The row's name in tables."""
         return f"served: {' + '.join(self.funnel.names)}"
+
+    def recall(self, depth: int) -> Recall:
+        """What a server hands a reranker: the first `depth` in the fused order, in the unit of the towers' scores.
+
+        The other items have the towers' own scores, none above those.
+        """
+
+        def fused(histories: Sequence[History], queries: Sequence[str]) -> Tensor:
+            scores = self.towers.score(histories, queries)  # [B, N]
+            pools = pools_of(self.funnel, histories, queries, scores, [np.zeros(0, np.int64)] * len(histories))
+            for own, pool in zip(scores, pools, strict=True):
+                said = self.funnel.fusion.scores(pool)
+                first = pool.order(said)[:depth]
+                rows = torch.from_numpy(pool.rows[first])
+                moved = torch.from_numpy(stretched(said[first].astype(np.float32), own[rows].numpy()))
+                own.clamp_(max=np.nextafter(moved[-1].item(), -np.inf, dtype=np.float32).item())
+                own[rows] = moved
+            return scores
+
+        return fused
 
     def stage(self, cases: Cases) -> Stage:
         """What a server answers to some cases, as far as its index recalls what exact search does."""

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -22,15 +21,18 @@ from towers.derived_queries import QueryConfig, derive_one
 from towers.evaluation import Cases
 from towers.judged_use import judged_to_judge_by
 from towers.material import read_sequences_of
-from towers.mining import Shortlist, recall_of, shortlists
+from towers.mining import Recall, Shortlist, shortlists
 from towers.model import Model
 from towers.moments import Moment, of_items, of_judgements, of_users
+from towers.query_funnel import QueryFunnel
 from towers.reranker_comparison import CUTOFF, Comparison, compare_orders, ndcg_of, readings
 from towers.reranker_config import RerankConfig
 from towers.reranker_fit import Fitting
 from towers.reranker_material import Material
 from towers.run import RUN, dataset_of
+from towers.scoring import model_scorer
 from towers.selection import selection_of
+from towers.weighing import ONE_VECTOR
 
 log = logging.getLogger(__name__)
 
@@ -56,18 +58,21 @@ class RerankResult:
     better: bool
 
 
-def mine(config: RerankConfig, model: Model, dataset: Dataset, run: dict[str, Any]) -> Material:
+def mine(config: RerankConfig, learner: Path, dataset: Dataset) -> Material:
     """Shortlists of the validation split, which the model did not learn from, so that its scores do not flatter.
+
+    Strangers who ask are answered as by a server: by the run's funnel for queries, where it has one.
 
     Args:
         config: the command's.
-        model: what recalls.
+        learner: the run that recalls.
         dataset: the data.
-        run: its `run.json`.
 
     Raises:
+        UsageError: the run's funnel was trained for other towers.
         GateFailed: there are too few users.
     """
+    model, run = Model.open(learner), read_json(learner / RUN)
     settings = run["config"]
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(read_sequences_of(dataset, settings), item_ids, Split.VALID, model.exclude_seen, [CUTOFF])
@@ -75,11 +80,12 @@ def mine(config: RerankConfig, model: Model, dataset: Dataset, run: dict[str, An
     rng = np.random.default_rng((config.seed, 3))
     users = of_users(cases, derived, config.mining.query_rate, rng)
     asked = of_items(derived, config.mining.item_queries, rng)
-    vectors = model.item_vectors(dataset.items)
-    recall = recall_of(model.user_encoder(dataset.items, vectors), vectors)
+    towers = model_scorer(ONE_VECTOR, model, dataset.items)
+    served = QueryFunnel.of(learner, model.fingerprint, towers)
+    answered = towers.score if served is None else served.recall(config.mining.depth)
     titles = [str(title) for title in dataset.items[Columns.TITLE]]
 
-    def found(moments: Sequence[Moment]) -> list[Shortlist]:
+    def found(moments: Sequence[Moment], recall: Recall) -> list[Shortlist]:
         return list(shortlists(recall, moments, titles, config.rendering, config.mining.depth, MOMENTS_AT_ONCE))
 
     queries: list[Moment] = []
@@ -88,7 +94,7 @@ def mine(config: RerankConfig, model: Model, dataset: Dataset, run: dict[str, An
     if judged is not None:
         queries = of_judgements(judged.queries, judged.rows, judged.grades)
         folds = judged.folds(config.judged.folds, config.seed)
-    return Material.of(found(users), found(asked), found(queries), folds, config)
+    return Material.of(found(users, towers.score), found(asked, answered), found(queries, answered), folds, config)
 
 
 def train_reranker(config: RerankConfig) -> RerankResult:
@@ -104,9 +110,8 @@ def train_reranker(config: RerankConfig) -> RerankResult:
         torch.set_num_threads(config.trainer.threads)
         pl.seed_everything(config.seed, verbose=False)
         learner = selection_of(config.run)
-        recall, dataset = Model.open(learner), dataset_of(config.run, config.data)
-        marks = read_json(learner / RUN)
-        material = mine(config, recall, dataset, marks)
+        dataset = dataset_of(config.run, config.data)
+        material = mine(config, learner, dataset)
         texts = config.rendering.items(dataset.items)
         towers = read_json(config.run / RUN)["fingerprint"]
         result = train_on(Fitting(config, towers, texts, training), material)

@@ -122,6 +122,25 @@ def test_the_server_answers_as_evaluation_says_it_does(
         assert list(client.recall(query=query, k=K).item_ids) == told[query].split()[:K], query
 
 
+def test_a_reranker_learns_from_the_order_that_is_served_in_the_unit_of_the_towers(
+    bundle: Bundle, asked_run: Path, tiny_data: Path
+):
+    model, dataset = Model.open(asked_run), Dataset.open(tiny_data)
+    towers, nobody = model_scorer("one vector", model, dataset.items), [History.empty()] * len(QUERIES)
+    served = QueryFunnel.of(asked_run, model.fingerprint, towers)
+    assert served is not None
+    own = towers.score(nobody, QUERIES).numpy()
+    for at, scores in enumerate(served.recall(depth=5)(nobody, QUERIES).numpy()):
+        rows, said = expected(bundle, History.empty(), QUERIES[at], everything(bundle))
+        first, fused = rows[:5], said[:5] @ [1.0, 2.0]
+        np.testing.assert_array_equal(np.argsort(-scores, kind="stable")[:5], first)
+        standard = (fused - fused.mean()) / fused.std()
+        np.testing.assert_allclose(scores[first], standard * own[at, first].std() + own[at, first].mean(), atol=1e-4)
+        others = np.setdiff1d(np.arange(len(scores)), first)
+        assert scores[others].max() < scores[first].min()
+        np.testing.assert_allclose(scores[others], np.minimum(own[at, others], scores[others].max()), atol=1e-6)
+
+
 def test_a_query_is_answered_in_the_fused_order_and_explained(client: RetrievalClient, bundle: Bundle):
     for query in QUERIES:
         answer = client.recall(query=query, k=K, explain=True)

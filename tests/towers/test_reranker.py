@@ -16,8 +16,9 @@ from towers.cross_encoder import small_backbone
 from towers.evaluation import Cases
 from towers.history import NO_QUERY, History
 from towers.material import read_sequences
-from towers.mining import Shortlist, groups, recall_of, shortlists
+from towers.mining import Shortlist, groups, shortlists
 from towers.moments import of_items, of_judgements, of_users
+from towers.scoring import model_scorer
 
 PLAIN = Rendering(template=None, context_items=3, event_types=False)
 
@@ -132,7 +133,8 @@ def test_shortlists_are_the_towers_best_unseen_items_and_count_what_they_miss(ti
     users = towers.user_encoder(dataset.items, vectors)
     titles = [str(t) for t in dataset.items["title"]]
     moments = of_users(cases, [""] * len(titles), 0.0, np.random.default_rng(0))
-    found = list(shortlists(recall_of(users, vectors), moments, titles, PLAIN, depth=7, batch_size=5))
+    recall = model_scorer("one vector", towers, dataset.items).score
+    found = list(shortlists(recall, moments, titles, PLAIN, depth=7, batch_size=5))
     assert len(found) == len(cases)
     for case, one in enumerate(found):
         history = cases.history(case)
