@@ -1,67 +1,68 @@
-"""What a small reranker keeps of a deep one, and what it costs, on judged queries nobody has learnt from.
+"""What a small reranker keeps of a deep one, what it adds to the order that is served, and what it costs.
 
-    nice python -m benchmarks.reranking --shared ../shared/data --artifacts artifacts/reranking
+    nice python -m benchmarks.reranking --shared ../shared/data
+    nice python -m benchmarks.reranking --set insurance --shared . --folds 2 --depth 20 --tokens 56 \\
+        --wanted 1 --negatives 7
 
-The catalogue and the 135 judged queries of chorus_icecat are prepared by the real command, recalled by BM25 over all
-fields, and reranked by two cross-encoders, trained as by `towers.train_reranker`: a teacher of six layers, and a
-student of two that learns its margins. Both learn queries derived from items first, then judgements, cross-validated
-over queries; every query is reranked by a model that did not learn from it. The section of `docs/reranking.md` between
-its markers is written from what was measured. Times are the processor's, on one thread.
+Judged queries (see `benchmarks.search`, whose runs are taken where they are there) are answered by towers and words as
+a server does, and what that gives is reranked by two cross-encoders, trained as by `towers.train_reranker`: a teacher
+of six layers, and a student of two that learns its margins. Both learn from judgements alone, cross-validated over
+queries; every query is reranked by a model that did not learn from it. The section of `docs/reranking.md` between the
+set's markers is written from what was measured. Times are the processor's, on one thread.
 """
 
 import argparse
 import json
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.judged_sets import SETS
+from benchmarks.search import VARIANTS, trained, with_funnel
 from data_prep.columns import Columns
-from data_prep.command import instantiate, load_config
+from data_prep.command import load_config
 from data_prep.dataset import Dataset
-from towers.baselines import BM25, TrainingData
 from towers.cross_encoder import CrossEncoder
 from towers.cross_encoder_onnx import export_cross_encoder, load_exported, quantise_cross_encoder
-from towers.derived_queries import QueryConfig, derive_one
-from towers.evaluate import EvaluateConfig
-from towers.interactions import Interactions
 from towers.judged import JudgedQueries
 from towers.metrics import bootstrap_intervals
 from towers.mining import Shortlist, shortlists
-from towers.moments import Moment, of_items, of_judgements
+from towers.model import Model
+from towers.moments import of_judgements
 from towers.onnx_runtime import INT8
+from towers.query_funnel import QueryFunnel
 from towers.reranker_comparison import shortlist_ndcg
 from towers.reranker_config import RerankConfig
 from towers.reranker_fit import Fitting
 from towers.reranker_material import Material
-from towers.train_reranker import RerankResult, judge_folds, publish, train_on
+from towers.scoring import model_scorer
+from towers.train_reranker import RerankResult, judge_folds, publish
+from towers.weighing import ONE_VECTOR
 
 ROOT = Path(__file__).parents[1]
-BEGIN, END = "<!-- reranking: begin -->", "<!-- reranking: end -->"
-TEXT = "{title}. {short_description}. {supplier}. {device_type}. {attributes}"
-SHOWN = "{title}. {device_type}, by {supplier}"
-QUERIES = QueryConfig(
-    rate=0.0, alone=0.0, lower=True, columns=["title"], max_words=3, ways={"columns": 1}, variants=1, typos=0.0
-)
+BEGIN, END = "<!-- benchmarks.reranking {} -->", "<!-- end -->"
+SHOWN = {"chorus": "'{title}. {category}, by {brand}'", "insurance": "null"}
+"""What is read of the items of a set, as `rendering.template`."""
+
 NAMES = ("teacher, 6 layers", "student, 2 layers", "student, int8")
 TIMED, ROUNDS = 10, 3  # queries whose candidates are scored against the clock, and how often
 
 
 @dataclass(eq=False)
 class Scored:
-    """What one reranker did with all judged queries.
+    """What one order did with all judged queries.
 
     Attributes:
         name: of the row.
         ndcg: NDCG@10 of each query, [Q].
-        milliseconds: of the processor for a query's candidates, the least of the rounds.
+        milliseconds: of the processor for a query's candidates, the least of the rounds; 0 for what reads nothing.
     """
 
     name: str
@@ -74,44 +75,20 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.reranking", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--artifacts", type=Path, default=ROOT / "artifacts" / "reranking")
+    parser.add_argument(
+        "--shared", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the set's files"
+    )
+    parser.add_argument("--set", choices=list(SETS), default="chorus", help="the judged set")
+    parser.add_argument("--search", type=Path, default=Path("artifacts/search"), help="artifacts of benchmarks.search")
+    parser.add_argument("--artifacts", type=Path, default=Path("artifacts/reranking"))
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "reranking.md")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--depth", type=int, default=50, help="candidates of a query")
-    parser.add_argument("--tokens", type=int, default=48, help="of query and product together")
-    parser.add_argument("--items", type=int, default=4000, help="queries derived from items to learn from first")
+    parser.add_argument("--tokens", type=int, default=40, help="of query and item together")
     parser.add_argument("--wanted", type=int, default=4, help="wanted candidates in a group")
     parser.add_argument("--negatives", type=int, default=12, help="other candidates in a group")
-    parser.add_argument("--epochs", type=int, default=3, help="over the judgements")
+    parser.add_argument("--epochs", type=int, default=3)
     return parser.parse_args()
-
-
-def prepared(asked: argparse.Namespace) -> Dataset:
-    """The catalogue and its judgements, by `python -m data_prep`."""
-    folder = asked.artifacts / "data" / "chorus"
-    if not (folder / "manifest.json").is_file():
-        source = asked.shared / "chorus_icecat"
-        overrides = [
-            "source=tabular", "source.events=null", "name=chorus", f"artifacts={asked.artifacts}",
-            f"source.items={source / 'items.parquet'}", f"source.judgements={source / 'qrels.parquet'}",
-            "source.judgement_columns.grade=rating", f"source.text='{TEXT}'",
-        ]  # fmt: skip
-        subprocess.run([sys.executable, "-m", "data_prep", *overrides], cwd=ROOT, check=True)
-    return Dataset.open(folder)
-
-
-def recall_by_words(dataset: Dataset) -> BM25:
-    """BM25 over all fields, as `towers.evaluate` has it."""
-    node = load_config(EvaluateConfig, "evaluate", ["run=x", "baselines=bm25"]).baselines["bm25"]
-    words: BM25 = instantiate(node)
-    nothing = np.zeros(0, np.int64)
-    nobody = Interactions(np.zeros(1, np.int64), nothing, np.zeros(0), len(dataset.items))
-    return words.fit(TrainingData(nobody, dataset.items, _not_encoded, exclude_seen=False))
-
-
-def _not_encoded(texts: Sequence[str]) -> NDArray[np.float32]:
-    raise AssertionError("BM25 reads words, not vectors")
 
 
 @dataclass(frozen=True)
@@ -120,105 +97,98 @@ class Bench:
 
     Attributes:
         asked: the command line.
+        run: the towers, which learnt from no judgement, with their funnel for queries.
         dataset: the catalogue.
-        words: what recalls.
-        judged: the queries.
+        judged: the queries that can be answered.
     """
 
     asked: argparse.Namespace
+    run: Path
     dataset: Dataset
-    words: BM25
     judged: JudgedQueries
+
+    @classmethod
+    def of(cls, asked: argparse.Namespace) -> "Bench":
+        """Prepare, train and open what is not there yet, by the commands' own code."""
+        data = SETS[asked.set](asked.shared, asked.search)
+        run = with_funnel(trained(f"{asked.set}-typos", VARIANTS["typos"], data, asked.search), data)
+        dataset = Dataset.open(data)
+        return cls(asked, run, dataset, JudgedQueries.of(dataset).answerable())
 
     def config(self, name: str, *overrides: str) -> RerankConfig:
         """Settings of one training."""
         asked = self.asked
         line = [
-            f"run={asked.artifacts / 'rerankers'}", f"name={name}", f"rendering.template='{SHOWN}'", "model.width=384",
-            f"model.max_tokens={asked.tokens}", f"mining.depth={asked.depth}", f"mining.wanted={asked.wanted}",
-            f"mining.negatives={asked.negatives}", "mining.held_out=0.15", "mining.max_held_out=200",
+            f"run={asked.artifacts / asked.set}", f"name={name}", f"rendering.template={SHOWN[asked.set]}",
+            "model.width=384", f"model.max_tokens={asked.tokens}", f"mining.depth={asked.depth}",
+            f"mining.wanted={asked.wanted}", f"mining.negatives={asked.negatives}", "mining.held_out=0.15",
+            f"judged.folds={asked.folds}", "judged.keep_folds=true", f"trainer.epochs={asked.epochs}",
             "trainer.threads=1", "learning_rate=1e-4", "warmup_steps=20", "groups_per_batch=4",
         ]  # fmt: skip
         return load_config(RerankConfig, "rerank", [*line, *overrides])
 
-    def found(self, moments: Sequence[Moment], config: RerankConfig) -> list[Shortlist]:
-        """The first candidates of BM25."""
-        titles = [str(title) for title in self.dataset.items[Columns.TITLE]]
-        return list(shortlists(self.words.score, moments, titles, config.rendering, config.mining.depth, 64))
+    @cached_property
+    def lists(self) -> list[Shortlist]:
+        """What is served for every query."""
+        config, model, items = self.config("lists"), Model.open(self.run), self.dataset.items
+        served = QueryFunnel.of(self.run, model.fingerprint, model_scorer(ONE_VECTOR, model, items))
+        assert served is not None
+        moments = of_judgements(self.judged.queries, self.judged.rows, self.judged.grades)
+        titles = [str(title) for title in items[Columns.TITLE]]
+        depth = config.mining.depth
+        return list(shortlists(served.recall(depth), moments, titles, config.rendering, depth, 64))
+
+    @cached_property
+    def texts(self) -> Sequence[str]:
+        """What is read of every item."""
+        return self.config("texts").rendering.items(self.dataset.items)
 
     def train(self, name: str, *overrides: str) -> Path:
-        """Train a reranker, or take the one of this name that is there."""
+        """The rerankers of all folds, trained unless they are there."""
         config = self.config(name, *overrides)
         if (config.run / name).is_dir():
             return config.run / name
-        derived = derive_one(self.dataset.items, QUERIES, config.seed)
-        asked_by_items = of_items(derived, config.mining.item_queries, np.random.default_rng(config.seed))
-        judged, folds = self.judged, []
-        if config.judged.folds:
-            folds = judged.folds(config.judged.folds, config.seed)
-        else:
-            judged = judged[np.zeros(0, np.int64)]
-        queries = of_judgements(judged.queries, judged.rows, judged.grades)
-        material = Material.of([], self.found(asked_by_items, config), self.found(queries, config), folds, config)
-        texts = config.rendering.items(self.dataset.items)
-        fitting = Fitting(config, "bm25", texts, config.run / f"{name}_training")
+        folds = self.judged.folds(config.judged.folds, config.seed)
+        fitting = Fitting(config, str(self.run), self.texts, config.run / f"{name}_training")
         shutil.rmtree(fitting.folder, ignore_errors=True)
-        if folds:  # the reranker of all queries would be judged by nothing here: those of the folds are enough
-            compared, kept = judge_folds(fitting, material)
-            publish(config, kept[0], kept, "bm25", RerankResult(config.run / name, None, compared, 1.0, better=False))
-            print(f"{name}: {compared}", flush=True)
-        else:
-            print(f"{name}: strength {train_on(fitting, material).strength:g}", flush=True)
+        compared, kept = judge_folds(fitting, Material.of([], [], self.lists, folds, config))
+        # the reranker of all queries would be judged by nothing here: the folds' are enough
+        publish(config, kept[0], kept, fitting.towers, RerankResult(config.run / name, None, compared, 1.0, False))
         shutil.rmtree(fitting.folder)
+        print(f"{name}: {compared}", flush=True)
         return config.run / name
-
-    def rerankers(self) -> tuple[Path, Path]:
-        """Folders of the teacher and of the student, with those of their folds."""
-        asked = self.asked
-        first = [f"mining.item_queries={asked.items}", "mining.depth=50", "judged.folds=0", "trainer.epochs=1"]
-        then = [f"judged.folds={asked.folds}", "judged.keep_folds=true", f"trainer.epochs={asked.epochs}"]
-        begun = self.train("teacher-begun", *first, "model.layers=6")
-        teacher = self.train("teacher", *then, "model.layers=6", "model.package=null", f"model.folder={begun}")
-        taught = "rerank_loss=margin_mse"
-        begun = self.train("student-begun", *first, taught, f"teacher={begun}", "model.layers=2")
-        student = self.train(
-            "student", *then, taught, f"teacher={teacher}", "model.layers=2", "model.package=null",
-            f"model.folder={begun}",
-        )  # fmt: skip
-        return teacher, student
 
 
 def main() -> None:
     """Train what is not there yet, measure, write the page."""
     asked = arguments()
     torch.set_num_threads(1)
-    dataset = prepared(asked)
-    bench = Bench(asked, dataset, recall_by_words(dataset), JudgedQueries.of(dataset))
-    teacher, student = bench.rerankers()
+    bench = Bench.of(asked)
+    teacher = bench.train("teacher", "model.layers=6")
+    student = bench.train("student", "rerank_loss=margin_mse", f"teacher={teacher}", "model.layers=2")
     rows = measure(bench, teacher, student)
-    write_section(asked.docs, table(rows, bench))
-    (asked.artifacts / "measured.json").write_text(
+    section = table(rows, bench)
+    write_section(asked.docs, asked.set, section)
+    (asked.artifacts / f"{asked.set}.json").write_text(
         json.dumps({row.name: {"ndcg": row.ndcg.tolist(), "milliseconds": row.milliseconds} for row in rows})
     )
+    print(section)
 
 
 def measure(bench: Bench, teacher: Path, student: Path) -> list[Scored]:
-    """The recall order, and that of each reranker by its fold that did not learn from the query."""
-    config, judged = bench.config("measured"), bench.judged
-    lists = bench.found(of_judgements(judged.queries, judged.rows, judged.grades), config)
-    texts = config.rendering.items(bench.dataset.items)
-    rows = [Scored("recall: BM25 over all fields", np.array([shortlist_ndcg(one, one.scores) for one in lists]))]
+    """The served order, and that of each reranker by its fold that did not learn from the query."""
+    lists, folds = bench.lists, bench.judged.folds(bench.asked.folds, bench.config("measured").seed)
+    rows = [Scored("served: towers and words", np.array([shortlist_ndcg(one, one.scores) for one in lists]))]
     rows += [Scored(name, np.zeros(len(lists)), np.inf) for name in NAMES]
-    for number, places in enumerate(judged.folds(bench.asked.folds, config.seed)):
+    timed = lists[:: max(1, len(lists) // TIMED)]
+    for number, places in enumerate(folds):
         models = loaded(teacher / f"fold-{number}", student / f"fold-{number}")
-        for place in places:
-            for row, model in zip(rows[1:], models, strict=True):
-                row.ndcg[place] = shortlist_ndcg(lists[place], _score(model, lists[place], texts))
-    timed = lists[:: len(lists) // TIMED]
-    models = loaded(teacher, student)
+        for row, model in zip(rows[1:], models, strict=True):
+            for place in places:
+                row.ndcg[place] = shortlist_ndcg(lists[place], _score(model, lists[place], bench.texts))
     for _ in range(ROUNDS):
         for row, model in zip(rows[1:], models, strict=True):
-            row.milliseconds = min(row.milliseconds, _milliseconds(model, timed, texts))
+            row.milliseconds = min(row.milliseconds, _milliseconds(model, timed, bench.texts))
     return rows
 
 
@@ -242,16 +212,18 @@ def _milliseconds(model: CrossEncoder, lists: Sequence[Shortlist], texts: Sequen
 
 def table(rows: Sequence[Scored], bench: Bench) -> str:
     """What was measured, as Markdown."""
-    asked, recall, teacher = bench.asked, rows[0], rows[1]
+    asked, served, teacher = bench.asked, rows[0], rows[1]
+    missed = sum(one.missed for one in bench.lists) / sum(one.wanted for one in bench.lists)
     lines = [
-        f"{len(bench.judged)} judged queries, {len(bench.dataset.items):,} products, the first {asked.depth} "
-        f"candidates of each; {asked.folds} folds; intervals are 95 %, over queries.",
+        f"{len(bench.judged):,} judged queries, {len(bench.dataset.items):,} items, the first {asked.depth} candidates "
+        f"of each, among which {missed:.1%} of the wanted items are not; {asked.tokens} tokens, {asked.folds} folds, "
+        f"{asked.epochs} epochs at most; intervals are 95 %, over queries.",
         "",
-        "| order | nDCG@10 | above recall | above the teacher | CPU ms a query |",
+        "| order | NDCG@10 | above what is served | above the teacher | CPU ms a query |",
         "|---|---|---|---|---|",
     ]
     for row in rows:
-        above = "" if row is recall else _difference(row, recall)
+        above = "" if row is served else _difference(row, served)
         beside = _difference(row, teacher) if row in rows[2:] else ""
         took = f"{row.milliseconds:.0f}" if row.milliseconds else ""
         lines.append(f"| {row.name} | {row.ndcg.mean():.4f} | {above} | {beside} | {took} |")
@@ -267,12 +239,11 @@ def _difference(row: Scored, other: Scored) -> str:
     return f"{values.mean():+.4f} ({low[0]:+.4f} … {high[0]:+.4f})"
 
 
-def write_section(page: Path, section: str) -> None:
-    """Put the section between its markers on the page."""
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{section}\n{END}{after}", encoding="utf-8")
+def write_section(page: Path, judged_set: str, section: str) -> None:
+    """Put the section of a set between its markers on the page."""
+    text, begin = page.read_text(encoding="utf-8"), BEGIN.format(judged_set)
+    start = text.index(begin) + len(begin)
+    page.write_text(f"{text[:start]}\n\n{section}\n\n{text[text.index(END, start) :]}", encoding="utf-8")
 
 
 if __name__ == "__main__":
