@@ -15,7 +15,20 @@ from data_prep.errors import CommandError, GateFailed
 from retrieval_server.config import ServeConfig
 from retrieval_server.errors import CallError
 from retrieval_server.swapping import Swapper
-from retrieval_server.worker import Commit, Drained, Failed, Outcome, Prepare, Prepared, Ready, Serve, Stop, Wish, work
+from retrieval_server.worker import (
+    Commit,
+    Discard,
+    Drained,
+    Failed,
+    Outcome,
+    Prepare,
+    Prepared,
+    Ready,
+    Serve,
+    Stop,
+    Wish,
+    work,
+)
 
 log = logging.getLogger(__name__)
 
@@ -157,10 +170,15 @@ class Fleet:
         before = self._folder.name
         for worker in self._workers:
             worker.pipe.send(Prepare(folder))
-        prepared = [self._expect(worker, Prepared) for worker in self._workers]
-        faults = [one.fault for one in prepared if one.fault]
-        if faults:
-            raise GateFailed(faults[0])
+        try:
+            prepared = [self._expect(worker, Prepared) for worker in self._workers]
+            if faults := [one.fault for one in prepared if one.fault]:
+                raise GateFailed(faults[0])
+        except CommandError:
+            for worker in self._workers:
+                with suppress(OSError):
+                    worker.pipe.send(Discard())
+            raise
         self._folder = folder
         for worker in self._workers:
             worker.pipe.send(Commit(before, self._swapper.swaps + 1))

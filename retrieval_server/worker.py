@@ -14,7 +14,7 @@ from retrieval_server.config import ServeConfig
 from retrieval_server.errors import NotReady, SwapRefused, SwapUnderWay
 from retrieval_server.escaping import log_one_line_each
 from retrieval_server.lifecycle import drain, leave
-from retrieval_server.memory import settle
+from retrieval_server.memory import give_back, settle
 from retrieval_server.serve import Loaded
 from retrieval_server.served_bundle import ServedBundle
 from retrieval_server.server import RetrievalServer
@@ -40,6 +40,11 @@ class Commit:
 
     previous: str
     swaps: int
+
+
+@dataclass(frozen=True)
+class Discard:
+    """To a worker: forget what you have prepared; another could not."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +202,6 @@ def _obey(server: RetrievalServer, swapping: RemoteSwapping, prepared: list[Serv
                 server.serve(prepared.pop())
                 swapping.serving = True
             case Prepare(folder):
-                prepared.clear()  # others could not load the one before
                 try:
                     prepared.append(server.load(folder))
                     swapping.say(Prepared(prepared[0].version, ""))
@@ -207,6 +211,9 @@ def _obey(server: RetrievalServer, swapping: RemoteSwapping, prepared: list[Serv
             case Commit(previous, swaps):
                 server.swap(prepared.pop())
                 swapping.previous, swapping.swaps = previous, swaps
+            case Discard():
+                prepared.clear()
+                give_back()
             case Outcome():
                 swapping.tell(message)
             case Stop():

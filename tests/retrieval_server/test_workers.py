@@ -1,11 +1,14 @@
 """Several processes behind one port: one answer for all, swapped together, replaced when one dies, drained."""
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -140,12 +143,59 @@ def test_a_swap_is_everywhere_or_nowhere_and_a_rollback_too(server: Server, bund
         assert server.versions() == {server.version}
         assert client.swap(SECOND).bundle_version == SECOND
         assert server.versions() == {SECOND}
-        within = time.monotonic() + 60
-        while any(server.version in line for worker in server.workers() for line in mapped(worker)):
-            assert time.monotonic() < within, "a worker has the version before still in memory"
+        wait_until(
+            lambda: not any(server.version in line for worker in server.workers() for line in mapped(worker)),
+            "a worker has the version before still in memory",
+        )
         assert client.status().previous_version == server.version
         assert client.rollback().bundle_version == server.version
         assert server.versions() == {server.version}
+
+
+def test_a_version_that_one_worker_cannot_load_stays_in_the_memory_of_none(server: Server) -> None:
+    victim, other = server.workers()
+    wait_until(lambda: not any(SECOND in line for line in mapped(other)), "left from the swap before")
+    os.kill(victim, signal.SIGSTOP)
+    try:
+        with answering_client(server.address) as client, ThreadPoolExecutor(1) as pool:
+            wish = pool.submit(client.swap, SECOND)
+            wait_until(lambda: any(SECOND in line for line in mapped(other)), "the other one has not begun")
+            os.kill(victim, signal.SIGKILL)
+            assert "died" in str(wish.exception(timeout=60))
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: not any(SECOND in line for line in mapped(other)), "the version is still in memory")
+    with RetrievalClient(server.address) as client:
+        wait_until(lambda: swapped(client, SECOND), "nobody took the dead one's place")
+        client.rollback()
+    assert server.versions() == {server.version}
+
+
+def answering_client(address: str) -> RetrievalClient:
+    """A connection to a worker that answers, where another one does not."""
+    while True:
+        client = RetrievalClient(address, timeout=2, attempts=1)
+        with suppress(RetrievalError):
+            client.status()
+            return client
+        client.close()
+
+
+def swapped(client: RetrievalClient, version: str) -> bool:
+    """Ask for a version; false while a worker is being started."""
+    try:
+        return client.swap(version).bundle_version == version
+    except RetrievalError:
+        return False
+
+
+def wait_until(true: Callable[[], bool], otherwise: str) -> None:
+    """Within a minute."""
+    within = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < within, otherwise
+        time.sleep(0.01)
 
 
 def test_a_worker_that_dies_is_replaced_and_the_others_go_on(server: Server) -> None:
