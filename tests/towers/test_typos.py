@@ -52,16 +52,31 @@ def test_texts_without_words_of_letters_stay(text: str) -> None:
     assert misspelt(text, np.random.default_rng(0)) == text
 
 
-def test_a_word_that_nobody_has_is_taken_for_the_most_frequent_one_error_away() -> None:
+@pytest.mark.parametrize(
+    ("word", "mended"),
+    [
+        ("mouse", ["mouse"]),
+        ("muose", ["mouse"]),
+        ("mousee", ["mouse"]),
+        ("ouse", ["house"]),  # the mouse is as near
+        ("xylophone", ["xylophone"]),
+        ("ct", ["ct"]),  # too short to tell
+        ("m0use", ["m0use"]),
+        ("cathouse", ["cat", "house"]),
+        ("housecat", ["house", "cat"]),
+        ("cathose", ["cathose"]),  # one error is mended, or a space, not both
+        ("mousehouse" * 400, ["mousehouse" * 400]),  # no two words are that long: nothing is tried
+    ],
+)
+def test_a_word_that_nobody_has_is_taken_for_what_is_one_error_or_a_space_away(word: str, mended: list[str]) -> None:
     spelling = Spelling({"mouse": 5, "house": 9, "moose": 1, "cat": 3})
-    assert spelling.mended("mouse") == "mouse"
-    assert spelling.mended("muose") == "mouse"
-    assert spelling.mended("mousee") == "mouse"
-    assert spelling.mended("ouse") == "house"  # both are one error away
-    assert spelling.mended("xylophone") == "xylophone"
-    assert spelling.mended("ct") == "ct"  # too short to tell
-    assert spelling.mended("m0use") == "m0use"
-    assert spelling.mended("mousehouse" * 400) == "mousehouse" * 400  # no word is that long: nothing is tried
+    assert list(spelling.mended(word)) == mended
+
+
+def test_of_two_ways_to_cut_a_word_the_one_whose_words_are_frequent_is_taken() -> None:
+    spelling = Spelling({"use": 40, "sofa": 9, "sof": 1, "ause": 2, "sofaa": 30, "barstool": 1, "bar": 1, "stool": 1})
+    assert spelling.mended("sofause") == ("sofa", "use")
+    assert spelling.mended("barstool") == ("barstool",)
 
 
 @settings(deadline=None)
@@ -69,7 +84,11 @@ def test_a_word_that_nobody_has_is_taken_for_the_most_frequent_one_error_away() 
 def test_mending_finds_what_a_walk_over_the_vocabulary_finds(known: list[str], word: str) -> None:
     counts = {other: place for place, other in enumerate(known, 1)}
     near = [other for other in counts if distance(word, other) <= 1]
-    expected = word
+    cuts = [(word[:place], word[place:]) for place in range(3, len(word) - 2)]
+    halves = [cut for cut in cuts if cut[0] in counts and cut[1] in counts]
+    expected: tuple[str, ...] = (word,)
     if word not in counts and near:
-        expected = max(near, key=lambda other: (counts[other], other))
+        expected = (max(near, key=lambda other: (counts[other], other)),)
+    elif word not in counts and halves:
+        expected = max(halves, key=lambda cut: min(counts[cut[0]], counts[cut[1]]))
     assert Spelling(counts).mended(word) == expected

@@ -78,7 +78,7 @@ class BM25:
         decay: weight of each event relative to the next newer one.
         columns: of the items table, one text of all; "*" for every column of text, where none is read twice.
         singular: whether English plurals count as their singulars.
-        mend: whether a word of a query that no item has is taken for one that differs by one error.
+        mend: whether a word of a query that no item has is taken for one that differs by one error, or for two.
     """
 
     def __init__(self, k1: float, b: float, decay: float, columns: Sequence[str], singular: bool, mend: bool) -> None:
@@ -171,18 +171,19 @@ class Reader:
 
     def __call__(self, queries: Sequence[str]) -> sp.csr_array:
         """The words of B queries that items have, each once, as rows of ones, [B, V]; others are passed over."""
-        read = ([self._read(*one) for one in enumerate(terms_of(query))] for query in queries)
+        read = ((word for one in enumerate(terms_of(query)) for word in self._read(*one)) for query in queries)
         found = [sorted({self.places[word] for word in words if word in self.places}) for words in read]
         users = np.repeat(np.arange(len(found)), [len(columns) for columns in found])
         columns = np.concatenate([np.zeros(0, np.int64), *(np.array(columns, np.int64) for columns in found)])
         return sp.csr_array((np.ones(len(columns), np.float32), (users, columns)), (len(queries), len(self.places)))
 
-    def _read(self, place: int, term: str) -> str:
-        """A query's term, the first at place 0, as items have it."""
+    def _read(self, place: int, term: str) -> list[str]:
+        """A query's term, the first at place 0, as items have it: one word, or two that were written as one."""
         folded = self._folded(term)
         if folded in self.places or self.spelling is None or place >= MENDED_TERMS:
-            return folded
-        return self._folded(self.spelling.mended(term))  # not of the folded one: an error at the end hides a plural
+            return [folded]
+        mended = self.spelling.mended(term)  # not of the folded one: an error at the end hides a plural
+        return [self._folded(word) for word in mended]
 
     def _folded(self, term: str) -> str:
         return singular_of(term) if self.singular else term
