@@ -44,23 +44,29 @@ def sampled_softmax(
     Returns:
         Loss of each row, [P].
     """
-    positive = (users * positives).sum(dim=1) / temperature  # [P]
-    negative = users @ candidates.T / temperature - log_q  # [P, C]
-    negative = negative.masked_fill(excluded, float("-inf"))
-    log_weight = -log_q.expand_as(negative)  # [P, C]
+    scaled = users / temperature  # [P, d]: the few numbers rather than the many
+    positive = (scaled * positives).sum(dim=1)  # [P]
+    shared = _barred(torch.addmm(-log_q.to(scaled.dtype), scaled, candidates.T), excluded)  # [P, C]
+    groups = [(shared, (-log_q).expand_as(shared), excluded)]
     if own is not None and own_excluded is not None:
-        certain = (own @ users.unsqueeze(2)).squeeze(2) / temperature  # [P, H]
-        negative = torch.cat([negative, certain.masked_fill(own_excluded, float("-inf"))], dim=1)  # [P, C + H]
-        log_weight = torch.cat([log_weight, torch.zeros_like(certain)], dim=1)
-    total = torch.logsumexp(torch.cat([positive.unsqueeze(1), negative], dim=1), dim=1)  # [P]
+        certain = _barred((own @ scaled.unsqueeze(2)).squeeze(2), own_excluded)  # [P, H]
+        groups.append((certain, torch.zeros_like(certain), own_excluded))
+    total = positive
+    for logits, _, _ in groups:
+        total = torch.logaddexp(total, logits.logsumexp(dim=1))  # [P]
     if not smoothing:
         return total - positive
-    return total - positive + smoothing * (positive - _mean_of_others(negative, log_weight, positive))
+    negative, log_weight, barred = (torch.cat(parts, dim=1) for parts in zip(*groups, strict=True))  # [P, C + H]
+    return total - positive + smoothing * (positive - _mean_of_others(negative, log_weight, barred, positive))
 
 
-def _mean_of_others(negative: Tensor, log_weight: Tensor, positive: Tensor) -> Tensor:
-    """Mean similarity, weighted by 1 / Q, of what is not excluded (-inf), [P]; the positive's where nothing is left."""
-    excluded = negative.isneginf()
+def _barred(logits: Tensor, excluded: Tensor) -> Tensor:
+    """Logits that count for nothing where they are excluded, in place; finite, so that gradients are where all are."""
+    return logits.masked_fill_(excluded, torch.finfo(logits.dtype).min)
+
+
+def _mean_of_others(negative: Tensor, log_weight: Tensor, excluded: Tensor, positive: Tensor) -> Tensor:
+    """Mean similarity of what is not excluded, weighted by 1 / Q, [P]; the positive's where nothing is left."""
     weight = torch.softmax(log_weight.masked_fill(excluded, float("-inf")), dim=1)  # NaN where nothing is left
     similarity = (negative - log_weight).masked_fill(excluded, 0.0)
     mean = (weight.masked_fill(excluded, 0.0) * similarity).sum(dim=1)

@@ -139,3 +139,16 @@ def test_no_candidates_and_no_rows_are_no_trouble():
         torch.randn(2, 3), torch.randn(2, 3), torch.randn(0, 3), torch.zeros(0), torch.zeros(2, 0) > 0, 0.1
     )
     assert losses.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("number", [0, 3], ids=["no candidates", "all excluded"])
+def test_a_row_that_nothing_is_left_for_costs_nothing_and_its_gradient_is_finite(number: int):
+    users, positives = torch.randn(2, 4, requires_grad=True), torch.randn(2, 4, requires_grad=True)
+    candidates = torch.randn(number, 4, requires_grad=True)
+    excluded = torch.ones(2, number, dtype=torch.bool)
+    loss = sampled_softmax(users, positives, candidates, torch.zeros(number), excluded, 0.1)
+    loss.sum().backward()
+    torch.testing.assert_close(loss.detach(), torch.zeros(2))
+    for tensor in (users, positives, candidates):
+        assert tensor.grad is not None
+        torch.testing.assert_close(tensor.grad, torch.zeros_like(tensor))
