@@ -61,7 +61,7 @@ class Scored:
 
     Attributes:
         name: of the row.
-        ndcg: NDCG@10 of each query, [Q].
+        ndcg: NDCG@10 of each query that judges, [Q].
         milliseconds: of the processor for a query's candidates, the least of the rounds; 0 for what reads nothing.
     """
 
@@ -88,6 +88,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--wanted", type=int, default=4, help="wanted candidates in a group")
     parser.add_argument("--negatives", type=int, default=12, help="other candidates in a group")
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--judged", type=int, default=2000, help="queries that judge, at most; all are learnt from")
     return parser.parse_args()
 
 
@@ -177,15 +178,17 @@ def main() -> None:
 
 def measure(bench: Bench, teacher: Path, student: Path) -> list[Scored]:
     """The served order, and that of each reranker by its fold that did not learn from the query."""
-    lists, folds = bench.lists, bench.judged.folds(bench.asked.folds, bench.config("measured").seed)
+    folds = bench.judged.folds(bench.asked.folds, bench.config("measured").seed)
+    parts = [[bench.lists[place] for place in places[: bench.asked.judged // len(folds)]] for places in folds]
+    lists = [one for part in parts for one in part]
     rows = [Scored("served: towers and words", np.array([shortlist_ndcg(one, one.scores) for one in lists]))]
-    rows += [Scored(name, np.zeros(len(lists)), np.inf) for name in NAMES]
-    timed = lists[:: max(1, len(lists) // TIMED)]
-    for number, places in enumerate(folds):
+    found: dict[str, list[float]] = {name: [] for name in NAMES}
+    for number, part in enumerate(parts):
         models = loaded(teacher / f"fold-{number}", student / f"fold-{number}")
-        for row, model in zip(rows[1:], models, strict=True):
-            for place in places:
-                row.ndcg[place] = shortlist_ndcg(lists[place], _score(model, lists[place], bench.texts))
+        for name, model in zip(NAMES, models, strict=True):
+            found[name] += [shortlist_ndcg(one, _score(model, one, bench.texts)) for one in part]
+    rows += [Scored(name, np.array(values), np.inf) for name, values in found.items()]
+    timed = lists[:: max(1, len(lists) // TIMED)]
     for _ in range(ROUNDS):
         for row, model in zip(rows[1:], models, strict=True):
             row.milliseconds = min(row.milliseconds, _milliseconds(model, timed, bench.texts))
@@ -215,9 +218,9 @@ def table(rows: Sequence[Scored], bench: Bench) -> str:
     asked, served, teacher = bench.asked, rows[0], rows[1]
     missed = sum(one.missed for one in bench.lists) / sum(one.wanted for one in bench.lists)
     lines = [
-        f"{len(bench.judged):,} judged queries, {len(bench.dataset.items):,} items, the first {asked.depth} candidates "
-        f"of each, among which {missed:.1%} of the wanted items are not; {asked.tokens} tokens, {asked.folds} folds, "
-        f"{asked.epochs} epochs at most; intervals are 95 %, over queries.",
+        f"{len(served.ndcg):,} of {len(bench.judged):,} judged queries, {len(bench.dataset.items):,} items, the first "
+        f"{asked.depth} candidates of each, among which {missed:.1%} of the wanted items are not; {asked.tokens} tokens, "
+        f"{asked.folds} folds, {asked.epochs} epochs at most; intervals are 95 %, over queries.",
         "",
         "| order | NDCG@10 | above what is served | above the teacher | CPU ms a query |",
         "|---|---|---|---|---|",
