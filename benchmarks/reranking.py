@@ -219,8 +219,8 @@ def table(rows: Sequence[Scored], bench: Bench) -> str:
     missed = sum(one.missed for one in bench.lists) / sum(one.wanted for one in bench.lists)
     lines = [
         f"{len(served.ndcg):,} of {len(bench.judged):,} judged queries, {len(bench.dataset.items):,} items, the first "
-        f"{asked.depth} candidates of each, among which {missed:.1%} of the wanted items are not; {asked.tokens} tokens, "
-        f"{asked.folds} folds, {asked.epochs} epochs at most; intervals are 95 %, over queries.",
+        f"{asked.depth} candidates of each, among which {missed:.1%} of the wanted items are not; {asked.tokens} "
+        f"tokens, {asked.folds} folds, {asked.epochs} epochs at most; intervals are 95 %, over queries.",
         "",
         "| order | NDCG@10 | above what is served | above the teacher | CPU ms a query |",
         "|---|---|---|---|---|",
