@@ -29,9 +29,11 @@ from towers.judged_evaluation import SearchConfig, evaluate_search
 from towers.material import read_sequences
 from towers.pools import Found
 from towers.query_funnel import QueryFunnel
+from towers.reranker_config import RerankConfig
 from towers.run import RUN
 from towers.scoring import model_scorer
 from towers.train_funnel import train_funnel
+from towers.train_reranker import mine
 
 K = 6
 QUERIES = ["green tea", "grene tea", "breads", "cat litter", "dog food", "nothing of the sort", "coffee beans"]
@@ -139,6 +141,16 @@ def test_a_reranker_learns_from_the_order_that_is_served_in_the_unit_of_the_towe
         others = np.setdiff1d(np.arange(len(scores)), first)
         assert scores[others].max() < scores[first].min()
         np.testing.assert_allclose(scores[others], np.minimum(own[at, others], scores[others].max()), atol=1e-6)
+
+
+def test_strangers_that_a_reranker_learns_from_are_answered_by_the_funnel(
+    bundle: Bundle, asked_run: Path, tiny_data: Path
+):
+    overrides = [f"run={asked_run}", "mining.item_queries=4", "mining.query_rate=0", "mining.depth=5"]
+    material = mine(load_config(RerankConfig, "rerank", overrides), asked_run, Dataset.open(tiny_data))
+    for one in material.learning[-4:]:  # users come first
+        rows, _ = expected(bundle, History.empty(), one.context, everything(bundle))
+        np.testing.assert_array_equal(one.rows, rows[:5])
 
 
 def test_a_query_is_answered_in_the_fused_order_and_explained(client: RetrievalClient, bundle: Bundle):
