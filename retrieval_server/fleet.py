@@ -121,7 +121,8 @@ class Fleet:
         return Worker(number, process, ours)
 
     def _begin(self, worker: Worker) -> None:
-        worker.pipe.send(Serve())
+        with suppress(OSError):  # it has died, which the listener will see
+            worker.pipe.send(Serve())
         worker.serving = True
 
     def _listen(self) -> None:
@@ -168,10 +169,10 @@ class Fleet:
         if not all(worker.serving for worker in self._workers):
             raise GateFailed("a worker is being started again; try in a moment")
         before = self._folder.name
-        for worker in self._workers:
-            worker.pipe.send(Prepare(folder))
         try:
-            prepared = [self._expect(worker, Prepared) for worker in self._workers]
+            for worker in self._workers:
+                self._send(worker, Prepare(folder))
+            prepared = [self._prepared(worker, folder) for worker in self._workers]
             if faults := [one.fault for one in prepared if one.fault]:
                 raise GateFailed(faults[0])
         except CommandError:
@@ -181,8 +182,31 @@ class Fleet:
             raise
         self._folder = folder
         for worker in self._workers:
-            worker.pipe.send(Commit(before, self._swapper.swaps + 1))
+            with suppress(OSError):  # it has died: the one in its place starts with the new version
+                worker.pipe.send(Commit(before, self._swapper.swaps + 1))
         return prepared[0].version
+
+    def _send(self, worker: Worker, message: object) -> None:
+        """Send to a worker.
+
+        Raises:
+            GateFailed: it died.
+        """
+        try:
+            worker.pipe.send(message)
+        except OSError as error:
+            raise GateFailed(f"worker {worker.number} died") from error
+
+    def _prepared(self, worker: Worker, folder: Path) -> Prepared:
+        """What became of loading a folder; answers left from a swap that another's death ended are passed over.
+
+        Raises:
+            CommandError: the worker died.
+        """
+        while True:
+            found = self._expect(worker, Prepared)
+            if found.folder == folder:
+                return found
 
     def _expect(self, worker: Worker, kind: type[Message]) -> Message:
         """The next message of a kind. Wishes that come meanwhile are told that a swap, or the end, is under way.
@@ -199,4 +223,5 @@ class Fleet:
                 return message
             if isinstance(message, Failed):
                 raise message.error
-            worker.pipe.send(Outcome(None, "", "", under_way=True))
+            with suppress(OSError):
+                worker.pipe.send(Outcome(None, "", "", under_way=True))

@@ -72,8 +72,9 @@ class Ready:
 
 @dataclass(frozen=True)
 class Prepared:
-    """From a worker: another bundle is ready, or `fault` says why not."""
+    """From a worker: the bundle in a folder is ready, or `fault` says why not."""
 
+    folder: Path
     version: str
     fault: str
 
@@ -202,12 +203,13 @@ def _obey(server: RetrievalServer, swapping: RemoteSwapping, prepared: list[Serv
                 server.serve(prepared.pop())
                 swapping.serving = True
             case Prepare(folder):
+                prepared.clear()  # in case nobody could say that another one's death had ended the swap before
                 try:
                     prepared.append(server.load(folder))
-                    swapping.say(Prepared(prepared[0].version, ""))
+                    swapping.say(Prepared(folder, prepared[0].version, ""))
                 except CommandError as error:
                     server.observer.swapped("refused")
-                    swapping.say(Prepared("", str(error)))
+                    swapping.say(Prepared(folder, "", str(error)))
             case Commit(previous, swaps):
                 server.swap(prepared.pop())
                 swapping.previous, swapping.swaps = previous, swaps

@@ -16,7 +16,7 @@ class QueryFunnelConfig:
     """The funnel of those who ask by a query.
 
     Attributes:
-        sources: where queries are taken from, the most to be trusted first; the first that has `least` is learnt from.
+        sources: where queries are taken from, the most to be trusted first; the first that has `least` is used.
         channels: recall channels beside the towers, by name; conf/channels.
         fusion: what orders the pool, learnt from judged or logged queries; conf/fusion.
         derived_fusion: the same where there are derived ones alone. They are words of the items: what learns from them

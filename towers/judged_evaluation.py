@@ -282,7 +282,7 @@ def print_search(report: Mapping[str, Any], confidence: float) -> None:
     wordings = report["reworded"]
     title = f"search: {report['queries']:,} judged queries, the whole catalogue ranked, {confidence:.0%} intervals"
     if report["served"] is not None:
-        title += f"; served: as a server answers, learnt from {report['served']['learnt_from']} queries"
+        title += f"; served: as a server answers, by {report['served']['learnt_from']} queries"
     table = Table(title=title)
     for column in ("", *METRICS, *(f"{METRICS[0]}, {name}" for name in wordings)):
         table.add_column(column, justify="right" if column else "left")

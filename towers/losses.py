@@ -61,7 +61,7 @@ def sampled_softmax(
 
 
 def _barred(logits: Tensor, excluded: Tensor) -> Tensor:
-    """Logits that count for nothing where they are excluded, in place; finite, so that gradients are where all are."""
+    """Logits that count for nothing where they are excluded, in place; finite, so that gradients are so as well."""
     return logits.masked_fill_(excluded, torch.finfo(logits.dtype).min)
 
 

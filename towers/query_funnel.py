@@ -98,7 +98,7 @@ class QueryFunnel:
     Attributes:
         funnel: the channels and their order.
         towers: the model's one vector.
-        source: where the queries that it learnt from come from.
+        source: where the queries that it was made with come from.
         learnt: the judged queries among them.
     """
 
@@ -133,7 +133,7 @@ class QueryFunnel:
         return f"served: {' + '.join(self.funnel.names)}"
 
     def recall(self, depth: int) -> Recall:
-        """What a server hands a reranker: the first `depth` in the fused order, in the unit of the towers' scores.
+        """What a reranker is given when a stranger asks: the first `depth` in the fused order, in the towers' unit.
 
         The other items have the towers' own scores, none above those.
         """

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from data_prep.errors import GateFailed
 from towers.candidate_groups import Group
 from towers.mining import Shortlist, groups
+from towers.pools import TOWERS
 from towers.reranker_config import MiningConfig, RerankConfig
 
 
@@ -62,6 +63,7 @@ class Material:
         compared: users on whom the reranker is compared with recall.
         queries: judged queries, all of them.
         folds: places of each fold's queries among them.
+        recalled_by: channels that judged queries were answered by.
     """
 
     learning: list[Shortlist]
@@ -69,6 +71,7 @@ class Material:
     compared: list[Shortlist]
     queries: list[Shortlist] = field(default_factory=list)
     folds: list[NDArray[np.int64]] = field(default_factory=list)
+    recalled_by: list[str] = field(default_factory=lambda: [TOWERS])
 
     @classmethod
     def of(

@@ -85,14 +85,14 @@ def print_users(result: FunnelResult, certainty: float) -> None:
 def print_queries(result: QueryFunnelResult) -> None:
     """What was worth it for those who ask."""
     kept = ", ".join(result.kept) or "none"
-    print(f"queries, learnt from {result.queries:,} {result.source} ones: channels kept beside the towers: {kept}")
+    print(f"queries, by {result.queries:,} {result.source} ones: channels kept beside the towers: {kept}")
     if result.fused is not None:
         print(f"fused beside the towers: {result.fused.told('queries')}")
     print(f"{result.missed:.1%} of the wanted items are in no query's pool; written to {result.folder}")
     if result.source == DERIVED and result.kept:
         print(
-            "these queries are words of the items themselves, so the channels' weights were not learnt from them "
-            "(fusion@queries.derived_fusion); judged or logged queries would settle them"
+            "these queries are words of the items themselves and say little of how people ask, so the channels' "
+            "weights are those of fusion@queries.derived_fusion; judged or logged queries would settle them"
         )
 
 

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,7 @@ class RerankResult:
         queries: the same on judged queries, each reranked by a model that did not learn from it; None for none.
         strength: factor of what it reads beside recall's score.
         better: whether it is better than recall on either, beyond chance, and worse on neither.
+        recalled_by: channels that judged queries were answered by.
     """
 
     folder: Path
@@ -56,12 +57,14 @@ class RerankResult:
     queries: Comparison | None
     strength: float
     better: bool
+    recalled_by: list[str]
 
 
 def mine(config: RerankConfig, learner: Path, dataset: Dataset) -> Material:
     """Shortlists of the validation split, which the model did not learn from, so that its scores do not flatter.
 
-    Strangers who ask are answered as by a server: by the run's funnel for queries, where it has one.
+    Strangers who ask are answered as by a server: by the run's funnel for queries, where it has one. Its order of
+    judged queries that it has learnt from flatters, so the towers alone answer those.
 
     Args:
         config: the command's.
@@ -94,7 +97,12 @@ def mine(config: RerankConfig, learner: Path, dataset: Dataset) -> Material:
     if judged is not None:
         queries = of_judgements(judged.queries, judged.rows, judged.grades)
         folds = judged.folds(config.judged.folds, config.seed)
-    return Material.of(found(users, towers.score), found(asked, answered), found(queries, answered), folds, config)
+    by_towers = served is not None and any(moment.query in served.learnt for moment in queries)
+    if by_towers:
+        log.info("the funnel for queries has learnt from judged ones: these are answered by the towers alone")
+    lists = found(queries, towers.score if by_towers else answered)
+    material = Material.of(found(users, towers.score), found(asked, answered), lists, folds, config)
+    return material if served is None or by_towers else replace(material, recalled_by=served.funnel.names)
 
 
 def train_reranker(config: RerankConfig) -> RerankResult:
@@ -139,7 +147,7 @@ def train_on(fitting: Fitting, material: Material) -> RerankResult:
         users = _compared(config, material.compared, ndcg_of(material.compared, read, model.recall_weight.item()))
     found = [one for one in (users, queries) if one is not None]
     better = any(one.better for one in found) and not any(one.worse for one in found)
-    result = RerankResult(config.run / config.name, users, queries, strength, better)
+    result = RerankResult(config.run / config.name, users, queries, strength, better, material.recalled_by)
     publish(config, model, folds, fitting.towers, result)
     return result
 

@@ -23,9 +23,11 @@ from towers.funnel_config import FunnelConfig
 from towers.history import History
 from towers.judged import JudgedQueries
 from towers.model import Model
+from towers.reranker_config import RerankConfig
 from towers.text_features import Whitening
 from towers.train import train
 from towers.train_funnel import train_funnel
+from towers.train_reranker import mine
 
 SEARCH = ["experiment=search", "queries.columns=[title]", "queries.max_words=4", "blocks=text", "trainer.epochs=2"]
 
@@ -138,6 +140,13 @@ def test_a_funnel_that_learnt_from_every_judged_query_is_judged_by_none(data: Pa
     assert search["served"] is None and search["queries"] == len(ASKED) - 1
     assert any(name.startswith("cross-validated: ") for name in search["scorers"])
     assert not any(name.startswith("served") for name in search["scorers"])
+    assert recalled_by(run, data) == ["towers"]
+
+
+def recalled_by(run: Path, data: Path) -> list[str]:
+    """Who finds the candidates of judged queries that a reranker learns from."""
+    config = load_config(RerankConfig, "rerank", [f"run={run}", "judged.folds=2"])
+    return mine(config, run, Dataset.open(data)).recalled_by
 
 
 def test_the_model_reads_widths_and_cases_alike(run: Path, data: Path) -> None:

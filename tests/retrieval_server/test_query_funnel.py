@@ -41,7 +41,7 @@ QUERIES = ["green tea", "grene tea", "breads", "cat litter", "dog food", "nothin
 
 @pytest.fixture(scope="module")
 def asked_run(tiny_run: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the run with a funnel for queries, whose words count as much as its towers whatever they are worth."""
+    """A copy of the run with a funnel for queries, whose words count for much whatever they are worth."""
     run = tmp_path_factory.mktemp("asked") / "run"
     shutil.copytree(tiny_run, run)
     overrides = [f"run={run}", f"data={tiny_data}", "threads=1", "queries.least=4", "channels=none", "certainty=0"]
@@ -148,9 +148,11 @@ def test_strangers_that_a_reranker_learns_from_are_answered_by_the_funnel(
 ):
     overrides = [f"run={asked_run}", "mining.item_queries=4", "mining.query_rate=0", "mining.depth=5"]
     material = mine(load_config(RerankConfig, "rerank", overrides), asked_run, Dataset.open(tiny_data))
-    for one in material.learning[-4:]:  # users come first
-        rows, _ = expected(bundle, History.empty(), one.context, everything(bundle))
+    assert material.recalled_by == ["towers", "bm25"]
+    fused = [expected(bundle, History.empty(), one.context, everything(bundle)) for one in material.learning[-4:]]
+    for one, (rows, _) in zip(material.learning[-4:], fused, strict=True):  # users come first
         np.testing.assert_array_equal(one.rows, rows[:5])
+    assert any(np.argsort(-scores[:, 0], kind="stable")[:5].tolist() != [0, 1, 2, 3, 4] for _, scores in fused)
 
 
 def test_a_query_is_answered_in_the_fused_order_and_explained(client: RetrievalClient, bundle: Bundle):

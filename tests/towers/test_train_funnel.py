@@ -17,5 +17,5 @@ def test_whoever_has_derived_queries_alone_is_told_what_that_means(
 ) -> None:
     print_queries(QueryFunnelResult(Path("run"), source, 500, kept, {}, None, 0.25))
     told = capsys.readouterr().out
-    assert f"learnt from 500 {source} ones" in told
+    assert f"queries, by 500 {source} ones" in told
     assert ("words of the items themselves" in told) == warned

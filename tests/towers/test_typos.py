@@ -80,8 +80,10 @@ def test_of_two_ways_to_cut_a_word_the_one_whose_words_are_frequent_is_taken() -
 
 
 @settings(deadline=None)
-@given(st.lists(words, min_size=1, max_size=8), words)
-def test_mending_finds_what_a_walk_over_the_vocabulary_finds(known: list[str], word: str) -> None:
+@given(st.lists(words, min_size=1, max_size=8), words, st.integers(0, 7), st.integers(0, 7))
+def test_mending_finds_what_a_walk_over_the_vocabulary_finds(known: list[str], word: str, one: int, other: int) -> None:
+    if other % 2:  # two words of the vocabulary in one
+        word = known[one % len(known)] + known[other % len(known)]
     counts = {other: place for place, other in enumerate(known, 1)}
     near = [other for other in counts if distance(word, other) <= 1]
     cuts = [(word[:place], word[place:]) for place in range(3, len(word) - 2)]

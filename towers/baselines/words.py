@@ -141,7 +141,7 @@ def idf(have: NDArray[np.number[Any]], texts: int) -> NDArray[np.float64]:
 
 
 def limits(rarity: NDArray[np.float64], k1: float) -> NDArray[np.float64]:
-    """What BM25 says of a text that repeats one of V words without end, [V]; no text gets more for a word.
+    """What no text gets for each of V words, [V]: BM25 tends to it as a text repeats the word, were length no matter.
 
     Args:
         rarity: of the words (see `idf`), [V].

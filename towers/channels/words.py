@@ -49,7 +49,7 @@ class ByWords:
         return cls(baseline.settings, baseline.reader, baseline.words, baseline.rarity, baseline.mean_length)
 
     def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
-        """[B, V]; a text that repeated all of a row's words without end would score 1."""
+        """[B, V], so that no text scores more than 1 for a row."""
         known = [known_items(history, self.items.shape[0]) for history in histories]
         sought = terms(known, queries, self.items, self.reader(queries), self.baseline["decay"])
         most = sought @ limits(self.rarity, self.baseline["k1"])  # [B]
