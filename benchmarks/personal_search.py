@@ -90,9 +90,12 @@ def asking(cases: Cases, derived: Sequence[str], seed: int) -> Cases:
 
 def rows_of(towers: VectorScorer, funnel: Funnel) -> list[Asked]:
     """What is compared; the first is what the others are held against."""
-    (words,) = funnel.channels.values()
     fusion = funnel.fusion
-    assert isinstance(fusion, WeightedScores)
+    if len(funnel.channels) != 1 or not isinstance(fusion, WeightedScores):
+        raise SystemExit(
+            "the run's funnel for queries must be towers and words at fixed weights, made by derived queries"
+        )
+    (words,) = funnel.channels.values()
     weights = np.array(fusion.weights) / np.array(fusion.deviations)
     return [
         Asked("the query alone, as a stranger", towers, words, weights, towers_read=False),
