@@ -68,15 +68,16 @@ def _quality(results: list[Result], plan: Plan, docs: Path) -> Iterable[str]:
     yield (
         "± is half of the 95 % bootstrap interval over users, averaged over seeds; σ the standard deviation of NDCG@10 "
         "over seeds. Seconds are the wall-clock time of the whole training command, from start to exit, choosing the "
-        "epochs included, on a machine that others used at the same time; CPU s its processor time, which they hardly "
-        "change; peak memory is its largest resident set, MiB. Vectors of the texts are made once "
+        "epochs included, on a machine that others used at the same time and where trainings were paused for others; "
+        "CPU s its processor time, which that hardly changes, and which the picture shows; peak memory is its largest "
+        "resident set, MiB. Vectors of the texts are made once "
         "for a dataset and kept; that time stands below. Rows with – are not trained. Below a table stands how far our "
         "rows lie above the strongest baseline, each user compared with themself: all answer the same users, so that "
         "difference is surer than the intervals of the means."
     )
     if rows:
         draw({plan.datasets[name].title: [row.mark for row in own] for name, own in rows.items()}, docs / PICTURE)
-        yield f"![NDCG@10 against seconds of training]({PICTURE.as_posix()})"
+        yield f"![NDCG@10 against processor seconds of training]({PICTURE.as_posix()})"
     for dataset, own in rows.items():
         yield f"### {plan.datasets[dataset].title}\n\n{table(HEADER, [row.cells() for row in own])}"
         if said := comparison(own, plan):

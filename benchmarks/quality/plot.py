@@ -24,7 +24,7 @@ class Mark:
     Attributes:
         label: what it is.
         kind: "ours" or "peer".
-        seconds: wall-clock of each seed's training; None for what is not trained.
+        seconds: of the processor for each seed's training; None for what is not trained.
         quality: NDCG@10 of each seed.
         low, high: interval over users.
     """
@@ -38,7 +38,7 @@ class Mark:
 
 
 def draw(panels: dict[str, list[Mark]], path: Path) -> None:
-    """One panel a dataset: NDCG@10 against seconds of training; what is not trained stands as a line.
+    """One panel a dataset: NDCG@10 against processor seconds of training; what is not trained stands as a line.
 
     Args:
         panels: title -> its rows.
@@ -74,7 +74,7 @@ def _panel(axes: Axes, title: str, marks: list[Mark]) -> None:
     _label(axes, marks)
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
     axes.set_ylabel("NDCG@10")
-    axes.set_xlabel("seconds of training (bars: 95 % interval; dashed: untrained)", fontsize=9)
+    axes.set_xlabel("processor seconds of training (bars: 95 % interval; dashed: untrained)", fontsize=9)
     axes.grid(True, which="major", color="#e5e7eb", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -38,7 +38,7 @@ class Row:
         self.mark = Mark(
             label,
             kind,
-            [r.seconds for r in results] if self.trained else None,
+            [r.cpu_seconds or r.seconds for r in results] if self.trained else None,
             found[0],
             mean(found[1]),
             mean(found[2]),
