@@ -18,6 +18,7 @@ from statistics import median
 import torch
 
 from benchmarks.quality.machine import commit, machine
+from benchmarks.quality.page import replace_section
 from data_prep.columns import Columns, Split
 from data_prep.files import read_json
 from towers.evaluation import Cases, evaluate, mean_metrics
@@ -76,10 +77,7 @@ def main() -> None:
             *lines,
         ]
     )
-    page = ROOT / "docs" / "benchmarks.md"
-    text = page.read_text(encoding="utf-8")
-    start = text.index(BEGIN) + len(BEGIN)
-    page.write_text(f"{text[:start]}\n\n{section}\n\n{text[text.index(END, start) :]}", encoding="utf-8")
+    replace_section(ROOT / "docs" / "benchmarks.md", BEGIN, END, f"\n{section}\n")
     print(section)
 
 

@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.judged_sets import SETS
+from benchmarks.quality.page import replace_section
 from benchmarks.search import VARIANTS, trained, with_funnel
 from data_prep.columns import Columns
 from data_prep.command import load_config
@@ -176,7 +177,7 @@ def main() -> None:
     student = bench.train("student", "rerank_loss=margin_mse", f"teacher={teacher}", "model.layers=2")
     rows = measure(bench, teacher, student)
     section = table(rows, bench)
-    write_section(asked.docs, asked.set, section)
+    replace_section(asked.docs, BEGIN.format(asked.set), END, f"\n{section}\n")
     (asked.artifacts / f"{asked.set}.json").write_text(
         json.dumps({row.name: {"ndcg": row.ndcg.tolist(), "milliseconds": row.milliseconds} for row in rows})
     )
@@ -247,13 +248,6 @@ def _difference(row: Scored, other: Scored) -> str:
     values = (row.ndcg - other.ndcg)[:, None]
     low, high = bootstrap_intervals(values, samples=2000, confidence=0.95, seed=0)
     return f"{values.mean():+.4f} ({low[0]:+.4f} … {high[0]:+.4f})"
-
-
-def write_section(page: Path, judged_set: str, section: str) -> None:
-    """Put the section of a set between its markers on the page."""
-    text, begin = page.read_text(encoding="utf-8"), BEGIN.format(judged_set)
-    start = text.index(begin) + len(begin)
-    page.write_text(f"{text[:start]}\n\n{section}\n\n{text[text.index(END, start) :]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 
 from benchmarks.judged_sets import SETS
+from benchmarks.quality.page import replace_section
 from data_prep.columns import Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
@@ -197,10 +198,7 @@ def _half(cell: Mapping[str, float]) -> float:
 
 def write_page(text: str, judged_set: str) -> None:
     """Put the tables of a set between its marks in docs/search.md."""
-    page, begin = PAGE.read_text(encoding="utf-8"), BEGIN.format(judged_set)
-    start = page.index(begin) + len(begin)
-    end = page.index(END, start)
-    PAGE.write_text(f"{page[:start]}\n\n{text}\n\n{page[end:]}", encoding="utf-8")
+    replace_section(PAGE, BEGIN.format(judged_set), END, f"\n{text}\n")
 
 
 def main() -> None:
