@@ -16,6 +16,9 @@ from towers.metrics import bootstrap_intervals
 
 VARIANTS = "variants.json"
 
+ITEM_PARTS = 2
+"""Parts of the catalogue that are judged by what learnt from the others."""
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -58,7 +61,9 @@ class Gain:
         )
 
 
-def choose_channels(labelled: Labelled, names: Sequence[str], fusion: Fusion, certainty: float) -> list[int]:
+def choose_channels(
+    labelled: Labelled, names: Sequence[str], fusion: Fusion, certainty: float, by_item: bool = False
+) -> list[int]:
     """The channels that are worth having, found one at a time.
 
     The one that gains most is added as long as its mean gain exceeds `certainty` standard errors. Every user is judged
@@ -69,13 +74,15 @@ def choose_channels(labelled: Labelled, names: Sequence[str], fusion: Fusion, ce
         names: of all channels, the towers first.
         fusion: what fuses them.
         certainty: in standard errors.
+        by_item: as of `unlearnt_scores`.
 
     Returns:
         Columns of the channels, ascending, the towers' always.
     """
 
     def judged(channels: Sequence[int]) -> NDArray[np.float64]:
-        return crossed(labelled.only(channels), [names[channel] for channel in channels], fusion, folds=2, seed=0)
+        named = [names[channel] for channel in channels]
+        return crossed(labelled.only(channels), named, fusion, folds=2, seed=0, by_item=by_item)
 
     chosen = [0]
     best = judged(chosen)
@@ -90,7 +97,33 @@ def choose_channels(labelled: Labelled, names: Sequence[str], fusion: Fusion, ce
     return chosen
 
 
-def crossed(labelled: Labelled, names: Sequence[str], fusion: Fusion, folds: int, seed: int) -> NDArray[np.float64]:
+def unlearnt_scores(
+    learning: Labelled, judged: Labelled, names: Sequence[str], fusion: Fusion, by_item: bool
+) -> NDArray[np.float64]:
+    """Scores of the candidates of some users by a fusion that was fitted to others, [T].
+
+    Args:
+        learning: whom the fusion is fitted to.
+        judged: whose candidates are scored.
+        names: of the channels.
+        fusion: what is fitted.
+        by_item: whether an item is scored by a fusion that saw it in nobody's pool. Boosted trees know a much-wanted
+            item again by its popularity to the digit, and so learn what will be wanted of it, not of items like it:
+            worth something only as long as the facts of the items stay as they were learnt from.
+    """
+    if not by_item:
+        return fusion.fit(learning, names).scores(judged.pools)
+    scores = np.zeros(len(judged.pools.rows))
+    for part in range(ITEM_PARTS):
+        fitted = fusion.fit(learning.kept(learning.pools.rows % ITEM_PARTS != part), names)
+        own = judged.pools.rows % ITEM_PARTS == part
+        scores[own] = fitted.scores(judged.pools)[own]
+    return scores
+
+
+def crossed(
+    labelled: Labelled, names: Sequence[str], fusion: Fusion, folds: int, seed: int, by_item: bool = False
+) -> NDArray[np.float64]:
     """NDCG@10 of each user by a fusion that was fitted to the users of the other folds, [U].
 
     Args:
@@ -99,12 +132,13 @@ def crossed(labelled: Labelled, names: Sequence[str], fusion: Fusion, folds: int
         fusion: what is fitted.
         folds: parts of the users.
         seed: of who is in which.
+        by_item: as of `unlearnt_scores`.
     """
     fold = np.random.default_rng((seed, 2)).permutation(len(labelled)) % folds
     found = np.zeros(len(labelled))
     for number in range(folds):
-        fitted, own = fusion.fit(labelled.of(fold != number), names), labelled.of(fold == number)
-        found[fold == number] = own.ndcg(fitted.scores(own.pools))
+        learning, own = labelled.of(fold != number), labelled.of(fold == number)
+        found[fold == number] = own.ndcg(unlearnt_scores(learning, own, names, fusion, by_item))
     return found
 
 
@@ -119,6 +153,7 @@ class Halves:
         fusion: what fuses channels.
         certainty: standard errors that a channel and the fused order must gain.
         bootstrap: samples, confidence and seed of intervals.
+        by_item: as of `unlearnt_scores`.
     """
 
     everyone: Labelled
@@ -127,6 +162,7 @@ class Halves:
     fusion: Fusion
     certainty: float
     bootstrap: tuple[int, float, int]
+    by_item: bool
 
     @classmethod
     def drawn(
@@ -136,12 +172,13 @@ class Halves:
         fusion: Fusion,
         certainty: float,
         bootstrap: tuple[int, float, int],
+        by_item: bool = False,
     ) -> "Halves":
         """With halves drawn by the seed of the intervals; arguments as above."""
         learning = np.zeros(len(everyone), bool)
         order = np.random.default_rng((bootstrap[2], 1)).permutation(len(everyone))
         learning[order[: len(everyone) // 2]] = True
-        return cls(everyone, names, learning, fusion, certainty, bootstrap)
+        return cls(everyone, names, learning, fusion, certainty, bootstrap, by_item)
 
     def gain(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> Gain:
         """How far the NDCG of some of them lies above what it was, [n] each."""
@@ -150,7 +187,10 @@ class Halves:
     def fused(self, channels: Sequence[int]) -> FittedFusion:
         """The fusion of some channels."""
         learning = self.everyone.of(self.learning)
-        return self.fusion.fit(learning.only(channels), [self.names[channel] for channel in channels])
+        return self.fusion.fit(learning.only(channels), self._named(channels))
+
+    def _named(self, channels: Sequence[int]) -> list[str]:
+        return [self.names[channel] for channel in channels]
 
     def choose(self) -> tuple[list[int], FittedFusion, Gain | None]:
         """The channels that are worth having, how they are fused, and what that gains beside the towers alone.
@@ -160,12 +200,13 @@ class Halves:
             was worth trying there.
         """
         learning, others = self.everyone.of(self.learning), self.everyone.of(~self.learning)
-        chosen = choose_channels(learning, self.names, self.fusion, self.certainty)
+        chosen = choose_channels(learning, self.names, self.fusion, self.certainty, self.by_item)
         if len(chosen) == 1:
             return [0], TOWERS_ALONE, None
-        fusion, alone, some = self.fused(chosen), others.only([0]), others.only(chosen)
-        gain = self.gain(alone.ndcg(TOWERS_ALONE.scores(alone.pools)), some.ndcg(fusion.scores(some.pools)))
-        return (chosen, fusion, gain) if gain.sure(self.certainty) else ([0], TOWERS_ALONE, gain)
+        alone, some = others.only([0]), others.only(chosen)
+        scores = unlearnt_scores(learning.only(chosen), some, self._named(chosen), self.fusion, self.by_item)
+        gain = self.gain(alone.ndcg(TOWERS_ALONE.scores(alone.pools)), some.ndcg(scores))
+        return (chosen, self.fused(chosen), gain) if gain.sure(self.certainty) else ([0], TOWERS_ALONE, gain)
 
     def variants(self) -> "list[Variant]":
         """What an ablation looks at: each channel beside the towers, all of them, all but each."""

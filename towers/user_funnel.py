@@ -34,6 +34,7 @@ class FunnelResult:
         blended: the blender's order beside the plain one, which is the fused order if that is used, or recall's; each
             user judged by a blender that did not learn from them.
         missed: share of the wanted items that are in nobody's pool.
+        by_item: whether all was judged on items, too, that it did not learn from, as for a run that was refit.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class FunnelResult:
     fused: Gain | None
     blended: Gain
     missed: float
+    by_item: bool
 
 
 def train_user_funnel(config: FunnelConfig, shop: Shop, served: Shop) -> FunnelResult:
@@ -62,10 +64,11 @@ def train_user_funnel(config: FunnelConfig, shop: Shop, served: Shop) -> FunnelR
     whole, left_out = whole_funnel(config, config.channels, shop)
     labelled = labelled_pools(whole, shop.towers, cases)
     bootstrap = (config.bootstrap_samples, config.confidence, config.seed)
-    halves = Halves.drawn(labelled, whole.names, instantiate(config.fusion), config.certainty, bootstrap)
+    refit = served is not shop
+    halves = Halves.drawn(labelled, whole.names, instantiate(config.fusion), config.certainty, bootstrap, by_item=refit)
     funnel, result = choose(config, whole, halves)
     variants = halves.variants()
-    if served is not shop:
+    if refit:
         whole, _ = whole_funnel(config, config.channels, served)
         funnel = funnel.of_channels(result.kept, whole)
     result = replace(result, left_out=left_out)
@@ -82,10 +85,11 @@ def choose(config: FunnelConfig, whole: Funnel, users: Halves) -> tuple[Funnel, 
     fused = order.scores(plain.pools)
     head = plain.kept(funnel.head(plain.pools, fused))
     blender: Fusion = instantiate(config.blender)
-    blended = users.gain(plain.ndcg(fused), crossed(head, funnel.names, blender, config.folds, config.seed))
+    found = crossed(head, funnel.names, blender, config.folds, config.seed, users.by_item)
+    blended = users.gain(plain.ndcg(fused), found)
     if blended.sure(config.certainty):
         funnel = replace(funnel, blender=blender.fit(head, funnel.names))
-    return funnel, FunnelResult(config.run / FUNNEL, kept, {}, gain, blended, plain.missed_share)
+    return funnel, FunnelResult(config.run / FUNNEL, kept, {}, gain, blended, plain.missed_share, users.by_item)
 
 
 def publish(

@@ -1,6 +1,7 @@
 """Fusions: by hand, by brute force, and whether what is learnt is what made the users choose."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ import pytest
 from tests.towers.test_pools import pools_of
 from towers.baselines import DoesNotApply
 from towers.facts import ABOUT
-from towers.funnel_choice import choose_channels, crossed
+from towers.funnel_choice import choose_channels, crossed, unlearnt_scores
 from towers.fusion import FixedWeights, Logistic, ReciprocalRank, Weighted, WeightedScores, described, restored
 from towers.fusion.features import feature_names, features
 from towers.labelled import Labelled
+from towers.pools import Pools
 
 NAMES = ["towers", "second", "third"]
 
@@ -139,3 +141,49 @@ def test_users_are_judged_by_what_was_fitted_to_others():
     found = crossed(labelled, NAMES, Watching(60), folds=4, seed=0)
     assert seen == [15] * 4
     np.testing.assert_allclose(found, labelled.ndcg(ReciprocalRank(60).scores(labelled.pools)))
+
+
+class ByHeart:
+    """Knows each item again by its popularity, and nothing else: how often was it wanted?"""
+
+    def fit(self, labelled: Labelled, channels: list[str]) -> "ByHeart":
+        self.known = {}
+        for popularity, wanted in zip(labelled.pools.about[:, 0].tolist(), labelled.wanted.tolist(), strict=True):
+            self.known.setdefault(popularity, []).append(wanted)
+        return self
+
+    def scores(self, pools: Pools) -> np.ndarray:
+        return np.array([np.mean(self.known.get(popularity, [0])) for popularity in pools.about[:, 0].tolist()])
+
+
+def test_what_knows_items_again_is_judged_by_items_it_did_not_see():
+    labelled = pools_of(300)
+    rows = labelled.pools.rows
+    about = labelled.pools.about.copy()
+    about[:, 0] = rows + 0.5  # its own of every item, and says nothing of what is wanted of others
+    loved = np.random.default_rng(0).permutation(rows.max() + 1)[rows] < 3
+    pools = replace(labelled.pools, about=about)
+    labelled = Labelled(pools, loved, np.zeros(len(pools), np.int64))
+    by_heart = crossed(labelled, NAMES, ByHeart(), folds=3, seed=0)
+    unlearnt = crossed(labelled, NAMES, ByHeart(), folds=3, seed=0, by_item=True)
+    knows_nothing = labelled.ndcg(np.zeros(len(rows)))
+    assert by_heart.mean() > knows_nothing.mean() + 0.2
+    np.testing.assert_array_equal(unlearnt, knows_nothing)
+
+
+def test_an_item_is_scored_by_a_fusion_that_saw_the_others():
+    everyone = pools_of(20)
+    some = np.arange(20) < 10
+    learning, judged = everyone.of(some), everyone.of(~some)
+
+    class SeenBefore(ReciprocalRank):
+        def fit(self, labelled, channels):
+            self.seen = set(labelled.pools.rows.tolist())
+            assert len(labelled) == 10
+            return self
+
+        def scores(self, pools):
+            return np.array([row in self.seen for row in pools.rows.tolist()], np.float64)
+
+    assert unlearnt_scores(learning, judged, NAMES, SeenBefore(60), by_item=False).any()
+    assert not unlearnt_scores(learning, judged, NAMES, SeenBefore(60), by_item=True).any()
