@@ -251,6 +251,11 @@ class TrainConfig:
             require("loss.dims", dim, 2, self.tower.dim - 1)
         require("features.dropout", self.features.dropout, 0, 0.99)
         require("cold_share", self.cold_share, 0, 0.9)
+        if self.refit and self.cold_share:
+            raise UsageError(
+                f"refit: a refit learns from the validation events too, where the items held back by "
+                f"cold_share={self.cold_share:g} are no longer cold; set one of the two alone"
+            )
         if 10 not in self.evaluation.cutoffs:
             cutoffs = self.evaluation.cutoffs
             raise UsageError(f"evaluation.cutoffs: {cutoffs} must hold 10, which early stopping watches")

@@ -74,7 +74,7 @@ def choose_channels(
         names: of all channels, the towers first.
         fusion: what fuses them.
         certainty: in standard errors.
-        by_item: as of `unlearnt_scores`.
+        by_item: as of `scores_by_others`.
 
     Returns:
         Columns of the channels, ascending, the towers' always.
@@ -97,7 +97,7 @@ def choose_channels(
     return chosen
 
 
-def unlearnt_scores(
+def scores_by_others(
     learning: Labelled, judged: Labelled, names: Sequence[str], fusion: Fusion, by_item: bool
 ) -> NDArray[np.float64]:
     """Scores of the candidates of some users by a fusion that was fitted to others, [T].
@@ -107,17 +107,18 @@ def unlearnt_scores(
         judged: whose candidates are scored.
         names: of the channels.
         fusion: what is fitted.
-        by_item: whether an item is scored by a fusion that saw it in nobody's pool. Boosted trees know a much-wanted
-            item again by its popularity to the digit, and so learn what will be wanted of it, not of items like it:
-            worth something only as long as the facts of the items stay as they were learnt from.
+        by_item: whether an item is scored by a fusion that saw it in nobody's pool, if the fusion could know it again.
+            Boosted trees tell a much-wanted item by its popularity, to the digit, and so learn how much it is wanted,
+            not items like it: worth something only as long as the facts of items stay as they were learnt from.
     """
-    if not by_item:
+    if not (by_item and fusion.reads_facts):
         return fusion.fit(learning, names).scores(judged.pools)
     scores = np.zeros(len(judged.pools.rows))
     for part in range(ITEM_PARTS):
         fitted = fusion.fit(learning.kept(learning.pools.rows % ITEM_PARTS != part), names)
         own = judged.pools.rows % ITEM_PARTS == part
-        scores[own] = fitted.scores(judged.pools)[own]
+        found = fitted.scores(judged.pools)
+        scores[own] = (found[own] - found.mean()) / max(found.std(), 1e-9)  # the fits have no scale in common
     return scores
 
 
@@ -132,13 +133,13 @@ def crossed(
         fusion: what is fitted.
         folds: parts of the users.
         seed: of who is in which.
-        by_item: as of `unlearnt_scores`.
+        by_item: as of `scores_by_others`.
     """
     fold = np.random.default_rng((seed, 2)).permutation(len(labelled)) % folds
     found = np.zeros(len(labelled))
     for number in range(folds):
         learning, own = labelled.of(fold != number), labelled.of(fold == number)
-        found[fold == number] = own.ndcg(unlearnt_scores(learning, own, names, fusion, by_item))
+        found[fold == number] = own.ndcg(scores_by_others(learning, own, names, fusion, by_item))
     return found
 
 
@@ -153,7 +154,7 @@ class Halves:
         fusion: what fuses channels.
         certainty: standard errors that a channel and the fused order must gain.
         bootstrap: samples, confidence and seed of intervals.
-        by_item: as of `unlearnt_scores`.
+        by_item: as of `scores_by_others`.
     """
 
     everyone: Labelled
@@ -204,7 +205,7 @@ class Halves:
         if len(chosen) == 1:
             return [0], TOWERS_ALONE, None
         alone, some = others.only([0]), others.only(chosen)
-        scores = unlearnt_scores(learning.only(chosen), some, self._named(chosen), self.fusion, self.by_item)
+        scores = scores_by_others(learning.only(chosen), some, self._named(chosen), self.fusion, self.by_item)
         gain = self.gain(alone.ndcg(TOWERS_ALONE.scores(alone.pools)), some.ndcg(scores))
         return (chosen, self.fused(chosen), gain) if gain.sure(self.certainty) else ([0], TOWERS_ALONE, gain)
 

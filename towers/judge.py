@@ -17,7 +17,7 @@ from towers.model import Model
 from towers.newcomers import ByAttributes, as_newcomers, stranger_scores
 from towers.report import by_history, compare, summarize, with_intervals, with_intervals_each
 from towers.scoring import model_scorer
-from towers.weighing import ONE_VECTOR, late_fusion
+from towers.weighing import ONE_VECTOR, late_channels, late_fusion
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,8 @@ def model_scorers(
         yield model_scorer(ONE_VECTOR, model, items)
     weights = run["weighing"]["late"]
     if weights:
-        yield late_fusion(model, run["config"]["channels"], weights, training, cases, batch_size)
+        configured = {name: run["config"]["channels"][name] for name in weights}
+        yield late_fusion(model, late_channels(configured, training), weights, items, cases, batch_size)
 
 
 def baseline_scorers(

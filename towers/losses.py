@@ -99,6 +99,21 @@ def excluded_candidates(
     return excluded  # [P, C]
 
 
+def conflict_rate(row_users: Tensor, known_users: Tensor, known_rows: Tensor, positives: Tensor) -> Tensor:
+    """How much of a batch is lost to in-batch negatives: the share of the rows' other positives that are no negatives.
+
+    Args:
+        row_users, known_users, known_rows, positives: as of `excluded_candidates`.
+
+    Returns:
+        Pairs of a row and another item that is positive in the batch and that the row's user is known to have, over all
+        pairs of a row and another such item; 0 where there are none.
+    """
+    others = positives.unsqueeze(1) != positives  # [P, P]
+    conflicts = excluded_candidates(row_users, known_users, known_rows, positives, positives) & others
+    return torch.count_nonzero(conflicts) / torch.count_nonzero(others).clamp(min=1)
+
+
 def repeated_candidates(own: Tensor, candidates: Tensor) -> Tensor:
     """Which shared candidates a row has among its own already, so that nothing is counted twice.
 

@@ -71,9 +71,11 @@ def train_query_funnel(config: FunnelConfig, shop: Shop, served: Shop) -> QueryF
     labelled = labelled_pools(whole, shop.towers, material.cases)
     bootstrap = (config.bootstrap_samples, config.confidence, config.seed)
     fusion = instantiate(config.queries.derived_fusion if material.source == DERIVED else config.queries.fusion)
-    columns, order, gain = Halves.drawn(labelled, whole.names, fusion, config.certainty, bootstrap).choose()
+    refit = served is not shop
+    halves = Halves.drawn(labelled, whole.names, fusion, config.certainty, bootstrap, by_item=refit)
+    columns, order, gain = halves.choose()
     kept = [whole.names[channel] for channel in columns[1:]]
-    if served is not shop:
+    if refit:
         whole, _ = whole_funnel(config, config.queries.channels, served)
     funnel = replace(whole, fusion=order).of_channels(kept, whole)
     missed = labelled.only(columns).missed_share

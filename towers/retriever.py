@@ -20,7 +20,7 @@ from towers.item_text import ItemText
 from towers.item_tower import NO_ID, ItemTower
 from towers.item_words import WordTable
 from towers.lessons import Lessons, Teaching
-from towers.losses import excluded_candidates, repeated_candidates, sampled_softmax
+from towers.losses import conflict_rate, excluded_candidates, repeated_candidates, sampled_softmax
 from towers.matryoshka import truncate
 from towers.negatives import Candidates, Encoded, Negatives
 from towers.optimization import Optimization, parameter_groups
@@ -141,8 +141,7 @@ class Retriever(pl.LightningModule):
         sizes = ranks.sizes_of(batch.positives)
         everyones = Encoded(ranks.gather(batch.positives, sizes), ranks.gather(positives, sizes))
         candidates = self.negatives.candidates(everyones, Encoded(sampled, encoded))
-        losses, excluded = self._losses(batch, users, positives, candidates)
-        losses = losses * batch.weights
+        losses = self._losses(batch, users, positives, candidates) * batch.weights
         number, weight = sum(sizes), ranks.total(batch.weights.sum())
         loss = losses.sum() * (len(sizes) / weight)  # gradients are averaged over the ranks afterwards
         mean = ranks.total(losses.sum()) / weight
@@ -156,7 +155,8 @@ class Retriever(pl.LightningModule):
             )
         self.log("train/loss", mean, prog_bar=True, batch_size=number)
         self.log("train/temperature", self.temperature)
-        self.log("train/conflicts", torch.count_nonzero(excluded) / max(excluded.numel(), 1))
+        conflicts = conflict_rate(batch.users, batch.known_users, batch.known_rows, batch.positives)
+        self.log("train/conflicts", ranks.total(conflicts) / len(sizes))
         if self.users.prior:
             self.log("train/strength", users.detach()[:, :-1].norm(dim=1).mean())
         return loss
@@ -195,8 +195,8 @@ class Retriever(pl.LightningModule):
         self.log("train/lessons", mean / teaching.weight)
         return teaching.weight * total * (ranks.count() / number), mean
 
-    def _losses(self, batch: Batch, users: Tensor, positives: Tensor, candidates: Candidates) -> tuple[Tensor, Tensor]:
-        """Loss of each row, [P], the mean over all dimensions that are to work, and what was excluded, [P, C]."""
+    def _losses(self, batch: Batch, users: Tensor, positives: Tensor, candidates: Candidates) -> Tensor:
+        """Loss of each row, the mean over all dimensions that are to work, [P]."""
         excluded = excluded_candidates(
             batch.users, batch.known_users, batch.known_rows, batch.positives, candidates.rows
         )
@@ -222,7 +222,7 @@ class Retriever(pl.LightningModule):
                     self.loss.smoothing,
                 )
             )
-        return losses[0] if len(losses) == 1 else torch.stack(losses).mean(dim=0), excluded
+        return losses[0] if len(losses) == 1 else torch.stack(losses).mean(dim=0)
 
     def _own_candidates(self, batch: Batch, users: Tensor) -> Tensor | None:
         """Each row's own hard negatives, [P, H]; None where they are not asked for."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data_prep.columns import Split
 from data_prep.command import command, instantiate
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
@@ -16,6 +17,7 @@ from towers.checkpoints import begin
 from towers.config import TrainConfig
 from towers.evaluation import metric_names
 from towers.fitting import require
+from towers.material import read_sequences
 from towers.run import RUN
 from towers.search_space import Dimension, check_space, parse_space, typed_value
 from towers.search_trial import run_training, terminations_as_interrupts
@@ -125,7 +127,9 @@ def checked(config: SearchConfig, dimensions: list[Dimension]) -> TrainConfig:
         UsageError: something does not fit; it is named.
     """
     base = check_space(dimensions, config.overrides, config.artifacts)
-    Dataset.open(base.data)
+    dataset = Dataset.open(base.data)
+    if not (read_sequences(dataset, base.protocol).splits == Split.VALID).any():
+        raise UsageError(f"{dataset.path} has no validation events, so there are no figures to search by")
     names = metric_names(base.evaluation.cutoffs)
     if config.metric not in names:
         raise UsageError(f"metric: {config.metric!r} is none of those training reports: {', '.join(names)}")
@@ -159,7 +163,10 @@ def run_trial(config: SearchConfig, study: "Study", trial: "FrozenTrial", settin
             log.warning("trial %d failed; %s says why", trial.number, run)
             study.fail(trial)
             return
-        values.append(float(read_json(run / RUN)["validation"][config.metric]))
+        figures = read_json(run / RUN)["validation"]
+        if config.metric not in figures:
+            raise GateFailed(f"{run} has no {config.metric}: nobody in the validation split has anything to be found")
+        values.append(float(figures[config.metric]))
     study.complete(trial, float(np.mean(values)))
     best = study.best()
     assert best is not None

@@ -29,7 +29,7 @@ from towers.scoring import model_scorer
 from towers.selection import SELECTION
 from towers.teacher import Teacher
 from towers.training import Phase, Trained, train_towers
-from towers.weighing import ONE_VECTOR, sample, weigh_blocks, weigh_channels
+from towers.weighing import ONE_VECTOR, late_channels, sample, weigh_blocks, weigh_channels
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,8 @@ def choose(config: TrainConfig, trained: Trained) -> Chosen:
     cases = sample(deciding_cases(config, trained), settings.users, config.seed)
     items = trained.data.items
     model = weigh_blocks(trained.towers, fit_blocks(trained, config.blocks), items, cases, settings, batch_size)
-    late = weigh_channels(model, config.channels, trained.data, cases, settings, batch_size)
+    channels = late_channels(config.channels, trained.data)
+    late = weigh_channels(model, channels, items, cases, settings, batch_size)
     report: dict[str, Any] = {"users": len(cases), "late": late, "figures": {}}
     if model.blocks:
         outcome = evaluate(model_scorer(ONE_VECTOR, model, items), cases, batch_size)
@@ -204,7 +205,12 @@ def main(config: TrainConfig) -> TrainResult:
     hydra = HydraConfig.get()
     result = train(config, Path(hydra.runtime.output_dir), hydra.overrides.task)
     found = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
-    print(f"run {result.run}  fingerprint {result.fingerprint}  epochs {result.epochs}\nvalidation: {found}")
+    print(f"run {result.run}  fingerprint {result.fingerprint}  epochs {result.epochs}")
+    print(
+        f"validation, by {result.run / SELECTION}, before the refit: {found}"
+        if config.refit
+        else f"validation: {found}"
+    )
     return result
 
 

@@ -1,5 +1,6 @@
 """What each block, and each channel beside the vector, is to weigh: chosen on validation users."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_prep.command import instantiate
-from towers.baselines import Baseline, TrainingData
+from towers.baselines import Baseline, DoesNotApply, TrainingData
 from towers.blocks import FittedBlock, Profile
 from towers.config import WeighingConfig
 from towers.evaluation import Cases, Scorer
@@ -16,6 +17,8 @@ from towers.mix import Mix, choose_weights
 from towers.model import Model, WeightedBlock
 from towers.run import TrainedTowers
 from towers.scoring import Encode, VectorScorer, model_scorer
+
+log = logging.getLogger(__name__)
 
 ONE_VECTOR = "one vector"
 LATE_FUSED = "late fused"
@@ -71,11 +74,23 @@ def weigh_blocks(
     return Model(towers, [WeightedBlock(b, w) for b, w in zip(blocks, found[1:], strict=True) if w > 0])
 
 
+def late_channels(configured: Mapping[str, Any], data: TrainingData) -> dict[str, Baseline]:
+    """Baselines, as configured by name, fitted to the events the towers have seen; what does not apply is left out."""
+    fitted: dict[str, Baseline] = {}
+    for name, node in configured.items():
+        baseline: Baseline = instantiate(node)
+        try:
+            fitted[name] = baseline.fit(data)
+        except DoesNotApply as reason:
+            log.warning("%s is not fused late: %s", name, reason)
+    return fitted
+
+
 def late_fusion(
     model: Model,
-    channels: Mapping[str, Any],
+    channels: Mapping[str, Baseline],
     weights: Mapping[str, float],
-    data: TrainingData,
+    items: pd.DataFrame,
     cases: Cases,
     batch_size: int,
 ) -> Mix:
@@ -83,23 +98,21 @@ def late_fusion(
 
     Args:
         model: weighs 1.
-        channels: baselines as configured, by name.
+        channels: fitted baselines, by name.
         weights: of each, in score deviations.
-        data: the events they are fitted to.
+        items: the catalogue.
         cases: users over whom deviations are measured.
         batch_size: users scored at a time.
     """
-    parts: list[tuple[Scorer, float]] = [(model_scorer(ONE_VECTOR, model, data.items), 1.0)]
-    for name, node in channels.items():
-        baseline: Baseline = instantiate(node)
-        parts.append((baseline.fit(data), weights[name]))
+    parts: list[tuple[Scorer, float]] = [(model_scorer(ONE_VECTOR, model, items), 1.0)]
+    parts += [(channel, weights[name]) for name, channel in channels.items()]
     return _calibrated(LATE_FUSED, parts, cases, batch_size)
 
 
 def weigh_channels(
     model: Model,
-    channels: Mapping[str, Any],
-    data: TrainingData,
+    channels: Mapping[str, Baseline],
+    items: pd.DataFrame,
     cases: Cases,
     config: WeighingConfig,
     batch_size: int,
@@ -107,7 +120,7 @@ def weigh_channels(
     """Weights of channels fused late, by name, that rank best; arguments as of `weigh_blocks` and `late_fusion`."""
     if not channels or not len(cases):
         return dict.fromkeys(channels, 0.0)
-    mix = late_fusion(model, channels, dict.fromkeys(channels, 0.0), data, cases, batch_size)
+    mix = late_fusion(model, channels, dict.fromkeys(channels, 0.0), items, cases, batch_size)
     weights = choose_weights(mix, cases, config.grid, config.passes, config.certainty, batch_size)
     return dict(zip(channels, weights[1:], strict=True))
 

@@ -60,7 +60,8 @@ def _quality(results: list[Result], plan: Plan, docs: Path) -> Iterable[str]:
     yield "## Quality beside cost"
     yield (
         "    python -m benchmarks.quality\n\n"
-        "trains every row below with every seed and writes this section and the picture. All rows share split, cases "
+        "trains every row below, with seeds 0, 1 and 2 unless others are asked for, and writes this section and the "
+        "picture; the last column says how many there are yet. All rows share split, cases "
         "and evaluation: the whole catalogue is ranked for every test user, items of the history left out, ties by "
         "trec_eval's rule. Peers run in environments of their own; they see the log up to the test part, choose their "
         "number of epochs on the validation part, train once more on both, and hand back vectors, which our code ranks."
@@ -88,7 +89,7 @@ def _studies(results: list[Result], plan: Plan) -> Iterable[str]:
     for name, study in plan.studies.items():
         tables = {dataset: study_table(dataset, name, results, plan) for dataset in plan.datasets}
         if any(tables.values()):
-            recipes = [recipe for recipe, wanted in plan.recipes.items() if wanted.study == name]
+            recipes = [recipe for recipe, wanted in plan.recipes.items() if name in (wanted.study, *wanted.also)]
             only = " ".join(f"--only :{recipe}" for recipe in recipes)
             yield f"## {study.title}\n\n    python -m benchmarks.quality {only}\n\n{study.explanation}"
         yield from (f"### {plan.datasets[key].title}\n\n{found}" for key, found in tables.items() if found)
@@ -106,7 +107,9 @@ def _circumstances(results: list[Result], plan: Plan) -> Iterable[str]:
     lines = []
     for (name, dataset), own in _together(results).items():
         chosen = "; ".join(_chosen(r.notes) for r in own)
-        if "text_seconds" in own[0].notes and study_of(own[0], plan) is None:
+        if any(own[-1].notes.get("weights", {}).values()):
+            chosen += "; " + "; ".join(_weights(r.notes["weights"]) for r in own if "weights" in r.notes)
+        if "text_seconds" in own[0].notes and study_of(name, plan) is None:
             chosen += f"; texts {own[0].notes['text_seconds']:,.0f} s"
         if "funnel_seconds" in own[0].notes:
             chosen += f"; funnel {own[0].notes['funnel_seconds']:,.0f} s"
@@ -131,6 +134,10 @@ def _chosen(notes: dict[str, Any]) -> str:
     if "chosen" in notes:
         return json.dumps(notes["chosen"]).replace('"', "").strip("{}")
     return f"{notes['epochs']}{' (time was up)' if notes.get('ran_out_of_time') else ''}"
+
+
+def _weights(weights: dict[str, float]) -> str:
+    return ", ".join(f"{name} {weight:.2g}" for name, weight in weights.items() if weight)
 
 
 def _listed(values: Iterable[object]) -> str:

@@ -31,7 +31,7 @@ class DatasetPlan:
 
 @dataclass
 class StudyPlan:
-    """A table of its own on the page, for the recipes that name it.
+    """A table of its own on the page, for the recipes, or rows of recipes, that name it.
 
     Attributes:
         title: its heading.
@@ -57,6 +57,7 @@ class RecipePlan:
             scorer `funnel` of `rows`.
         evaluate_untrained: further overrides of the evaluation with the first seed.
         untrained: like `rows`, for what needs no training; shown with the first seed.
+        also: study -> rows of the same runs that stand in its table; what an evaluation does not have is left out.
         study: whose table shows it; null for the main one.
         seeds: the only ones it is trained with, of those asked for; null for all.
     """
@@ -68,6 +69,7 @@ class RecipePlan:
     funnel: dict[str, list[str]] = field(default_factory=dict)
     evaluate_untrained: list[str] = field(default_factory=list)
     untrained: dict[str, str] = field(default_factory=dict)
+    also: dict[str, dict[str, str]] = field(default_factory=dict)
     study: str | None = None
     seeds: list[int] | None = None
 
@@ -134,8 +136,9 @@ def read_plan(path: Path = PLAN) -> Plan:
         raise UsageError(f"{path}: {error}") from error
     assert isinstance(plan, Plan)
     for name, recipe in plan.recipes.items():
-        if recipe.study is not None and recipe.study not in plan.studies:
-            raise UsageError(f"{path}: recipes.{name}.study: {recipe.study} is not one of {', '.join(plan.studies)}")
+        for study in [*([recipe.study] if recipe.study is not None else []), *recipe.also]:
+            if study not in plan.studies:
+                raise UsageError(f"{path}: recipes.{name}: study {study} is not one of {', '.join(plan.studies)}")
     return plan
 
 

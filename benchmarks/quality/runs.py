@@ -73,7 +73,9 @@ class Bench:
             del recipe["study"], recipe["seeds"]  # where and how often it is shown
             if not job.first:  # what only the first seed's evaluation does
                 recipe["evaluate_untrained"] = recipe["untrained"] = None
-            return fingerprint(*how, json.dumps(recipe), *(git("rev-parse", f"HEAD:{part}") for part in DECIDING))
+            code = [git("rev-parse", f"HEAD:{part}") for part in DECIDING]
+            uncommitted = git("status", "--porcelain", "--", *DECIDING) + git("diff", "HEAD", "--", *DECIDING)
+            return fingerprint(*how, json.dumps(recipe), *code, *([uncommitted] if uncommitted else []))
         peer = self.plan.peers[job.name]
         environment = environment_fingerprint(self.plan.environments[peer.environment])
         scripts = [sha256(PEERS / name) for name in (peer.script, "exchange.py")]
@@ -140,16 +142,22 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, 
     if missing := sorted(set(wanted) - {*report["scorers"], FUNNEL}):
         there = ", ".join(report["scorers"])
         raise UsageError(f"recipes.{job.name}: no scorer {', '.join(missing)}; the evaluation has {there}")
+    also = [(s, label) for rows in recipe.also.values() for s, label in rows.items() if s in report["scorers"]]
     described = read_json(folder / RUN)
     return _result(
         job,
         bench,
         mark,
-        rows={label: row_of(report, scorer) for scorer, label in wanted.items()},
+        rows={label: row_of(report, scorer) for scorer, label in [*wanted.items(), *also]},
         untrained=list(recipe.untrained.values()) if job.first else [],
         cost=cost,
         commands=[_typed(command, root) for command in [*commands, test]],
-        notes={"epochs": described["epochs"], "validation": described["validation"], **notes},
+        notes={
+            "epochs": described["epochs"],
+            "validation": described["validation"],
+            "weights": described["weighing"]["blocks"] | described["weighing"]["late"],
+            **notes,
+        },
         versions=described["libraries"],
     )
 

@@ -79,7 +79,7 @@ def rows_of(dataset: str, results: list[Result], plan: Plan) -> list[Row]:
     """The lines of a dataset's table, best first; studies have their own."""
     rows = [
         Row(label, "peer" if owner in plan.peers else "ours", own)
-        for (owner, label), own in _lines(dataset, [r for r in results if study_of(r, plan) is None]).items()
+        for (owner, label), own in _lines(dataset, None, results, plan).items()
     ]
     return sorted(rows, key=lambda row: -row.quality)
 
@@ -98,9 +98,12 @@ def comparison(rows: list[Row], plan: Plan) -> str:
     return f"NDCG@10 user by user: {'; '.join(said)}." if said else ""
 
 
-def study_of(result: Result, plan: Plan) -> str | None:
-    """The study that a result is of, None for the main table."""
-    return plan.recipes[result.name].study if result.name in plan.recipes else None
+def study_of(name: str, plan: Plan, label: str = "") -> str | None:
+    """The study whose table shows a recipe, or one row of it; None for the main table."""
+    if name not in plan.recipes:
+        return None
+    also = plan.recipes[name].also
+    return next((study for study, rows in also.items() if label in rows.values()), plan.recipes[name].study)
 
 
 def study_table(dataset: str, name: str, results: list[Result], plan: Plan) -> str:
@@ -109,7 +112,7 @@ def study_table(dataset: str, name: str, results: list[Result], plan: Plan) -> s
     Raises:
         UsageError: a column names what no result holds.
     """
-    study, found = plan.studies[name], _lines(dataset, [r for r in results if study_of(r, plan) == name])
+    study, found = plan.studies[name], _lines(dataset, name, results, plan)
     if not found:
         return ""
     lines = [_study_cells(label, own, study) for (_, label), own in sorted(found.items(), key=partial(_planned, plan))]
@@ -125,12 +128,12 @@ def with_interval(figures: list[dict[str, float]]) -> str:
     return f"{mean(figure['mean'] for figure in figures):.4f} ± {half:.4f}"
 
 
-def _lines(dataset: str, results: list[Result]) -> dict[tuple[str, str], list[Result]]:
-    """The results of each line: (recipe or peer, label) -> one for each seed."""
+def _lines(dataset: str, study: str | None, results: list[Result], plan: Plan) -> dict[tuple[str, str], list[Result]]:
+    """The results of each line of a study, or of the main table: (recipe or peer, label) -> one for each seed."""
     found: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         if result.dataset == dataset:
-            for label in result.rows:
+            for label in (label for label in result.rows if study_of(result.name, plan, label) == study):
                 owner = "untrained" if label in result.untrained else result.name  # one line, whichever recipe says it
                 found.setdefault((owner, label), []).append(result)
     return found
@@ -142,6 +145,7 @@ def _planned(plan: Plan, line: tuple[tuple[str, str], list[Result]]) -> tuple[bo
     name = results[0].name
     recipe = plan.recipes[name]
     labels = [*recipe.rows.values(), *recipe.untrained.values()]
+    labels += [label for rows in recipe.also.values() for label in rows.values()]
     return owner == "untrained", list(plan.recipes).index(name), labels.index(label) if label in labels else len(labels)
 
 

@@ -82,7 +82,7 @@ def test_a_recipe_may_have_seeds_of_its_own(plan: Plan) -> None:
 def test_a_recipe_of_no_study_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text(PLAN.read_text(encoding="utf-8").replace("study: cold", "study: warm"), encoding="utf-8")
-    with pytest.raises(UsageError, match=r"recipes.cold.study: warm is not one of negatives, cold"):
+    with pytest.raises(UsageError, match=r"recipes.cold: study warm is not one of negatives, cold, blocks"):
         read_plan(path)
 
 
@@ -128,6 +128,20 @@ def test_a_study_has_a_table_of_its_own(plan: Plan, tmp_path: Path) -> None:
     assert negatives.index("| uniform |") < negatives.index("| full softmax |")  # as in the plan
     assert "| twotower, towers alone | 0.3000 ± 0.0150 | 1,234 | 2,345 | 0.1500 ± 0.0150 | 100 |" in cold_items
     assert "| popularity | 0.3000 ± 0.0150 | 1,234 | 2,345 | 0.1500 ± 0.0150 | – |" in cold_items
+
+
+def test_rows_of_a_recipe_may_stand_in_a_study(plan: Plan, tmp_path: Path) -> None:
+    weights = {"cooccurrence": 0.251, "text": 0.0}
+    results = [
+        replace(
+            result("ours", 0, 0.20, [], ["twotower", "no block", "linear"]), notes={"epochs": 7, "weights": weights}
+        )
+    ]
+    main, blocks, rest = page_of(results, plan, tmp_path).split("\n## ")[1:4]
+    assert "twotower" in main and "linear" not in main
+    assert blocks.startswith("Blocks") and "--only :ours" in blocks
+    assert f"| linear | {' | '.join(['0.2000 ± 0.0150'] * 3)} | 0.500 |" in blocks
+    assert "| 7; cooccurrence 0.25 |" in rest
 
 
 def test_a_column_that_no_result_holds_is_refused(plan: Plan, tmp_path: Path) -> None:

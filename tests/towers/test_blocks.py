@@ -213,7 +213,8 @@ def test_channels_fused_late_are_weighed_in_training_and_shown_in_evaluation(
     tiny_train_overrides: list[str], artifacts: Path
 ):
     run = artifacts / "runs" / "late"
-    channels = ["baselines@channels=[cooccurrence,tf_idf]", "blocks=none", "trainer.epochs=1"]
+    channels = ["baselines@channels=[cooccurrence,tf_idf,ease]", "blocks=none", "trainer.epochs=1"]
+    channels += ["channels.ease.max_items=1"]  # so it does not apply, which costs nothing else
     train(load_config(TrainConfig, "train", [*tiny_train_overrides, *channels]), run)
     late = json.loads((run / "run.json").read_text())["weighing"]["late"]
     assert late.keys() == {"cooccurrence", "tf_idf"}

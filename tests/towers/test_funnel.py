@@ -150,6 +150,17 @@ def test_where_there_are_too_few_users_there_is_a_funnel_for_queries_alone(
         train_funnel(load_config(FunnelConfig, "funnel", [*overrides, "queries.least=1000"]))
 
 
+def test_where_users_want_nothing_that_is_found_there_is_a_funnel_for_queries_alone(
+    tiny_run: Path, tiny_data: Path, tmp_path: Path
+):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    narrow = ["users=5", "depth=1", "channel_depth=1", "candidates=1", "fusion=logistic"]
+    result = train_funnel(load_config(FunnelConfig, "funnel", [f"run={run}", f"data={tiny_data}", *OVERRIDES, *narrow]))
+    assert result.users is None and "nothing to learn from" in result.left_out["users"]
+    assert result.queries is not None
+
+
 def test_a_funnel_for_queries_of_other_towers_is_refused(tiny_run: Path, tiny_data: Path, tmp_path: Path):
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from towers.losses import excluded_candidates, repeated_candidates, sampled_softmax
+from towers.losses import conflict_rate, excluded_candidates, repeated_candidates, sampled_softmax
 from towers.negatives import CrossBatch, Encoded, ExactCounts, Full, InBatch, Negatives, Uniform
 from towers.tokens import PADDING
 
@@ -152,3 +152,16 @@ def test_a_row_that_nothing_is_left_for_costs_nothing_and_its_gradient_is_finite
     for tensor in (users, positives, candidates):
         assert tensor.grad is not None
         torch.testing.assert_close(tensor.grad, torch.zeros_like(tensor))
+
+
+@settings(max_examples=50, deadline=None)
+@given(batch=batches())
+def test_conflict_rate_counts_other_positives_that_a_user_has(batch):
+    _, row_users, positives, _, own = batch
+    known = sorted({(user, item) for user, items in zip(row_users, own, strict=True) for item in items})
+    had = set(known) | set(zip(row_users, positives, strict=True))
+    pairs = [(u, p, q) for u, p in zip(row_users, positives, strict=True) for q in positives if p != q]
+    expected = sum((u, q) in had for u, _, q in pairs) / max(len(pairs), 1)
+    users, rows = (torch.tensor([pair[i] for pair in known], dtype=torch.long) for i in (0, 1))
+    found = conflict_rate(torch.tensor(row_users), users, rows, torch.tensor(positives))
+    assert float(found) == pytest.approx(expected)

@@ -89,6 +89,11 @@ def test_a_refit_run_is_evaluated_on_test_alone(refit_run: Path):
         evaluate_run(load_config(EvaluateConfig, "evaluate", [*overrides, "held_out=valid"]))
 
 
+def test_a_refit_would_undo_cold_items_and_is_refused(tiny_train_overrides: list[str]):
+    with pytest.raises(UsageError, match=r"refit: .*cold_share=0\.1"):
+        load_config(TrainConfig, "train", [*tiny_train_overrides, "refit=true", "cold_share=0.1"])
+
+
 def copied(run: Path, folder: Path) -> Path:
     shutil.copytree(run, folder)
     return folder

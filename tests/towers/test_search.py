@@ -134,6 +134,18 @@ def test_a_wrong_metric_override_or_dataset_is_refused_and_named(overrides, monk
         run(config(overrides, "overrides=['data=nowhere']"), Trainings(), monkeypatch)
 
 
+def test_a_training_without_the_figure_ends_the_search_with_the_reason(overrides, monkeypatch):
+    def without_figures(folder: Path, overrides: list[str]) -> bool:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "run.json").write_text(json.dumps({"validation": {}}))
+        return True
+
+    monkeypatch.setattr(search_module, "run_training", without_figures)
+    for _ in range(2):  # the second call finds the first one's trial
+        with pytest.raises(GateFailed, match=r"has no ndcg@10: nobody in the validation split"):
+            search(config(overrides))
+
+
 def test_a_space_may_be_dotted_or_nested_and_values_are_typed_as_overrides():
     dotted = parse_space(
         {"tower.dim": {"choices": [64, None]}, "tower.dropout": {"low": 0.1, "high": 0.5, "step": 0.1}}

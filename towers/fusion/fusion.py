@@ -1,7 +1,7 @@
 """What a fusion is."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,13 @@ class FittedFusion(Protocol):
 
 
 class Fusion(Protocol):
-    """A fusion that is yet to be fitted; settings go to the constructor."""
+    """A fusion that is yet to be fitted; settings go to the constructor.
+
+    Attributes:
+        reads_facts: whether it reads facts of items, by which it could know one item again.
+    """
+
+    reads_facts: ClassVar[bool]
 
     def fit(self, labelled: Labelled, channels: Sequence[str]) -> FittedFusion:
         """Learn from users of whom it is known what they wanted.
@@ -38,6 +44,7 @@ class Fusion(Protocol):
             channels: names of the C channels, the towers first.
 
         Raises:
-            DoesNotApply: these data or this machine do not allow it.
+            DoesNotApply: this machine does not allow it.
+            GateFailed: there is nothing to learn from.
         """
         ...

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.errors import GateFailed
 from towers.baselines.training_data import DoesNotApply
 from towers.fitting import require
 from towers.fusion.features import features
@@ -68,6 +69,8 @@ class LambdaRank:
         seed: of the boosting.
     """
 
+    reads_facts = True
+
     def __init__(self, leaves: int, trees: int, learning_rate: float, least_in_leaf: int, seed: int) -> None:
         require("leaves", leaves, 2)
         require("trees", trees, 1)
@@ -79,7 +82,8 @@ class LambdaRank:
         """Grow the trees.
 
         Raises:
-            DoesNotApply: LightGBM is not there, or nobody's pool holds what they wanted.
+            DoesNotApply: LightGBM is not there.
+            GateFailed: nobody's pool holds what they wanted.
         """
         try:
             import lightgbm
@@ -87,7 +91,7 @@ class LambdaRank:
             raise DoesNotApply(MISSING.format(error)) from None
         some = np.bincount(labelled.pools.users[labelled.wanted], minlength=len(labelled)) > 0
         if not some.any():
-            raise DoesNotApply(f"none of {len(labelled)} users' pools holds what they wanted: nothing to learn from")
+            raise GateFailed(f"none of {len(labelled)} users' pools holds what they wanted: nothing to learn from")
         learning = labelled.of(some)
         data = lightgbm.Dataset(
             features(learning.pools), learning.wanted.astype(np.int8), group=np.diff(learning.pools.offsets)

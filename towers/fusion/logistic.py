@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
-from towers.baselines.training_data import DoesNotApply
+from data_prep.errors import GateFailed
 from towers.fitting import require
 from towers.fusion.features import feature_names, features
 from towers.labelled import Labelled
@@ -63,6 +63,8 @@ class Logistic:
         iterations: at most.
     """
 
+    reads_facts = True
+
     def __init__(self, penalty: float, iterations: int) -> None:
         require("penalty", penalty, 0)
         require("iterations", iterations, 1)
@@ -72,11 +74,11 @@ class Logistic:
         """Learn the weights.
 
         Raises:
-            DoesNotApply: nobody's pool holds what they wanted.
+            GateFailed: nobody's pool holds what they wanted.
         """
         some = np.bincount(labelled.pools.users[labelled.wanted], minlength=len(labelled)) > 0
         if not some.any():
-            raise DoesNotApply(f"none of {len(labelled)} users' pools holds what they wanted: nothing to learn from")
+            raise GateFailed(f"none of {len(labelled)} users' pools holds what they wanted: nothing to learn from")
         learning = labelled.of(some)
         raw = features(learning.pools)
         means = np.nan_to_num(_nan_mean(raw))

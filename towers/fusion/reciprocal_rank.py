@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ class ReciprocalRank:
     Attributes:
         constant: how little the first places stand out.
     """
+
+    reads_facts: ClassVar[bool] = False
 
     constant: float
 

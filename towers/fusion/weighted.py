@@ -47,6 +47,8 @@ class FixedWeights:
         weight: of each channel but the towers, which weigh 1.
     """
 
+    reads_facts = False
+
     def __init__(self, weight: float) -> None:
         require("fusion.weight", weight, 0)
         self.weight = weight
@@ -68,6 +70,8 @@ class Weighted:
         passes: moves, at most.
         certainty: in standard errors.
     """
+
+    reads_facts = False
 
     def __init__(self, grid: Sequence[float], passes: int, certainty: float) -> None:
         require("fusion.passes", passes, 0)
