@@ -44,6 +44,33 @@ def recency_weights(history: History, decay: float) -> NDArray[np.float32]:
     return weights[np.argmax(kept) :].astype(np.float32) if length else np.zeros(0, np.float32)
 
 
+def basket_profiles(histories: Sequence[History], num_items: int, step_weights: Sequence[float]) -> sp.csr_array:
+    """The newest baskets of histories as sparse rows, every event of the last one weighing the first weight, and so on.
+
+    Args:
+        histories: B histories.
+        num_items: N.
+        step_weights: of the last basket, the one before it, …
+
+    Returns:
+        [B, N]; an item's repeats add up.
+    """
+    profiles = sp.csr_array((len(histories), num_items), dtype=np.float32)
+    for step, weight in enumerate(step_weights, start=1):
+        back = [_basket(history, step) for history in histories]
+        profiles = profiles + np.float32(weight) * recency_profiles(back, num_items, 1.0)
+    return sp.csr_array(profiles)
+
+
+def _basket(history: History, step: int) -> History:
+    """The basket that is the last but `step` - 1 of a history; empty if there were not as many."""
+    starts = np.unique(basket_starts(history.timestamps))
+    if step > len(starts):
+        return History.empty()
+    part = slice(starts[-step], starts[1 - step] if step > 1 else None)
+    return History(history.rows[part], history.events[part], history.timestamps[part])
+
+
 def sets(histories: Sequence[History], num_items: int) -> sp.csr_array:
     """Histories as sets, [B, N] of ones: neither order nor repeats count."""
     profiles = recency_profiles(histories, num_items, 1.0)

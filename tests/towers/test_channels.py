@@ -6,8 +6,31 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from towers.baselines import BM25, Cooccurrence, Cosine, DoesNotApply, ItemKNN, TrainingData
-from towers.channels import KINDS, FittedChannel, Neighbours, SameCategory, Trending, Words
+from towers.baselines import (
+    BM25,
+    Cooccurrence,
+    Cosine,
+    DecayedPopularity,
+    DoesNotApply,
+    Ease,
+    ItemKNN,
+    Markov,
+    Pearson,
+    Popularity,
+    TrainingData,
+    Trending,
+    UserKNN,
+)
+from towers.channels import (
+    KINDS,
+    Alike,
+    FittedChannel,
+    ForEverybody,
+    Neighbours,
+    NextBasket,
+    SameCategory,
+    Words,
+)
 from towers.history import History
 from towers.interactions import Interactions
 
@@ -34,20 +57,42 @@ def history(*rows: int) -> History:
     return History(np.array(rows, np.int64), ["view"] * len(rows), np.arange(len(rows)) * DAY)
 
 
+TRENDING = ForEverybody(Trending(half_life_days=7), kept=6)
+
 HISTORIES = [history(0, 2), history(1), history(), history(4), history(0, 99)]
 QUERIES = ["", "", "green tea", "bread", ""]
 
 
-@pytest.mark.parametrize(
-    "baseline",
-    [ItemKNN(Cosine(), 10, 1.0, 0.8), Cooccurrence(10, 0.5, 0.5, 0.5, 0.3, 0.6)],
-    ids=["knn", "cooccurrence"],
-)
-def test_neighbours_say_what_their_baseline_says(baseline):
-    channel = Neighbours(baseline, kept=6).fit(training())
+SERVED = {
+    "item-knn": lambda: Neighbours(ItemKNN(Cosine(), 10, 1.0, 0.8), kept=6),
+    "cooccurrence": lambda: Neighbours(Cooccurrence(10, 0.5, 0.5, 0.5, 0.3, 0.6), kept=6),
+    "markov": lambda: NextBasket(Markov([1.0, 0.5], 0.3), kept=6),
+    "user-knn": lambda: Alike(UserKNN(Cosine(), 2, 1.0)),
+    "user-knn, pearson": lambda: Alike(UserKNN(Pearson(), 2, 0.0)),
+    "popularity": lambda: ForEverybody(Popularity(), kept=6),
+    "decayed popularity": lambda: ForEverybody(DecayedPopularity(7), kept=6),
+}
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_a_channel_says_what_its_baseline_says(name):
+    channel = SERVED[name]()
+    fitted = channel.fit(training())
     known = HISTORIES[:4]
-    expected = baseline.score(known, [""] * 4).numpy()
-    np.testing.assert_allclose(channel.scores(known, [""] * 4).toarray(), expected, rtol=1e-6)
+    expected = channel.baseline.score(known, [""] * 4).numpy()
+    assert expected.any()
+    np.testing.assert_allclose(fitted.scores(known, [""] * 4).toarray(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kept", [1, 2, 6])
+def test_of_the_linear_model_the_largest_positive_weights_are_kept(kept):
+    channel = Neighbours(Ease(1.0, 1.0, max_items=6), kept).fit(training())
+    weights = Ease(1.0, 1.0, max_items=6).fit(training()).table
+    assert (weights < 0).any()
+    for row, found in zip(weights, channel.table.toarray(), strict=True):
+        best = sorted((value for value in row.tolist() if value > 0), reverse=True)[:kept]
+        assert sorted(found[found > 0].tolist(), reverse=True) == pytest.approx(best)
+        assert (found[found > 0] == row[found > 0]).all()
 
 
 def test_only_the_strongest_neighbours_are_kept():
@@ -144,7 +189,9 @@ def test_over_another_catalogue_words_are_fitted_anew():
 
 
 @pytest.mark.parametrize(
-    "channel", [Neighbours(ItemKNN(Cosine(), 10, 1.0, 0.8), 6), Trending(7, 6), SameCategory(7, 0.5, 6)]
+    "channel",
+    [*(make() for make in SERVED.values()), TRENDING, SameCategory(7, 0.5, 6)],
+    ids=lambda c: type(c).__name__,
 )
 def test_what_is_learnt_from_events_says_nothing_of_added_items(channel):
     fitted = channel.fit(training())
@@ -154,16 +201,32 @@ def test_what_is_learnt_from_events_says_nothing_of_added_items(channel):
 
 
 def test_trending_prefers_what_is_had_now_to_what_was_had_as_often_before():
-    scores = Trending(half_life_days=7, kept=6).fit(training()).scores(HISTORIES, QUERIES).toarray()
+    scores = TRENDING.fit(training()).scores(HISTORIES, QUERIES).toarray()
     assert (scores == scores[0]).all()
     assert scores[0, 1] > scores[0, 0]  # b: twice in the last days; a: twice a month ago
     assert scores[0, 3] > scores[0, 2]
     assert scores[0, 5] == 0  # never had
 
 
-def test_without_times_trending_counts():
-    channel = Trending(half_life_days=7, kept=2).fit(training(times=False))
+def test_without_times_nothing_is_trending_and_popularity_counts():
+    with pytest.raises(DoesNotApply, match="no times"):
+        TRENDING.fit(training(times=False))
+    channel = ForEverybody(Popularity(), kept=2).fit(training(times=False))
     assert channel.scores([history()], [""]).toarray().tolist() == [[2, 3, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    "name", [*sorted(SERVED.keys() - {"user-knn, pearson"}), "ease"]
+)  # a correlation knows the size
+def test_over_another_catalogue_what_is_gone_is_gone_and_the_rest_is_as_before(name):
+    channel = SERVED[name]() if name != "ease" else Neighbours(Ease(1.0, 1.0, max_items=6), 6)
+    fitted = channel.fit(training())
+    items = pd.concat([ADDED.iloc[:1], ITEMS.iloc[[3, 1, 0, 2]]], ignore_index=True)
+    places = np.array([3, 2, 4, 1, -1, -1])  # e and f are gone, and nobody has had them
+    before = fitted.scores([history(0, 2), history(1)], ["", ""]).toarray()
+    after = fitted.over(places, items).scores([history(3, 4), history(2)], ["", ""]).toarray()
+    np.testing.assert_allclose(after[:, [3, 2, 4, 1]], before[:, :4], rtol=1e-6)
+    assert not after[:, 0].any()
 
 
 def test_same_category_multiplies_the_share_of_the_history_with_the_share_of_the_category():
@@ -183,9 +246,9 @@ def test_same_category_does_not_apply_to_items_without_one():
 
 
 CHANNELS = {
-    "neighbours": Neighbours(ItemKNN(Cosine(), 10, 1.0, 0.8), 6),
+    **{name: make() for name, make in SERVED.items()},
     "words": Words(BM25(1.2, 0.75, 0.6, ["text"], singular=True, mend=True)),
-    "trending": Trending(7, 6),
+    "trending": TRENDING,
     "same category": SameCategory(7, 0.5, 6),
 }
 

@@ -43,10 +43,10 @@ class Ease:
             )
         matrix = training.interactions.matrix()
         matrix.data[:] = 1
-        self.weights = linear_weights(matrix, self.regularization)  # [N, N]
+        self.table = linear_weights(matrix, self.regularization)  # [N, N]
         return self
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]."""
-        profiles = recency_profiles(histories, len(self.weights), self.decay)
-        return torch.from_numpy(profiles @ self.weights)
+        profiles = recency_profiles(histories, len(self.table), self.decay)
+        return torch.from_numpy(profiles @ self.table)

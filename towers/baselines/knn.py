@@ -12,7 +12,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from towers.baselines.similarity import Similarity, nearest
+from towers.baselines.similarity import Sets, Similarity, nearest
 from towers.baselines.training_data import TrainingData
 from towers.fitting import require
 from towers.history import History
@@ -41,7 +41,7 @@ class ItemKNN:
     def fit(self, training: TrainingData) -> Self:
         """Find every item's neighbours."""
         users = _binary(training).T.tocsr()  # [N, U]
-        near = nearest(users, users, self.similarity, self.shrinkage, self.neighbours, themselves=False)
+        near = nearest(users, Sets(users), self.similarity, self.shrinkage, self.neighbours, themselves=False)
         if not training.exclude_seen:
             near = sp.csr_array(near + sp.eye_array(near.shape[0], dtype=np.float32))
         self.table = near  # [N, N]
@@ -72,14 +72,21 @@ class UserKNN:
 
     def fit(self, training: TrainingData) -> Self:
         """Keep everybody's items."""
-        self.items = _binary(training)  # [U, N]
+        self.people = Sets(_binary(training))  # [U, N]
         return self
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]; zero for items that no neighbour had."""
-        people = sets(histories, self.items.shape[1])
-        near = nearest(people, self.items, self.similarity, self.shrinkage, self.neighbours, themselves=True)
-        return torch.from_numpy((near @ self.items).toarray())
+        items = self.people.matrix
+        near = nearest(
+            sets(histories, items.shape[1]),
+            self.people,
+            self.similarity,
+            self.shrinkage,
+            self.neighbours,
+            themselves=True,
+        )
+        return torch.from_numpy((near @ items).toarray())
 
 
 def _binary(training: TrainingData) -> sp.csr_array:

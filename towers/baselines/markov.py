@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from towers.baselines.training_data import TrainingData
-from towers.batches import basket_starts
 from towers.fitting import require
 from towers.history import History
-from towers.recency import recency_profiles
+from towers.recency import basket_profiles
 
 
 class Markov:
@@ -49,17 +48,5 @@ class Markov:
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]; zero for what never followed."""
-        profiles = sp.csr_array((len(histories), self.transitions.shape[0]), dtype=np.float32)
-        for step, weight in enumerate(self.step_weights, start=1):
-            back = [_basket(history, step) for history in histories]
-            profiles = profiles + weight * recency_profiles(back, self.transitions.shape[0], 1.0)
+        profiles = basket_profiles(histories, self.transitions.shape[0], self.step_weights)
         return torch.from_numpy((profiles @ self.transitions).toarray())
-
-
-def _basket(history: History, step: int) -> History:
-    """The basket that is the last but `step` - 1 of a history; empty if there were not as many."""
-    starts = np.unique(basket_starts(history.timestamps))
-    if step > len(starts):
-        return History.empty()
-    part = slice(starts[-step], starts[1 - step] if step > 1 else None)
-    return History(history.rows[part], history.events[part], history.timestamps[part])

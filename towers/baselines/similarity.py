@@ -1,5 +1,7 @@
 """How alike two sets are, from how many members they share."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -52,35 +54,59 @@ class Pearson:
         return np.divide(together - first * second / total, spread, out=np.zeros_like(spread), where=spread > 0)
 
 
+SIMILARITIES: dict[str, Similarity] = {kind.name: kind for kind in (Cosine(), Pearson())}
+"""By the names that files have for them."""
+
+
+@dataclass(frozen=True)
+class Sets:
+    """M sets over D members.
+
+    Attributes:
+        matrix: [M, D] of ones.
+    """
+
+    matrix: sp.csr_array
+
+    @cached_property
+    def sizes(self) -> Numbers:
+        """Members of each, [M]."""
+        return np.asarray(self.matrix.sum(axis=1), np.float32)
+
+    @cached_property
+    def across(self) -> sp.csr_array:
+        """Which sets each member is in, [D, M]."""
+        return sp.csr_array(self.matrix.T)
+
+
 def nearest(
     queries: sp.csr_array,
-    others: sp.csr_array,
+    others: Sets,
     similarity: Similarity,
     shrinkage: float,
     neighbours: int,
     themselves: bool,
 ) -> sp.csr_array:
-    """The most similar rows of `others` for each row of `queries`.
+    """The sets that are most similar to each row of `queries`.
 
     Args:
         queries: [Q, D] of ones: sets as rows.
-        others: [M, D] of ones.
+        others: M sets.
         similarity: of two sets.
         shrinkage: n shared members count n / (n + shrinkage): chance meetings weigh less (Bell & Koren, 2007).
         neighbours: kept for each row; ties with the last one stay.
-        themselves: whether row i of `others` may be a neighbour of row i of `queries`.
+        themselves: whether set i may be a neighbour of row i of `queries`.
 
     Returns:
         [Q, M], positive similarities.
     """
-    sizes, across = np.asarray(others.sum(axis=1), np.float32), sp.csc_array(others.T)
     own = np.asarray(queries.sum(axis=1), np.float32)
-    parts = [sp.csr_array((0, others.shape[0]), dtype=np.float32)]
+    parts = [sp.csr_array((0, len(others.sizes)), dtype=np.float32)]
     for start in range(0, queries.shape[0], ROWS_AT_ONCE):
-        shared = sp.csr_array(queries[start : start + ROWS_AT_ONCE] @ across)
+        shared = sp.csr_array(queries[start : start + ROWS_AT_ONCE] @ others.across)
         row = start + np.repeat(np.arange(shared.shape[0]), np.diff(shared.indptr))
         together = shared.data.astype(np.float32)
-        values = similarity(together, own[row], sizes[shared.indices], queries.shape[1])
+        values = similarity(together, own[row], others.sizes[shared.indices], queries.shape[1])
         values = values * (together / (together + shrinkage))
         if not themselves:
             values[shared.indices == row] = 0

@@ -21,6 +21,7 @@ from towers.vector_file import save_vectors
 
 DESCRIPTION = "channel.json"
 TABLE = ("data", "indices", "indptr")  # the arrays of a sparse table
+ROWS_AT_ONCE = 1024  # of a table that is not sparse
 
 
 class Profiling(Protocol):
@@ -129,6 +130,17 @@ class FittedChannel:
         return cls(kinds[described["kind"]].restore(described["settings"], arrays), table)
 
 
+def _positive(table: NDArray[np.float32], kept: int) -> sp.csr_array:
+    """The positive values that are among the `kept` largest of their rows, or equal to the last of them."""
+    parts = []
+    for start in range(0, len(table), ROWS_AT_ONCE):
+        rows = table[start : start + ROWS_AT_ONCE]
+        last = max(rows.shape[1] - kept, 0)
+        least = np.partition(rows, last, axis=1)[:, last, np.newaxis]
+        parts.append(sp.csr_array(np.where((rows >= least) & (rows > 0), rows, 0)))
+    return sp.csr_array(sp.vstack(parts))
+
+
 def _mapped(path: Path) -> NDArray[Any]:
     array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return array.view(np.ndarray)
@@ -139,8 +151,13 @@ def widened(table: sp.csr_array, columns: int) -> sp.csr_array:
     return sp.csr_array((table.data, table.indices, table.indptr), shape=(table.shape[0], columns))
 
 
-def largest(table: sp.csr_array, kept: int) -> sp.csr_array:
-    """The largest values of each row of a table, at most `kept`; of equal ones those of lower column."""
+def largest(table: sp.csr_array | NDArray[np.float32], kept: int) -> sp.csr_array:
+    """The largest values of each row of a table, at most `kept`; of equal ones those of lower column.
+
+    Of a table that is not sparse the positive ones.
+    """
+    if isinstance(table, np.ndarray):
+        table = _positive(table, kept)
     rows = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
     order = np.lexsort((table.indices, -table.data, rows))
     place = np.arange(len(order)) - table.indptr[rows[order]]

@@ -1,7 +1,7 @@
-"""The ways a channel sees a user: by the items of the history, by their categories, or not at all."""
+"""How a channel sees a user: by the items of the history, by people who had the like, by categories, or not at all."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -9,8 +9,10 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from towers.baselines.similarity import SIMILARITIES, Sets, nearest
+from towers.channels.channel import TABLE
 from towers.history import History
-from towers.recency import recency_profiles
+from towers.recency import basket_profiles, recency_profiles, sets
 
 
 def known_items(history: History, num_items: int) -> History:
@@ -22,8 +24,8 @@ def known_items(history: History, num_items: int) -> History:
     return History(history.rows[kept], events, history.timestamps[kept])
 
 
-def _profiles(histories: Sequence[History], num_items: int, decay: float) -> sp.csr_array:
-    return recency_profiles([known_items(history, num_items) for history in histories], num_items, decay)
+def _known(histories: Sequence[History], num_items: int) -> list[History]:
+    return [known_items(history, num_items) for history in histories]
 
 
 def silent(items: pd.DataFrame, things: int) -> sp.csr_array:
@@ -55,7 +57,7 @@ class ByItems:
 
     def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
         """[B, N]."""
-        return _profiles(histories, self.num_items, self.decay)
+        return recency_profiles(_known(histories, self.num_items), self.num_items, self.decay)
 
     def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
         count = len(items)
@@ -76,6 +78,86 @@ class ByItems:
 
 
 @dataclass(frozen=True)
+class ByBaskets:
+    """The items of the newest baskets, X = N.
+
+    Attributes:
+        num_items: N.
+        step_weights: of the last basket, the one before it, …
+    """
+
+    num_items: int
+    step_weights: list[float]
+
+    def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
+        """[B, N]."""
+        return basket_profiles(_known(histories, self.num_items), self.num_items, self.step_weights)
+
+    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
+        count = len(items)
+        return type(self)(count, self.step_weights), moved(table, places, places, (count, count))
+
+    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
+        return self, silent(items, self.num_items)
+
+    def settings(self) -> dict[str, Any]:
+        return {"num_items": self.num_items, "step_weights": list(self.step_weights)}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    @classmethod
+    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        return cls(**settings)
+
+
+@dataclass(frozen=True)
+class ByPeople:
+    """The people of the log whose items are most like those of the history, X of them; see `UserKNN`.
+
+    Attributes:
+        people: what each has had: X sets of N items.
+        similarity: name of what compares two sets of items.
+        shrinkage: similarities seen n times count n / (n + shrinkage).
+        neighbours: people asked.
+    """
+
+    people: Sets
+    similarity: str
+    shrinkage: float
+    neighbours: int
+
+    def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
+        """[B, X], similarities."""
+        count = self.people.matrix.shape[1]
+        own = sets(_known(histories, count), count)
+        return nearest(
+            own, self.people, SIMILARITIES[self.similarity], self.shrinkage, self.neighbours, themselves=True
+        )
+
+    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
+        count = self.people.matrix.shape[0]
+        there = moved(self.people.matrix, np.arange(count), places, (count, len(items)))
+        return replace(self, people=Sets(there)), there
+
+    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
+        return self, silent(items, self.people.matrix.shape[0])
+
+    def settings(self) -> dict[str, Any]:
+        kept = {name: getattr(self, name) for name in ("similarity", "shrinkage", "neighbours")}
+        return {"shape": list(self.people.matrix.shape), **kept}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {f"people.{name}": getattr(self.people.matrix, name) for name in TABLE}
+
+    @classmethod
+    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        kept = dict(settings)
+        parts = tuple(arrays[f"people.{name}"] for name in TABLE)
+        return cls(Sets(sp.csr_array(parts, shape=tuple(kept.pop("shape")), copy=False)), **kept)
+
+
+@dataclass(frozen=True)
 class ByGroups:
     """The groups that the items of the history belong to, each by its share of the history, X groups.
 
@@ -91,7 +173,7 @@ class ByGroups:
 
     def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
         """[B, X], rows that add up to 1 where there is a history with groups."""
-        items = _profiles(histories, len(self.groups), self.decay)
+        items = recency_profiles(_known(histories, len(self.groups)), len(self.groups), self.decay)
         groups = self.groups[items.indices]
         users = np.repeat(np.arange(len(histories)), np.diff(items.indptr))
         inside = groups >= 0

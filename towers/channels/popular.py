@@ -1,8 +1,11 @@
-"""What is taken up most now: by everybody, and within the categories of a history."""
+"""What is wanted most: by everybody, and within the categories of a history."""
+
+from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from torch import Tensor
 
 from data_prep.columns import Columns
 from towers.baselines.training_data import DoesNotApply, TrainingData
@@ -12,22 +15,37 @@ from towers.demand import demand
 from towers.fitting import require
 
 
-class Trending:
-    """The same for everybody: the items most in demand.
+class Counting(Protocol):
+    """A baseline that says the same to everybody, such as `Popularity` and `Trending`.
+
+    Attributes:
+        weights: of each item, [N], once fitted.
+    """
+
+    weights: Tensor
+
+    def fit(self, training: TrainingData) -> Self: ...
+
+
+class ForEverybody:
+    """The same list for everybody.
 
     Args:
-        half_life_days: an event this much older than the newest of the log counts half.
+        baseline: whose weights order the items.
         kept: items in the list.
     """
 
-    def __init__(self, half_life_days: float, kept: int) -> None:
-        require("channels.trending.half_life_days", half_life_days, 1e-3)
-        require("channels.trending.kept", kept, 1)
-        self.half_life_days, self.kept = half_life_days, kept
+    def __init__(self, baseline: Counting, kept: int) -> None:
+        require("channels: kept", kept, 1)
+        self.baseline, self.kept = baseline, kept
 
     def fit(self, training: TrainingData) -> FittedChannel:
-        """Count."""
-        wanted = demand(training.interactions, training.exclude_seen, self.half_life_days)
+        """Count.
+
+        Raises:
+            DoesNotApply: the baseline does not.
+        """
+        wanted = self.baseline.fit(training).weights.numpy()
         return FittedChannel(Everybody(), largest(sp.csr_array(wanted[np.newaxis]), self.kept))
 
 
@@ -37,7 +55,7 @@ class SameCategory:
     A sum over categories c of the share that c has in the history times the share that an item has in the demand for c.
 
     Args:
-        half_life_days: as of `Trending`.
+        half_life_days: an event this much older than the newest of the log counts half.
         decay: weight of an event relative to the next newer one.
         kept: items kept of each category.
     """
