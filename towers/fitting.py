@@ -186,6 +186,7 @@ class Session:
             enable_model_summary=False,
             num_sanity_val_steps=0,
             gradient_clip_val=1.0,
+            log_every_n_steps=10,  # so that small shops see curves too
             reload_dataloaders_every_n_epochs=1,  # the number of batches changes with the epoch
             **settings,
         )

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from data_prep.command import instantiate, load_config
 from data_prep.dataset import Dataset
@@ -39,6 +40,20 @@ def command(*arguments: str) -> list[str]:
 def test_the_towers_beat_chance_by_far_on_a_shop_with_something_to_learn(tiny_run: Path):
     figures = json.loads((tiny_run / "run.json").read_text())["validation"]
     assert figures["recall@10"] > 0.5  # 30 items, some 20 of them unseen by a user: chance is about a half of that
+
+
+def test_training_draws_the_loss_conflicts_and_what_becomes_of_the_vectors(tiny_run: Path):
+    drawn: dict[str, list[float]] = {}
+    for file in sorted((tiny_run / "tensorboard").glob("events*")):
+        curves = EventAccumulator(str(file)).Reload()
+        for name in curves.Tags()["scalars"]:
+            drawn.setdefault(name, []).extend(scalar.value for scalar in curves.Scalars(name))
+    assert drawn["train/loss"][-1] < drawn["train/loss"][0]
+    assert all(0 < share < 0.5 for share in drawn["train/conflicts"])  # users have some of one another's items
+    assert all(0.01 <= temperature <= 1 for temperature in drawn["train/temperature"])
+    assert all(strength > 0 for strength in drawn["train/strength"])
+    assert all(abs(cosine) < 0.5 for cosine in drawn["items/mean_cosine"])  # no collapse
+    assert all(1 < rank <= 33 for rank in drawn["items/effective_rank"]) and min(drawn["items/id_norm"]) > 0
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_does_not(tiny_train_overrides, tmp_path):
