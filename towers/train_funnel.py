@@ -75,7 +75,7 @@ def print_users(result: FunnelResult, certainty: float) -> None:
     """What was worth it for those who ask for nothing."""
     print(f"users: channels kept beside the towers: {', '.join(result.kept) or 'none'}")
     if result.by_item:
-        print("the run was refit, so all is judged on users and items that it did not learn from")
+        print("the run was refit: what reads facts of items is judged on items, too, that it did not learn from")
     if result.fused is not None:
         print(f"fused beside recall: {result.fused.told()}")
     print(f"blended beside {'fused' if result.kept else 'recall'}: {result.blended.told()}")
