@@ -1,5 +1,6 @@
 """Two processes that train together are one process that trains alone."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -103,7 +104,7 @@ def test_two_processes_train_a_run_from_the_command_line(tiny_train_overrides, a
     overrides = [o for o in tiny_train_overrides if not o.startswith(("negatives", "trainer.epochs"))]
     more = ["run=pair", "trainer.epochs=2", "trainer.devices=2", "trainer.accelerator=cpu", "negatives=mixed"]
     done = subprocess.run(
-        [sys.executable, "-m", "towers.train", *overrides, *more], cwd=ROOT, capture_output=True, text=True, timeout=280
+        [sys.executable, "-m", "towers.train", *more, *overrides], cwd=ROOT, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("fingerprint") == 1
@@ -113,3 +114,17 @@ def test_two_processes_train_a_run_from_the_command_line(tiny_train_overrides, a
     assert len(writers) == 1  # the first process alone
     assert TrainedTowers.open(run).dim == 32
     assert not list(run.parent.glob("train_ddp*"))
+
+
+@pytest.mark.slow
+def test_a_grid_trains_each_trial_with_as_many_processes_as_it_says(tiny_train_overrides, artifacts: Path):
+    overrides = [o for o in tiny_train_overrides if not o.startswith("trainer.epochs")]
+    more = ["-m", "run=ranks", "trainer.epochs=1", "trainer.devices=2,1", "trainer.accelerator=cpu"]
+    done = subprocess.run(
+        [sys.executable, "-m", "towers.train", *more, *overrides], cwd=ROOT, capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("fingerprint") == 2
+    pair, alone = (json.loads((artifacts / "runs" / "ranks" / trial / "run.json").read_text()) for trial in "01")
+    assert [run["config"]["trainer"]["devices"] for run in (pair, alone)] == [2, 1]
+    assert pair["validation"] == pytest.approx(alone["validation"], abs=0.1)  # dropout differs between the two
