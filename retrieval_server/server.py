@@ -134,9 +134,10 @@ class RetrievalServer:
         """
         bundle = ServedBundle.of(LiveBundle.load(folder))
         first = list(islice(bundle.row_of, 1))
-        profile = resolve_asker(bundle, Asker(item_ids=first, query="warm up"))
         wanted = Wanted(k=1, include_seen=True, pool=self._config.rerank.candidates)
-        self._pipeline.recommend(bundle, profile, wanted, Budget())
+        for query in ["warm up", *([""] if first else [])]:  # with and without, each may have a funnel of its own
+            profile = resolve_asker(bundle, Asker(item_ids=first, query=query))
+            self._pipeline.recommend(bundle, profile, wanted, Budget())
         return bundle
 
     def put(self, folder: Path) -> str:

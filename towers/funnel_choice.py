@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.errors import GateFailed
 from data_prep.files import read_json, write_json
 from towers.channels import KINDS, FittedChannel
 from towers.funnel import CHANNELS, TOWERS_ALONE, Funnel
 from towers.fusion import FittedFusion, Fusion, described, restored
+from towers.fusion.features import standing
 from towers.labelled import Labelled
 from towers.metrics import bootstrap_intervals
 
@@ -115,10 +117,12 @@ def scores_by_others(
         return fusion.fit(learning, names).scores(judged.pools)
     scores = np.zeros(len(judged.pools.rows))
     for part in range(ITEM_PARTS):
-        fitted = fusion.fit(learning.kept(learning.pools.rows % ITEM_PARTS != part), names)
         own = judged.pools.rows % ITEM_PARTS == part
-        found = fitted.scores(judged.pools)
-        scores[own] = (found[own] - found.mean()) / max(found.std(), 1e-9)  # the fits have no scale in common
+        try:
+            found = fusion.fit(learning.kept(learning.pools.rows % ITEM_PARTS != part), names).scores(judged.pools)
+        except GateFailed:  # nobody wanted anything of the other items, so these stay in the towers' order
+            found = judged.pools.scores[:, 0].astype(np.float64)
+        scores[own] = standing(judged.pools.users[own], found[own], len(judged))  # the fits have no scale in common
     return scores
 
 

@@ -99,19 +99,26 @@ def excluded_candidates(
     return excluded  # [P, C]
 
 
-def conflict_rate(row_users: Tensor, known_users: Tensor, known_rows: Tensor, positives: Tensor) -> Tensor:
-    """How much of a batch is lost to in-batch negatives: the share of the rows' other positives that are no negatives.
+def conflict_rate(
+    row_users: Tensor, known_users: Tensor, known_rows: Tensor, positives: Tensor, candidates: Tensor
+) -> Tensor:
+    """How much of a batch in-batch negatives cannot use: the share of other rows' positives that are no negatives.
 
     Args:
         row_users, known_users, known_rows, positives: as of `excluded_candidates`.
+        candidates: the positives of the whole batch, [C]: those above, and those of other ranks.
 
     Returns:
-        Pairs of a row and another item that is positive in the batch and that the row's user is known to have, over all
-        pairs of a row and another such item; 0 where there are none.
+        Pairs of a row and another item among the candidates that the row's user is known to have, over all pairs of a
+        row and another item among them; 0 where there are none.
     """
-    others = positives.unsqueeze(1) != positives  # [P, P]
-    conflicts = excluded_candidates(row_users, known_users, known_rows, positives, positives) & others
-    return torch.count_nonzero(conflicts) / torch.count_nonzero(others).clamp(min=1)
+    span = int(torch.cat([candidates, known_rows, positives]).max()) + 1 if len(row_users) else 1
+    times = torch.bincount(candidates, minlength=span)  # [span]
+    pairs = torch.cat([known_users * span + known_rows, row_users * span + positives]).unique()
+    rows_of = torch.bincount(row_users, minlength=int(known_users.max()) + 1 if len(known_users) else 0)
+    own = times[positives].sum()
+    conflicts = (rows_of[pairs // span] * times[pairs % span]).sum() - own
+    return conflicts / (len(positives) * len(candidates) - own).clamp(min=1)
 
 
 def repeated_candidates(own: Tensor, candidates: Tensor) -> Tensor:

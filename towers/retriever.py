@@ -155,8 +155,8 @@ class Retriever(pl.LightningModule):
             )
         self.log("train/loss", mean, prog_bar=True, batch_size=number)
         self.log("train/temperature", self.temperature)
-        conflicts = conflict_rate(batch.users, batch.known_users, batch.known_rows, batch.positives)
-        self.log("train/conflicts", ranks.total(conflicts) / len(sizes))
+        known = batch.known_users, batch.known_rows
+        self.log("train/conflicts", conflict_rate(batch.users, *known, batch.positives, everyones.rows))
         if self.users.prior:
             self.log("train/strength", users.detach()[:, :-1].norm(dim=1).mean())
         return loss

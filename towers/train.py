@@ -129,7 +129,7 @@ def choose(config: TrainConfig, trained: Trained) -> Chosen:
     cases = sample(deciding_cases(config, trained), settings.users, config.seed)
     items = trained.data.items
     model = weigh_blocks(trained.towers, fit_blocks(trained, config.blocks), items, cases, settings, batch_size)
-    channels = late_channels(config.channels, trained.data)
+    channels = late_channels(config.channels, trained.data) if len(cases) else {}
     late = weigh_channels(model, channels, items, cases, settings, batch_size)
     report: dict[str, Any] = {"users": len(cases), "late": late, "figures": {}}
     if model.blocks:

@@ -34,7 +34,7 @@ class FunnelResult:
         blended: the blender's order beside the plain one, which is the fused order if that is used, or recall's; each
             user judged by a blender that did not learn from them.
         missed: share of the wanted items that are in nobody's pool.
-        by_item: whether all was judged on items, too, that it did not learn from, as for a run that was refit.
+        by_item: whether what reads facts of items was judged on items, too, that it did not learn from.
     """
 
     folder: Path

@@ -107,8 +107,9 @@ def _circumstances(results: list[Result], plan: Plan) -> Iterable[str]:
     lines = []
     for (name, dataset), own in _together(results).items():
         chosen = "; ".join(_chosen(r.notes) for r in own)
-        if any(own[-1].notes.get("weights", {}).values()):
-            chosen += "; " + "; ".join(_weights(r.notes["weights"]) for r in own if "weights" in r.notes)
+        for kind in ("blocks", "late"):
+            found = [_weights(r.notes["weights"][kind]) for r in own if r.notes.get("weights", {}).get(kind)]
+            chosen += f"; {kind}: {' / '.join(found)}" if found else ""
         if "text_seconds" in own[0].notes and study_of(name, plan) is None:
             chosen += f"; texts {own[0].notes['text_seconds']:,.0f} s"
         if "funnel_seconds" in own[0].notes:
@@ -137,7 +138,7 @@ def _chosen(notes: dict[str, Any]) -> str:
 
 
 def _weights(weights: dict[str, float]) -> str:
-    return ", ".join(f"{name} {weight:.2g}" for name, weight in weights.items() if weight)
+    return ", ".join(f"{name} {weight:.2g}" for name, weight in weights.items() if weight) or "none"
 
 
 def _listed(values: Iterable[object]) -> str:

@@ -127,7 +127,8 @@ def read_plan(path: Path = PLAN) -> Plan:
     """Read a plan.
 
     Raises:
-        UsageError: a key is unknown or missing, a value is of the wrong type, or a study is not there.
+        UsageError: a key is unknown or missing, a value is of the wrong type, a study is not there, or two rows of a
+            recipe have one label.
     """
     try:
         raw = OmegaConf.create(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -139,6 +140,9 @@ def read_plan(path: Path = PLAN) -> Plan:
         for study in [*([recipe.study] if recipe.study is not None else []), *recipe.also]:
             if study not in plan.studies:
                 raise UsageError(f"{path}: recipes.{name}: study {study} is not one of {', '.join(plan.studies)}")
+        labels = [label for rows in (recipe.rows, recipe.untrained, *recipe.also.values()) for label in rows.values()]
+        if twice := sorted({label for label in labels if labels.count(label) > 1}):
+            raise UsageError(f"{path}: recipes.{name}: several rows are called {', '.join(twice)}")
     return plan
 
 

@@ -155,7 +155,7 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, 
         notes={
             "epochs": described["epochs"],
             "validation": described["validation"],
-            "weights": described["weighing"]["blocks"] | described["weighing"]["late"],
+            "weights": {kind: described["weighing"][kind] for kind in ("blocks", "late")},
             **notes,
         },
         versions=described["libraries"],

@@ -86,6 +86,13 @@ def test_a_recipe_of_no_study_is_refused(tmp_path: Path) -> None:
         read_plan(path)
 
 
+def test_rows_of_one_label_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(PLAN.read_text(encoding="utf-8").replace(": + linear", ": EASE"), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"recipes\.ours: several rows are called EASE"):
+        read_plan(path)
+
+
 def test_the_page_says_what_the_results_say_and_keeps_what_is_around(plan: Plan, tmp_path: Path) -> None:
     page = tmp_path / "benchmarks.md"
     page.write_text(f"# Mine\n\n{BEGIN}\nold\n{END}\n\nalso mine\n", encoding="utf-8")
@@ -131,17 +138,17 @@ def test_a_study_has_a_table_of_its_own(plan: Plan, tmp_path: Path) -> None:
 
 
 def test_rows_of_a_recipe_may_stand_in_a_study(plan: Plan, tmp_path: Path) -> None:
-    weights = {"cooccurrence": 0.251, "text": 0.0}
+    weights = {"blocks": {"cooccurrence": 0.251, "text": 0.0}, "late": {"cooccurrence": 0.0}}
     results = [
         replace(
-            result("ours", 0, 0.20, [], ["twotower", "no block", "linear"]), notes={"epochs": 7, "weights": weights}
+            result("ours", 0, 0.20, [], ["twotower", "no block", "+ linear"]), notes={"epochs": 7, "weights": weights}
         )
     ]
     main, blocks, rest = page_of(results, plan, tmp_path).split("\n## ")[1:4]
-    assert "twotower" in main and "linear" not in main
+    assert "twotower" in main and "+ linear" not in main
     assert blocks.startswith("Blocks") and "--only :ours" in blocks
-    assert f"| linear | {' | '.join(['0.2000 ± 0.0150'] * 3)} | 0.500 |" in blocks
-    assert "| 7; cooccurrence 0.25 |" in rest
+    assert f"| + linear | {' | '.join(['0.2000 ± 0.0150'] * 3)} | 0.500 |" in blocks
+    assert "| 7; blocks: cooccurrence 0.25; late: none |" in rest
 
 
 def test_a_column_that_no_result_holds_is_refused(plan: Plan, tmp_path: Path) -> None:

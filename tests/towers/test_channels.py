@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 
+from data_prep.errors import UsageError
 from towers.baselines import (
     BM25,
     Cooccurrence,
@@ -31,6 +33,7 @@ from towers.channels import (
     SameCategory,
     Words,
 )
+from towers.channels.channel import largest
 from towers.history import History
 from towers.interactions import Interactions
 
@@ -72,6 +75,7 @@ SERVED = {
     "popularity": lambda: ForEverybody(Popularity(), kept=6),
     "decayed popularity": lambda: ForEverybody(DecayedPopularity(7), kept=6),
 }
+EASE = Neighbours(Ease(1.0, 1.0, max_items=6), kept=6)
 
 
 @pytest.mark.parametrize("name", SERVED)
@@ -219,8 +223,7 @@ def test_without_times_nothing_is_trending_and_popularity_counts():
     "name", [*sorted(SERVED.keys() - {"user-knn, pearson"}), "ease"]
 )  # a correlation knows the size
 def test_over_another_catalogue_what_is_gone_is_gone_and_the_rest_is_as_before(name):
-    channel = SERVED[name]() if name != "ease" else Neighbours(Ease(1.0, 1.0, max_items=6), 6)
-    fitted = channel.fit(training())
+    fitted = (EASE if name == "ease" else SERVED[name]()).fit(training())
     items = pd.concat([ADDED.iloc[:1], ITEMS.iloc[[3, 1, 0, 2]]], ignore_index=True)
     places = np.array([3, 2, 4, 1, -1, -1])  # e and f are gone, and nobody has had them
     before = fitted.scores([history(0, 2), history(1)], ["", ""]).toarray()
@@ -247,6 +250,7 @@ def test_same_category_does_not_apply_to_items_without_one():
 
 CHANNELS = {
     **{name: make() for name, make in SERVED.items()},
+    "ease": EASE,
     "words": Words(BM25(1.2, 0.75, 0.6, ["text"], singular=True, mend=True)),
     "trending": TRENDING,
     "same category": SameCategory(7, 0.5, 6),
@@ -269,3 +273,20 @@ def test_an_item_of_the_history_that_came_after_the_fitting_is_passed_over(chann
     fitted = channel.fit(training())
     with_it, without = fitted.scores([history(0, 99), history(0)], ["", ""]).toarray()
     np.testing.assert_array_equal(with_it, without)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_of_equal_values_those_of_lower_column_are_kept(dense):
+    table = np.array([[1, 3, 2, 2, 2, -1], [0, 0, 0, 0, 0, 5], [-1, -2, -3, -4, -5, -6]], np.float32)
+    found = largest(table if dense else sp.csr_array(table), 3).toarray()
+    assert found.tolist() == [[0, 3, 2, 2, 0, 0], [0, 0, 0, 0, 0, 5], [0] * 6]
+    whole = largest(table if dense else sp.csr_array(table), 9).toarray()
+    np.testing.assert_array_equal(whole, np.maximum(table, 0))
+
+
+def test_people_are_compared_by_a_similarity_that_files_have_a_name_for():
+    class Jaccard(Cosine):
+        name = "jaccard"
+
+    with pytest.raises(UsageError, match="similarity 'jaccard' is none of cosine, pearson"):
+        Alike(UserKNN(Jaccard(), 2, 0.0))

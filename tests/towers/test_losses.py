@@ -157,11 +157,12 @@ def test_a_row_that_nothing_is_left_for_costs_nothing_and_its_gradient_is_finite
 @settings(max_examples=50, deadline=None)
 @given(batch=batches())
 def test_conflict_rate_counts_other_positives_that_a_user_has(batch):
-    _, row_users, positives, _, own = batch
+    num_items, row_users, positives, _, own = batch
+    candidates = [*positives, *range(num_items // 2)]  # the last ones are another rank's
     known = sorted({(user, item) for user, items in zip(row_users, own, strict=True) for item in items})
     had = set(known) | set(zip(row_users, positives, strict=True))
-    pairs = [(u, p, q) for u, p in zip(row_users, positives, strict=True) for q in positives if p != q]
+    pairs = [(u, p, q) for u, p in zip(row_users, positives, strict=True) for q in candidates if p != q]
     expected = sum((u, q) in had for u, _, q in pairs) / max(len(pairs), 1)
     users, rows = (torch.tensor([pair[i] for pair in known], dtype=torch.long) for i in (0, 1))
-    found = conflict_rate(torch.tensor(row_users), users, rows, torch.tensor(positives))
+    found = conflict_rate(torch.tensor(row_users), users, rows, torch.tensor(positives), torch.tensor(candidates))
     assert float(found) == pytest.approx(expected)

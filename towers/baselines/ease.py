@@ -39,7 +39,7 @@ class Ease:
         if n > self.max_items:
             raise DoesNotApply(
                 f"{n:,} items are more than max_items {self.max_items:,}; "
-                f"raise baselines.ease.max_items if {12 * n * n / 1e9:.0f} GB of memory are free"
+                f"raise max_items if {12 * n * n / 1e9:.0f} GB of memory are free"
             )
         matrix = training.interactions.matrix()
         matrix.data[:] = 1

@@ -41,7 +41,7 @@ class ItemKNN:
     def fit(self, training: TrainingData) -> Self:
         """Find every item's neighbours."""
         users = _binary(training).T.tocsr()  # [N, U]
-        near = nearest(users, Sets(users), self.similarity, self.shrinkage, self.neighbours, themselves=False)
+        near = nearest(users, Sets.of(users), self.similarity, self.shrinkage, self.neighbours, themselves=False)
         if not training.exclude_seen:
             near = sp.csr_array(near + sp.eye_array(near.shape[0], dtype=np.float32))
         self.table = near  # [N, N]
@@ -72,21 +72,21 @@ class UserKNN:
 
     def fit(self, training: TrainingData) -> Self:
         """Keep everybody's items."""
-        self.people = Sets(_binary(training))  # [U, N]
+        self.items = _binary(training)  # [U, N]
+        self.people = Sets.of(self.items)
         return self
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]; zero for items that no neighbour had."""
-        items = self.people.matrix
         near = nearest(
-            sets(histories, items.shape[1]),
+            sets(histories, self.items.shape[1]),
             self.people,
             self.similarity,
             self.shrinkage,
             self.neighbours,
             themselves=True,
         )
-        return torch.from_numpy((near @ items).toarray())
+        return torch.from_numpy((near @ self.items).toarray())
 
 
 def _binary(training: TrainingData) -> sp.csr_array:

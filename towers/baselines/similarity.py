@@ -1,8 +1,7 @@
 """How alike two sets are, from how many members they share."""
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -63,20 +62,17 @@ class Sets:
     """M sets over D members.
 
     Attributes:
-        matrix: [M, D] of ones.
+        holders: which sets each member is in, [D, M] of ones.
+        sizes: members of each set, [M].
     """
 
-    matrix: sp.csr_array
+    holders: sp.csr_array
+    sizes: Numbers
 
-    @cached_property
-    def sizes(self) -> Numbers:
-        """Members of each, [M]."""
-        return np.asarray(self.matrix.sum(axis=1), np.float32)
-
-    @cached_property
-    def across(self) -> sp.csr_array:
-        """Which sets each member is in, [D, M]."""
-        return sp.csr_array(self.matrix.T)
+    @classmethod
+    def of(cls, matrix: sp.csr_array) -> Self:
+        """Rows [M, D] of ones as sets."""
+        return cls(sp.csr_array(matrix.T), np.asarray(matrix.sum(axis=1), np.float32))
 
 
 def nearest(
@@ -103,7 +99,7 @@ def nearest(
     own = np.asarray(queries.sum(axis=1), np.float32)
     parts = [sp.csr_array((0, len(others.sizes)), dtype=np.float32)]
     for start in range(0, queries.shape[0], ROWS_AT_ONCE):
-        shared = sp.csr_array(queries[start : start + ROWS_AT_ONCE] @ others.across)
+        shared = sp.csr_array(queries[start : start + ROWS_AT_ONCE] @ others.holders)
         row = start + np.repeat(np.arange(shared.shape[0]), np.diff(shared.indptr))
         together = shared.data.astype(np.float32)
         values = similarity(together, own[row], others.sizes[shared.indices], queries.shape[1])

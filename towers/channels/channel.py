@@ -130,7 +130,7 @@ class FittedChannel:
         return cls(kinds[described["kind"]].restore(described["settings"], arrays), table)
 
 
-def _positive(table: NDArray[np.float32], kept: int) -> sp.csr_array:
+def _dense(table: NDArray[np.float32], kept: int) -> sp.csr_array:
     """The positive values that are among the `kept` largest of their rows, or equal to the last of them."""
     parts = []
     for start in range(0, len(table), ROWS_AT_ONCE):
@@ -152,15 +152,12 @@ def widened(table: sp.csr_array, columns: int) -> sp.csr_array:
 
 
 def largest(table: sp.csr_array | NDArray[np.float32], kept: int) -> sp.csr_array:
-    """The largest values of each row of a table, at most `kept`; of equal ones those of lower column.
-
-    Of a table that is not sparse the positive ones.
-    """
+    """The largest positive values of each row of a table, at most `kept`; of equal ones those of lower column."""
     if isinstance(table, np.ndarray):
-        table = _positive(table, kept)
+        table = _dense(table, kept)
     rows = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
     order = np.lexsort((table.indices, -table.data, rows))
     place = np.arange(len(order)) - table.indptr[rows[order]]
-    chosen = np.sort(order[place < kept])
+    chosen = np.sort(order[(place < kept) & (table.data[order] > 0)])
     coordinates = (rows[chosen], table.indices[chosen])
     return sp.csr_array((table.data[chosen].astype(np.float32), coordinates), shape=table.shape)

@@ -6,8 +6,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from data_prep.errors import UsageError
 from towers.baselines.knn import UserKNN
 from towers.baselines.markov import Markov
+from towers.baselines.similarity import SIMILARITIES
 from towers.baselines.training_data import TrainingData
 from towers.channels.channel import FittedChannel, largest
 from towers.channels.profiles import ByBaskets, ByItems, ByPeople
@@ -76,10 +78,12 @@ class Alike:
     """
 
     def __init__(self, baseline: UserKNN) -> None:
+        if baseline.similarity.name not in SIMILARITIES:
+            raise UsageError(f"channels: similarity {baseline.similarity.name!r} is none of {', '.join(SIMILARITIES)}")
         self.baseline = baseline
 
     def fit(self, training: TrainingData) -> FittedChannel:
         """Keep everybody's items."""
         fitted = self.baseline.fit(training)
         people = ByPeople(fitted.people, fitted.similarity.name, fitted.shrinkage, fitted.neighbours)
-        return FittedChannel(people, fitted.people.matrix)
+        return FittedChannel(people, fitted.items)

@@ -46,7 +46,7 @@ class ForEverybody:
             DoesNotApply: the baseline does not.
         """
         wanted = self.baseline.fit(training).weights.numpy()
-        return FittedChannel(Everybody(), largest(sp.csr_array(wanted[np.newaxis]), self.kept))
+        return FittedChannel(Everybody(), largest(wanted[np.newaxis], self.kept))
 
 
 class SameCategory:

@@ -116,7 +116,7 @@ class ByPeople:
     """The people of the log whose items are most like those of the history, X of them; see `UserKNN`.
 
     Attributes:
-        people: what each has had: X sets of N items.
+        people: the items of each: X sets of N items.
         similarity: name of what compares two sets of items.
         shrinkage: similarities seen n times count n / (n + shrinkage).
         neighbours: people asked.
@@ -129,32 +129,33 @@ class ByPeople:
 
     def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
         """[B, X], similarities."""
-        count = self.people.matrix.shape[1]
-        own = sets(_known(histories, count), count)
-        return nearest(
-            own, self.people, SIMILARITIES[self.similarity], self.shrinkage, self.neighbours, themselves=True
-        )
+        count = self.people.holders.shape[0]
+        own, alike = sets(_known(histories, count), count), SIMILARITIES[self.similarity]
+        return nearest(own, self.people, alike, self.shrinkage, self.neighbours, themselves=True)
 
     def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
-        count = self.people.matrix.shape[0]
-        there = moved(self.people.matrix, np.arange(count), places, (count, len(items)))
-        return replace(self, people=Sets(there)), there
+        everybody, count = np.arange(len(self.people.sizes)), len(items)
+        holders = moved(self.people.holders, places, everybody, (count, len(everybody)))
+        there = moved(table, everybody, places, (len(everybody), count))
+        return replace(self, people=replace(self.people, holders=holders)), there
 
     def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
-        return self, silent(items, self.people.matrix.shape[0])
+        return self, silent(items, len(self.people.sizes))
 
     def settings(self) -> dict[str, Any]:
         kept = {name: getattr(self, name) for name in ("similarity", "shrinkage", "neighbours")}
-        return {"shape": list(self.people.matrix.shape), **kept}
+        return {"shape": list(self.people.holders.shape), **kept}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        return {f"people.{name}": getattr(self.people.matrix, name) for name in TABLE}
+        holders = {f"holders.{name}": getattr(self.people.holders, name) for name in TABLE}
+        return {"sizes": self.people.sizes, **holders}
 
     @classmethod
     def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         kept = dict(settings)
-        parts = tuple(arrays[f"people.{name}"] for name in TABLE)
-        return cls(Sets(sp.csr_array(parts, shape=tuple(kept.pop("shape")), copy=False)), **kept)
+        parts = tuple(arrays[f"holders.{name}"] for name in TABLE)
+        holders = sp.csr_array(parts, shape=tuple(kept.pop("shape")), copy=False)
+        return cls(Sets(holders, arrays["sizes"]), **kept)
 
 
 @dataclass(frozen=True)

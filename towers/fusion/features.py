@@ -27,13 +27,19 @@ def features(pools: Pools) -> NDArray[np.float32]:
     Of C channels score, standing (the score in deviations from its mean over the user's pool), whether they offered it,
     and reciprocal rank; and what `ItemFacts.about` tells.
     """
-    standing = [_standing(pools.users, column, len(pools)) for column in pools.scores.T]
-    parts = [pools.scores, *standing, pools.places > 0, reciprocal(pools, CONSTANT), pools.about]
+    standings = [standing(pools.users, column, len(pools)) for column in pools.scores.T]
+    parts = [pools.scores, *standings, pools.places > 0, reciprocal(pools, CONSTANT), pools.about]
     return np.concatenate([np.asarray(part, np.float32).reshape(len(pools.rows), -1) for part in parts], axis=1)
 
 
-def _standing(users: NDArray[np.int64], scores: NDArray[np.float32], number: int) -> NDArray[np.float64]:
-    """Deviations of scores from their user's mean, 0 where all of a user's are equal, [T]."""
+def standing(users: NDArray[np.int64], scores: NDArray[np.floating], number: int) -> NDArray[np.float64]:
+    """Scores in deviations from their user's mean, 0 where all of a user's are equal, [T].
+
+    Args:
+        users: of each score, [T].
+        scores: [T].
+        number: of users.
+    """
     count = np.maximum(np.bincount(users, minlength=number), 1)
     centred = scores - (np.bincount(users, scores, number) / count)[users]
     spread = np.sqrt(np.bincount(users, centred**2, number) / count)[users]
