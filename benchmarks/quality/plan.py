@@ -37,7 +37,7 @@ class StudyPlan:
         title: its heading.
         explanation: the sentence below.
         columns: heading -> where the figure stands: a path in a row of a result, such as `beyond.coverage`, or
-            `epochs`, `seconds`, `peak_mb` of the training.
+            `epochs`, `seconds`, `peak_mb` of the training, or `seeds`, their number.
     """
 
     title: str

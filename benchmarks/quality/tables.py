@@ -13,6 +13,8 @@ from data_prep.errors import UsageError
 COLUMNS = {"HR@10": "hit_rate@10", "NDCG@10": METRIC, "Recall@50": "recall@50"}
 HEADER = ["", *COLUMNS, "σ", "coverage", "seconds", "CPU s", "peak MiB", "seeds"]
 NOTHING = "–"
+SEEDS = "seeds"
+"""The path of a study's column that counts the seeds of a row."""
 
 
 def table(header: list[str], lines: Iterable[list[str]], numbers: bool = True) -> str:
@@ -152,6 +154,9 @@ def _planned(plan: Plan, line: tuple[tuple[str, str], list[Result]]) -> tuple[bo
 def _study_cells(label: str, results: list[Result], study: StudyPlan) -> list[str]:
     cells = [label]
     for path in study.columns.values():
+        if path == SEEDS:
+            cells.append(str(len(results)))
+            continue
         found = [_figure(result, label, path) for result in results]
         known = [figure for figure in found if figure is not None]
         cells.append(_shown(known) if known else NOTHING)

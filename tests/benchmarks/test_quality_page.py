@@ -147,7 +147,7 @@ def test_rows_of_a_recipe_may_stand_in_a_study(plan: Plan, tmp_path: Path) -> No
     main, blocks, rest = page_of(results, plan, tmp_path).split("\n## ")[1:4]
     assert "twotower" in main and "+ linear" not in main
     assert blocks.startswith("Blocks") and "--only :ours" in blocks
-    assert f"| + linear | {' | '.join(['0.2000 ± 0.0150'] * 3)} | 0.500 |" in blocks
+    assert f"| + linear | {' | '.join(['0.2000 ± 0.0150'] * 3)} | 0.500 | 1 |" in blocks
     assert "| 7; blocks: cooccurrence 0.25; late: none |" in rest
 
 
