@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from data_prep.command import GateFailed, load_config
+from data_prep.command import load_config
 from data_prep.dataset import Dataset
+from data_prep.errors import GateFailed, UsageError
 from data_prep.files import read_json
 from data_prep.prepare import PrepareConfig, prepare
 from index import Bundle
@@ -24,6 +25,7 @@ from towers.history import History
 from towers.judged import JudgedQueries
 from towers.model import Model
 from towers.reranker_config import RerankConfig
+from towers.search import SearchConfig, search
 from towers.text_features import Whitening
 from towers.train import train
 from towers.train_funnel import train_funnel
@@ -167,3 +169,12 @@ def test_a_shop_with_nothing_to_learn_from_is_refused_with_the_cure(data: Path, 
     nothing = [*overrides, "queries.alone=0", "judgements.rate=0", "run=nothing"]
     with pytest.raises(GateFailed, match=r"queries\.alone=1 asks for every item"):
         train(load_config(TrainConfig, "train", nothing), data.parents[1] / "runs" / "nothing")
+
+
+def test_a_search_for_settings_is_refused_where_no_figures_could_guide_it(overrides: list[str], tmp_path: Path):
+    fixed = ",".join(f"'{one}'" for one in overrides if not one.startswith(("artifacts", "tower.dim")))
+    space = "+space={tower.dim: {choices: [8, 16]}}"
+    settings = [f"artifacts={tmp_path}", "name=s", f"overrides=[{fixed}]", "space=empty", space, "trials=1"]
+    with pytest.raises(UsageError, match="has no validation events, so there are no figures to search by"):
+        search(load_config(SearchConfig, "search", settings))
+    assert not (tmp_path / "searches" / "s").exists()
