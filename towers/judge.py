@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.command import instantiate
-from towers.baselines import Baseline, DoesNotApply, TrainingData
+from towers.baselines import Baseline, DoesNotApply, TrainingData, fitted_baselines
 from towers.cold import cold_cases, summarize_cold
 from towers.config import EvaluationConfig
 from towers.evaluation import Cases, Scorer, evaluate, metric_names
@@ -17,7 +17,7 @@ from towers.model import Model
 from towers.newcomers import ByAttributes, as_newcomers, stranger_scores
 from towers.report import by_history, compare, summarize, with_intervals, with_intervals_each
 from towers.scoring import model_scorer
-from towers.weighing import ONE_VECTOR, late_channels, late_fusion
+from towers.weighing import ONE_VECTOR, late_fusion
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,8 @@ def model_scorers(
     weights = run["weighing"]["late"]
     if weights:
         configured = {name: run["config"]["channels"][name] for name in weights}
-        yield late_fusion(model, late_channels(configured, training), weights, items, cases, batch_size)
+        channels, _ = fitted_baselines(configured, training)
+        yield late_fusion(model, channels, weights, items, cases, batch_size)
 
 
 def baseline_scorers(

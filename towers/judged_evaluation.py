@@ -1,6 +1,5 @@
 """How well scorers answer judged queries: one row a scorer, one line of a CSV a query."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from data_prep.columns import Columns
 from data_prep.command import instantiate
-from towers.baselines import Baseline, DoesNotApply, TrainingData
+from towers.baselines import TrainingData, fitted_baselines
 from towers.config import EvaluationConfig
 from towers.evaluation import Cases, EvaluationBatches, Scorer
 from towers.judged import JudgedQueries, graded_ndcg, judged_cases
@@ -27,8 +26,6 @@ from towers.report import with_intervals
 from towers.terms import normalized
 from towers.text_features import VectorCache
 from towers.typos import misspelt
-
-log = logging.getLogger(__name__)
 
 QUERIES = "queries.csv"
 METRICS = ("ndcg@10", "recall@100", "mrr@100")
@@ -183,7 +180,7 @@ def evaluate_search(
     item_ids = [str(i) for i in training.items[Columns.ITEM_ID]]
     cases = judged_cases(judged, item_ids, [DEPTH])
     size = settings.batch_size
-    baselines, left_out = _fitted(config.baselines, training)
+    baselines, left_out = fitted_baselines(config.baselines, training)
     scorers = [*models, *baselines.values()]
     parts = [*(baselines[name] for name in config.fused if name in baselines), models[-1]]
     fused = None
@@ -219,19 +216,6 @@ def evaluate_search(
 
 def _summaries(answers: Sequence[Answers], bootstrap: tuple[int, float, int]) -> dict[str, Any]:
     return {one.name: with_intervals(one.metrics, METRICS, *bootstrap) for one in answers}
-
-
-def _fitted(nodes: Mapping[str, Any], training: TrainingData) -> tuple[dict[str, Baseline], dict[str, str]]:
-    fitted: dict[str, Baseline] = {}
-    left_out: dict[str, str] = {}
-    for name, node in nodes.items():
-        baseline: Baseline = instantiate(node)
-        try:
-            fitted[name] = baseline.fit(training)
-        except DoesNotApply as reason:
-            log.warning("%s left out: %s", name, reason)
-            left_out[name] = str(reason)
-    return fitted, left_out
 
 
 def _above(answers: Sequence[Answers], baselines: Sequence[str], bootstrap: tuple[int, float, int]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from data_prep.command import command, instantiate
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.files import lock, read_json
-from towers.baselines import DoesNotApply
+from towers.baselines import DoesNotApply, fitted_baselines
 from towers.blocks import FittedBlock
 from towers.checkpoints import begin
 from towers.config import TrainConfig
@@ -29,7 +29,7 @@ from towers.scoring import model_scorer
 from towers.selection import SELECTION
 from towers.teacher import Teacher
 from towers.training import Phase, Trained, train_towers
-from towers.weighing import ONE_VECTOR, late_channels, sample, weigh_blocks, weigh_channels
+from towers.weighing import ONE_VECTOR, sample, weigh_blocks, weigh_channels
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ def choose(config: TrainConfig, trained: Trained) -> Chosen:
     cases = sample(deciding_cases(config, trained), settings.users, config.seed)
     items = trained.data.items
     model = weigh_blocks(trained.towers, fit_blocks(trained, config.blocks), items, cases, settings, batch_size)
-    channels = late_channels(config.channels, trained.data) if len(cases) else {}
+    channels, _ = fitted_baselines(config.channels if len(cases) else {}, trained.data)
     late = weigh_channels(model, channels, items, cases, settings, batch_size)
     report: dict[str, Any] = {"users": len(cases), "late": late, "figures": {}}
     if model.blocks:

@@ -1,15 +1,12 @@
 """What each block, and each channel beside the vector, is to weigh: chosen on validation users."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_prep.command import instantiate
-from towers.baselines import Baseline, DoesNotApply, TrainingData
+from towers.baselines import Baseline
 from towers.blocks import FittedBlock, Profile
 from towers.config import WeighingConfig
 from towers.evaluation import Cases, Scorer
@@ -17,8 +14,6 @@ from towers.mix import Mix, choose_weights
 from towers.model import Model, WeightedBlock
 from towers.run import TrainedTowers
 from towers.scoring import Encode, VectorScorer, model_scorer
-
-log = logging.getLogger(__name__)
 
 ONE_VECTOR = "one vector"
 LATE_FUSED = "late fused"
@@ -72,18 +67,6 @@ def weigh_blocks(
     weights = choose_weights(mix, cases, config.grid, config.passes, config.certainty, batch_size)
     found = [weight * mix.deviations[0] / deviation for weight, deviation in zip(weights, mix.deviations, strict=True)]
     return Model(towers, [WeightedBlock(b, w) for b, w in zip(blocks, found[1:], strict=True) if w > 0])
-
-
-def late_channels(configured: Mapping[str, Any], data: TrainingData) -> dict[str, Baseline]:
-    """Baselines, as configured by name, fitted to the events the towers have seen; what does not apply is left out."""
-    fitted: dict[str, Baseline] = {}
-    for name, node in configured.items():
-        baseline: Baseline = instantiate(node)
-        try:
-            fitted[name] = baseline.fit(data)
-        except DoesNotApply as reason:
-            log.warning("%s is not fused late: %s", name, reason)
-    return fitted
 
 
 def late_fusion(

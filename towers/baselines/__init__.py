@@ -3,6 +3,7 @@
 from towers.baselines.baseline_mix import BaselineMix
 from towers.baselines.cooccurrence import Cooccurrence
 from towers.baselines.ease import Ease
+from towers.baselines.fitted import fitted_baselines
 from towers.baselines.ials import IALS
 from towers.baselines.knn import ItemKNN, UserKNN
 from towers.baselines.markov import Markov
@@ -31,4 +32,5 @@ __all__ = [
     "TrainingData",
     "Trending",
     "UserKNN",
+    "fitted_baselines",
 ]

@@ -1,7 +1,7 @@
 """How a channel sees a user: by the items of the history, by people who had the like, by categories, or not at all."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -44,30 +44,24 @@ def moved(
 
 
 @dataclass(frozen=True)
-class ByItems:
-    """The items of the history, X = N.
+class OfItems:
+    """A profile over the catalogue itself, X = N.
 
     Attributes:
         num_items: N.
-        decay: weight of each event relative to the next newer one.
     """
 
     num_items: int
-    decay: float
-
-    def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
-        """[B, N]."""
-        return recency_profiles(_known(histories, self.num_items), self.num_items, self.decay)
 
     def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
         count = len(items)
-        return type(self)(count, self.decay), moved(table, places, places, (count, count))
+        return replace(self, num_items=count), moved(table, places, places, (count, count))
 
     def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
         return self, silent(items, self.num_items)
 
     def settings(self) -> dict[str, Any]:
-        return {"num_items": self.num_items, "decay": self.decay}
+        return asdict(self)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {}
@@ -78,37 +72,33 @@ class ByItems:
 
 
 @dataclass(frozen=True)
-class ByBaskets:
-    """The items of the newest baskets, X = N.
+class ByItems(OfItems):
+    """The items of the history.
 
     Attributes:
-        num_items: N.
+        decay: weight of each event relative to the next newer one.
+    """
+
+    decay: float
+
+    def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
+        """[B, N]."""
+        return recency_profiles(_known(histories, self.num_items), self.num_items, self.decay)
+
+
+@dataclass(frozen=True)
+class ByBaskets(OfItems):
+    """The items of the newest baskets.
+
+    Attributes:
         step_weights: of the last basket, the one before it, …
     """
 
-    num_items: int
     step_weights: list[float]
 
     def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
         """[B, N]."""
         return basket_profiles(_known(histories, self.num_items), self.num_items, self.step_weights)
-
-    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
-        count = len(items)
-        return type(self)(count, self.step_weights), moved(table, places, places, (count, count))
-
-    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
-        return self, silent(items, self.num_items)
-
-    def settings(self) -> dict[str, Any]:
-        return {"num_items": self.num_items, "step_weights": list(self.step_weights)}
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        return {}
-
-    @classmethod
-    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        return cls(**settings)
 
 
 @dataclass(frozen=True)
