@@ -22,11 +22,10 @@ from benchmarks.quality.page import replace_section
 from data_prep.columns import Columns, Split
 from data_prep.files import read_json
 from towers.evaluation import Cases, evaluate, mean_metrics
-from towers.material import read_sequences_of
 from towers.model import Model
+from towers.reading import read_sequences_of
 from towers.run import RUN, dataset_of
-from towers.scoring import model_scorer
-from towers.weighing import ONE_VECTOR
+from towers.scoring import ONE_VECTOR, model_scorer
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks.evaluation_speed -->", "<!-- end -->"

@@ -59,7 +59,7 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
     from index.trial import choose_index
     from index.write import Contents, name_version, write_contents
     from towers import Model
-    from towers.material import read_sequences
+    from towers.reading import read_sequences
 
     config = load_config(BuildConfig, "build", [*overrides, f"bundles={bundles}"])
     inputs = check_inputs(config.run, config.data, config.reranker, config.funnel)

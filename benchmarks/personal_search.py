@@ -27,12 +27,11 @@ from towers.evaluation import Cases, evaluate, metric_names
 from towers.funnel import QUERY_FUNNEL, Funnel
 from towers.fusion import WeightedScores
 from towers.history import History
-from towers.material import read_sequences_of
 from towers.metrics import bootstrap_intervals
 from towers.model import Model
+from towers.reading import read_sequences_of
 from towers.run import RUN, dataset_of
-from towers.scoring import VectorScorer, model_scorer
-from towers.weighing import ONE_VECTOR
+from towers.scoring import ONE_VECTOR, VectorScorer, model_scorer
 
 SECTION = "personal"
 CUTOFF = 10

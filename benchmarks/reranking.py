@@ -43,9 +43,8 @@ from towers.reranker_comparison import shortlist_ndcg
 from towers.reranker_config import RerankConfig
 from towers.reranker_fit import Fitting
 from towers.reranker_material import Material
-from towers.scoring import model_scorer
+from towers.scoring import ONE_VECTOR, model_scorer
 from towers.train_reranker import RerankResult, judge_folds, publish
-from towers.weighing import ONE_VECTOR
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks.reranking {} -->", "<!-- end -->"

@@ -31,15 +31,14 @@ from towers.judge import TWO_TOWERS
 from towers.judged import JudgedQueries
 from towers.judged_evaluation import METRICS, evaluate_search, with_typos, with_untuned_encoder
 from towers.judged_use import judged_to_judge_by
-from towers.material import read_sequences_of
 from towers.model import Model
 from towers.query_funnel import QueryFunnel
+from towers.reading import read_sequences_of
 from towers.report import with_intervals
 from towers.run import RUN
-from towers.scoring import model_scorer
+from towers.scoring import ONE_VECTOR, model_scorer
 from towers.train import train
 from towers.train_funnel import train_funnel
-from towers.weighing import ONE_VECTOR
 
 PAGE = Path(__file__).parents[1] / "docs" / "search.md"
 BEGIN, END = "<!-- benchmarks.search {} -->", "<!-- end -->"

@@ -1,6 +1,7 @@
 """From YAML to typed objects: compose a config, check it against its dataclass, build what it names."""
 
 import inspect
+import math
 import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -153,3 +154,14 @@ def _fits(value: Any, annotation: Any) -> bool:
     if annotation not in scalars:
         return True
     return isinstance(value, scalars[annotation]) and (annotation is bool or not isinstance(value, bool))
+
+
+def require(name: str, value: float, least: float, most: float = math.inf) -> None:
+    """Check a number of a configuration.
+
+    Raises:
+        UsageError: it lies outside least…most.
+    """
+    if not least <= value <= most:
+        bounds = f"at least {least:g}" if math.isinf(most) else f"within {least:g}…{most:g}"
+        raise UsageError(f"{name} must be {bounds}, not {value:g}")

@@ -39,7 +39,7 @@ from index.trial import Chosen, choose_index, take_over
 from index.write import Contents, check_answers, name_version, write_contents
 from towers import Funnel, History, Model, ModelEncoder
 from towers.history import Sequences
-from towers.material import read_sequences
+from towers.reading import read_sequences
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,7 @@ from towers.mining import Shortlist, shortlists
 from towers.moments import Moment, of_users
 from towers.onnx_runtime import FLOAT32, INT8
 from towers.reranker_comparison import CUTOFF, shortlist_ndcg
-from towers.scoring import VectorScorer
-from towers.weighing import ONE_VECTOR
+from towers.scoring import ONE_VECTOR, VectorScorer
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from data_prep.files import read_json
 from towers.evaluate import METRICS
 from towers.judge import TWO_TOWERS
-from towers.weighing import ONE_VECTOR
+from towers.scoring import ONE_VECTOR
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from towers.fallback import Fallback
 from towers.fallback_choice import FallbackChoice, choose_fallback
 from towers.history import Sequences
 from towers.labelled import CUTOFF
-from towers.material import read_sequences_of
 from towers.newcomers import stranger_scores
 from towers.pools import TOWERS
+from towers.reading import read_sequences_of
 from towers.run import RUN
 
 

@@ -1,7 +1,7 @@
 """Training batches: histories cut into windows, packed by tokens, the same for the same seed and epoch."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,8 +10,7 @@ from torch import Tensor
 
 from towers.asked import Asked, AskedPlan
 from towers.fitting import EpochDataset
-from towers.history import NO_QUERY, Sequences
-from towers.lessons import LessonPlan, Lessons
+from towers.history import NO_QUERY, Sequences, basket_starts
 from towers.tokens import PADDING, UNKNOWN_EVENT, UNKNOWN_GAP, EventTypes, Tokens, gap_buckets, pad
 
 
@@ -28,7 +27,6 @@ class Batch:
         known_users, known_rows: every training event of those users as (user, item) pairs, [K] each: their items are
             no negatives, whatever the window. A search without a history is a user whose items are all its answers.
         weights: what each prediction counts in the loss, [P].
-        lessons: what a reranker teaches beside; None for nothing.
     """
 
     tokens: Tokens
@@ -39,12 +37,10 @@ class Batch:
     known_users: Tensor
     known_rows: Tensor
     weights: Tensor
-    lessons: Lessons | None = None
 
     def to(self, device: torch.device, non_blocking: bool = False) -> "Batch":
         """The same batch on another device."""
-        known = {name: part for name, part in vars(self).items() if part is not None}
-        return Batch(**{name: part.to(device, non_blocking=non_blocking) for name, part in known.items()})
+        return Batch(**{name: part.to(device, non_blocking=non_blocking) for name, part in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,6 @@ class TrainingBatches(EpochDataset[Batch]):
         seed: with `epoch`, decides everything that is random here.
         attributes: codes of the users' attributes, [U, A]; None for none.
         asked: searches without a history; None for none.
-        lessons: what stands beside the batches of what a reranker teaches; None for nothing.
 
     With several ranks every one draws the whole batch, as one alone would, and keeps each `ranks`-th window, which may
     be none; users and known items are those of its own windows.
@@ -120,7 +115,6 @@ class TrainingBatches(EpochDataset[Batch]):
         seed: int,
         attributes: Tensor | None = None,
         asked: AskedPlan | None = None,
-        lessons: LessonPlan | None = None,
     ) -> None:
         self.sequences = sequences
         self.attributes = torch.zeros(len(sequences), 0, dtype=torch.int64) if attributes is None else attributes
@@ -133,7 +127,6 @@ class TrainingBatches(EpochDataset[Batch]):
         self.signal_dropout = signal_dropout
         self.seed = seed
         self.asked = None if asked is None or asked.empty else asked
-        self.lessons = lessons
 
     def event_counts(self) -> Tensor:
         """How often each item follows something in one epoch, [N]."""
@@ -153,13 +146,6 @@ class TrainingBatches(EpochDataset[Batch]):
         return len(self._packed(windows)) + len(self._searches(rng))
 
     def __iter__(self) -> Iterator[Batch]:
-        if self.lessons is None:
-            yield from self._batches()
-        else:
-            lessons = self.lessons.draw(self.epoch, self.rank, self.ranks)
-            yield from (replace(batch, lessons=next(lessons)) for batch in self._batches())
-
-    def _batches(self) -> Iterator[Batch]:
         rng = self._rng()
         windows = self._windows(rng)
         packs = self._packed(windows)
@@ -271,9 +257,3 @@ class TrainingBatches(EpochDataset[Batch]):
 def _flat(parts: Sequence[NDArray[np.int64]]) -> Tensor:
     """One after the other; nothing for no parts."""
     return torch.from_numpy(np.concatenate([np.zeros(0, np.int64), *parts]))
-
-
-def basket_starts(timestamps: NDArray[np.float64]) -> NDArray[np.int64]:
-    """First position of each event's instant in [L] ascending times; an unknown time is an instant of its own."""
-    new = np.diff(timestamps, prepend=np.nan) != 0  # NaN is unequal to everything
-    return np.maximum.accumulate(np.where(new, np.arange(len(timestamps)), 0))

@@ -6,16 +6,14 @@ from data_prep.columns import Split
 from data_prep.command import instantiate
 from data_prep.errors import UsageError
 from towers.batches import TrainingBatches
-from towers.config import DistillationConfig, TrainConfig
+from towers.config import TrainConfig
 from towers.evaluation import Cases
 from towers.interactions import Interactions
 from towers.item_features import FeatureTable, ItemFeatures
 from towers.item_text import ItemText
 from towers.item_tower import ItemTower, text_width
 from towers.item_words import Words, WordTable
-from towers.lessons import Teaching
 from towers.material import Material
-from towers.rerank_losses import RerankLoss
 from towers.retriever import Retriever
 from towers.text_encoder import TextEncoder
 from towers.user_tower import UserTower
@@ -119,20 +117,4 @@ def build_retriever(
         config.optimization,
         counts,
         cases,
-        teaching_of(config.distillation) if batches.lessons is not None else None,
     )
-
-
-def teaching_of(config: DistillationConfig) -> Teaching:
-    """How lessons are learnt.
-
-    Raises:
-        UsageError: the loss learns from grades, not from a teacher.
-    """
-    loss: RerankLoss = instantiate(config.loss)
-    if not loss.taught:
-        raise UsageError(
-            f"distillation.loss: {type(loss).__name__} does not learn from a teacher; "
-            "rerank_loss@distillation.loss=margin_mse, or kl"
-        )
-    return Teaching(loss, config.weight)

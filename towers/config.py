@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_prep.config import require
 from data_prep.errors import UsageError
 from towers.derived_queries import QueryConfig
-from towers.fitting import TrainerConfig, require
+from towers.evaluation_config import EvaluationConfig
+from towers.fitting import TrainerConfig
 from towers.item_features import FeatureConfig
 from towers.item_words import WordsConfig
 from towers.optimization import Optimization
@@ -102,65 +104,6 @@ class JudgementConfig:
 
 
 @dataclass
-class DistillationConfig:
-    """What a reranker teaches the towers, beside what they learn from events and searches.
-
-    Attributes:
-        reranker: its folder within the run whose towers find the candidates; None for no lessons.
-        loss: a class of `towers.rerank_losses` that learns from a teacher, and its settings.
-        weight: of the lessons' mean loss beside the towers' own.
-        per_batch: lessons beside each training batch.
-        events: moments of the log that are taught, at most.
-        items: queries derived from items that are taught, asked by strangers, at most; judged ones are all.
-        depth: candidates that the first run finds in each moment.
-        wanted, others: what stands in a lesson, at most; a wanted item that was not found may be one of them.
-    """
-
-    reranker: Path | None
-    loss: dict[str, Any]
-    weight: float
-    per_batch: int
-    events: int
-    items: int
-    depth: int
-    wanted: int
-    others: int
-
-    def __post_init__(self) -> None:
-        require("distillation.weight", self.weight, 1e-9)
-        for name in ("per_batch", "depth", "wanted", "others"):
-            require(f"distillation.{name}", getattr(self, name), 1)
-        for name in ("events", "items"):
-            require(f"distillation.{name}", getattr(self, name), 0)
-
-
-@dataclass
-class EvaluationConfig:
-    """How users are evaluated.
-
-    Attributes:
-        exclude_seen: do not recommend what is in the history; also what the server does by default.
-        cutoffs: the k of the metrics; in training they must hold 10, which early stopping watches.
-        batch_size: users scored at a time: memory is batch_size × items scores.
-        validation_users: users evaluated after each epoch, at random; the whole catalogue is ranked always.
-        bootstrap_samples, confidence: of the intervals.
-    """
-
-    exclude_seen: bool
-    cutoffs: list[int]
-    batch_size: int
-    validation_users: int
-    bootstrap_samples: int
-    confidence: float
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "validation_users", "bootstrap_samples"):
-            require(f"evaluation.{name}", getattr(self, name), 1)
-        require("evaluation.confidence", self.confidence, 0.01, 0.999)
-        require("evaluation.cutoffs", min(self.cutoffs, default=0), 1)
-
-
-@dataclass
 class WeighingConfig:
     """How weights are chosen.
 
@@ -238,7 +181,6 @@ class TrainConfig:
     words: WordsConfig
     queries: QueryConfig
     judgements: JudgementConfig
-    distillation: DistillationConfig
     loss: LossConfig
     optimization: Optimization
     trainer: TowersTrainerConfig

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_prep.columns import Columns
+from data_prep.config import require
 from data_prep.errors import UsageError
-from towers.fitting import require
 from towers.query_text import QueryText
 from towers.typos import misspelt
 
@@ -185,3 +185,16 @@ def _filled(items: pd.DataFrame, column: str) -> "pd.Series[str]":
     if column not in items:
         return pd.Series([""] * len(items), dtype=str)
     return items[column].fillna("").astype(str).reset_index(drop=True)
+
+
+def rows_by_query(texts: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """Rows of the items that each derived query stands for, in the order in which queries first occur.
+
+    Args:
+        texts: query derived from each item, "" for none, [N].
+    """
+    rows: dict[str, list[int]] = {}
+    for row, query in enumerate(texts):
+        if query:
+            rows.setdefault(query, []).append(row)
+    return {query: np.array(places, np.int64) for query, places in rows.items()}

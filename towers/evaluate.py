@@ -11,13 +11,13 @@ import torch
 
 from data_prep.columns import Columns, Split
 from data_prep.command import command
+from data_prep.config import require
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import read_json, write_json
 from towers.baselines import TrainingData
-from towers.config import EvaluationConfig
 from towers.diversity import DiversityConfig
-from towers.evaluation import Cases
-from towers.fitting import require
+from towers.evaluation import Cases, sample
+from towers.evaluation_config import EvaluationConfig
 from towers.funnel import FUNNEL
 from towers.funnel_evaluation import evaluate_funnel
 from towers.funnel_report import print_funnel
@@ -32,14 +32,13 @@ from towers.judged_evaluation import (
     with_untuned_encoder,
 )
 from towers.judged_use import judged_to_judge_by
-from towers.material import read_sequences_of
 from towers.model import Model
 from towers.query_funnel import QueryFunnel
+from towers.reading import read_sequences_of
 from towers.report import compare, print_by_slice, print_cold, print_comparison, print_newcomers, print_table
 from towers.run import RUN, dataset_of
-from towers.scoring import model_scorer
-from towers.text_features import text_directions
-from towers.weighing import ONE_VECTOR, sample
+from towers.scoring import ONE_VECTOR, model_scorer
+from towers.whitening import text_directions
 
 log = logging.getLogger(__name__)
 

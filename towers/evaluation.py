@@ -260,3 +260,11 @@ def evaluate(scorer: Scorer, cases: Cases, batch_size: int) -> Outcome:
         best = scores.topk(depth, dim=1)
         top[batch.places] = torch.where(best.values.isfinite(), best.indices, -1).cpu()  # seen is not recommended
     return Outcome(scorer.name, metrics.numpy(), found, top.numpy())
+
+
+def sample(cases: Cases, users: int, seed: int) -> Cases:
+    """Some of the cases, at random."""
+    if len(cases) <= users:
+        return cases
+    kept = np.sort(np.random.default_rng(seed).choice(len(cases), users, replace=False))
+    return cases[kept]

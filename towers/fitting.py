@@ -1,7 +1,6 @@
 """One way to fit a module: checkpoints, early stopping, progress, TensorBoard, resuming."""
 
 import logging
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch.utils.data import DataLoader, IterableDataset
 
-from data_prep.errors import UsageError
+from data_prep.config import require
 from towers.checkpoints import CHECKPOINTS, starting_checkpoint, stopped_early
 from towers.progress import progress_callback
 
@@ -28,17 +27,6 @@ logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARN
 logging.getLogger("lightning_fabric.utilities.distributed").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", module="pytorch_lightning.*")
 warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-
-
-def require(name: str, value: float, least: float, most: float = math.inf) -> None:
-    """Check a number of a configuration.
-
-    Raises:
-        UsageError: it lies outside least…most.
-    """
-    if not least <= value <= most:
-        bounds = f"at least {least:g}" if math.isinf(most) else f"within {least:g}…{most:g}"
-        raise UsageError(f"{name} must be {bounds}, not {value:g}")
 
 
 @dataclass

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_prep.config import require
 from data_prep.errors import UsageError
-from towers.fitting import require
 
 JUDGED, LOGGED, DERIVED = "judged", "logged", "derived"
 """Where queries to learn from come from: see `towers.query_material`."""

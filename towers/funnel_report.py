@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
-from towers.funnel_evaluation import RECALL
 from towers.report import console, difference, print_by_slice, print_comparison, print_table
+from towers.stage import RECALL
 
 
 def print_funnel(report: dict[str, Any], cutoffs: Sequence[int]) -> None:

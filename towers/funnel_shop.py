@@ -17,11 +17,10 @@ from towers.facts import ItemFacts
 from towers.funnel import TOWERS_ALONE, Funnel
 from towers.funnel_config import FunnelConfig
 from towers.history import Sequences
-from towers.material import read_sequences_of
 from towers.model import Model
+from towers.reading import read_sequences_of
 from towers.run import RUN
-from towers.scoring import VectorScorer, model_scorer
-from towers.weighing import ONE_VECTOR
+from towers.scoring import ONE_VECTOR, VectorScorer, model_scorer
 
 log = logging.getLogger(__name__)
 

@@ -174,3 +174,9 @@ def _queries(events: pd.DataFrame) -> tuple[NDArray[np.int64], list[str]]:
         return np.full(len(events), NO_QUERY, np.int64), []
     codes, texts = pd.factorize(events[Columns.QUERY].replace("", None))
     return np.asarray(codes, np.int64), [str(text) for text in texts]
+
+
+def basket_starts(timestamps: NDArray[np.float64]) -> NDArray[np.int64]:
+    """First position of each event's instant in [L] ascending times; an unknown time is an instant of its own."""
+    new = np.diff(timestamps, prepend=np.nan) != 0  # NaN is unequal to everything
+    return np.maximum.accumulate(np.where(new, np.arange(len(timestamps)), 0))

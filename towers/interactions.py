@@ -9,8 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from data_prep.columns import Split
-from towers.batches import basket_starts
-from towers.history import History, Sequences
+from towers.history import History, Sequences, basket_starts
 
 
 @dataclass(frozen=True)

@@ -27,21 +27,6 @@ def best_interest(users: Tensor, positives: Tensor) -> Tensor:
     return users[torch.arange(len(users), device=users.device), nearest]
 
 
-def score_own(users: Tensor, items: Tensor) -> Tensor:
-    """Inner products of each user with items of their own, the largest over a user's vectors.
-
-    Args:
-        users: [B, D], or [B, K, D].
-        items: [B, n, D].
-
-    Returns:
-        [B, n].
-    """
-    if users.ndim == 2:
-        users = users.unsqueeze(1)
-    return (users @ items.transpose(1, 2)).amax(dim=1)  # [B, K, n] -> [B, n]
-
-
 def score(users: Tensor, items: Tensor) -> Tensor:
     """Inner products of users and items, the largest over a user's vectors.
 

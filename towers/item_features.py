@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from data_prep.columns import Column, Columns
 from data_prep.errors import UsageError
 from towers.item_columns import absent, column_of, log_prices, names_of
-from towers.text_features import Whitening
+from towers.whitening import Whitening
 
 UNKNOWN = 0  # code of a category that training did not see
 

@@ -10,8 +10,9 @@ from torch.utils.checkpoint import checkpoint
 
 from data_prep.errors import UsageError
 from towers.text_encoder import TextEncoder
-from towers.text_features import VectorCache, Whitening
+from towers.text_features import VectorCache
 from towers.text_tuning import Tuning
+from towers.whitening import Whitening
 
 
 class ItemText(nn.Module):

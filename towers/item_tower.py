@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from towers.item_features import ItemFeatures
 from towers.item_words import Bags, Words
-from towers.text_features import Whitening
+from towers.whitening import Whitening
 
 NO_ID = -1
 

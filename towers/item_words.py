@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from towers.fitting import require
+from data_prep.config import require
 from towers.terms import words_of
 
 MOST_WORDS = 64  # distinct words read of one text

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from data_prep.command import instantiate
 from towers.baselines import Baseline, DoesNotApply, TrainingData, fitted_baselines
 from towers.cold import cold_cases, summarize_cold
-from towers.config import EvaluationConfig
 from towers.evaluation import Cases, Scorer, evaluate, metric_names
+from towers.evaluation_config import EvaluationConfig
 from towers.model import Model
 from towers.newcomers import ByAttributes, as_newcomers, stranger_scores
 from towers.report import by_history, compare, summarize, with_intervals, with_intervals_each
-from towers.scoring import model_scorer
-from towers.weighing import ONE_VECTOR, late_fusion
+from towers.scoring import ONE_VECTOR, model_scorer
+from towers.weighing import late_fusion
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from data_prep.columns import Columns
 from data_prep.command import instantiate
 from towers.baselines import TrainingData, fitted_baselines
-from towers.config import EvaluationConfig
 from towers.evaluation import Cases, EvaluationBatches, Scorer
+from towers.evaluation_config import EvaluationConfig
 from towers.judged import JudgedQueries, graded_ndcg, judged_cases
 from towers.metrics import per_user, ranks
 from towers.mix import Mix, choose_weights

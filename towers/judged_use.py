@@ -27,10 +27,7 @@ def judged_to_judge_by(run: Mapping[str, Any], dataset: Dataset) -> JudgedQuerie
     if not _learnt(run):
         return judged
     if settings["held_out"] is None:
-        log.warning(
-            "the run, or the reranker that taught it, learnt from all judged queries: none is left to judge it by "
-            "(judgements.held_out=0)"
-        )
+        log.warning("the run learnt from all judged queries: none is left to judge it by (judgements.held_out=0)")
         return None
     return judged.fold(settings["folds"], settings["held_out"], config["seed"])
 
@@ -51,6 +48,5 @@ def judged_to_learn_from(run: Mapping[str, Any], dataset: Dataset) -> JudgedQuer
 
 
 def _learnt(run: Mapping[str, Any]) -> bool:
-    """Whether the towers learnt from judged queries, by themselves or from a reranker that did."""
-    teacher = run.get("teacher")
-    return run["config"].get("judgements", UNTOLD)["rate"] > 0 or bool(teacher and teacher["judgements"])
+    """Whether the towers learnt from judged queries."""
+    return run["config"].get("judgements", UNTOLD)["rate"] > 0

@@ -1,9 +1,8 @@
 """What a dataset becomes before training: a catalogue with texts, sequences, event codes, queries."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,18 +10,15 @@ from numpy.typing import NDArray
 
 from data_prep.columns import Columns, Split
 from data_prep.dataset import Dataset
-from data_prep.errors import GateFailed, UsageError
+from data_prep.errors import GateFailed
 from towers.asked import AskedPlan
 from towers.batches import QueryPlan, TrainingBatches
-from towers.cold import held_back
 from towers.derived_queries import QueryConfig, derive
 from towers.history import Sequences
 from towers.judged import JudgedQueries
-from towers.lessons import LessonPlan
+from towers.reading import read_sequences
 from towers.tokens import PADDING, EventTypes
 from towers.user_attributes import UserAttributes
-
-PROTOCOLS = {"temporal": Columns.SPLIT_TEMPORAL, "leave_one_out": Columns.SPLIT_LEAVE_ONE_OUT}
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,6 @@ class Material:
         query_rate: float,
         signal_dropout: float,
         seed: int,
-        lessons: LessonPlan | None = None,
     ) -> TrainingBatches:
         """Training batches over the events of the splits before `until`; see `TrainingBatches`."""
         plan = QueryPlan.of(self.sequences, self.derived, query_rate, self.first_logged)
@@ -132,40 +127,4 @@ class Material:
             seed,
             codes,
             self.asked,
-            lessons,
         )
-
-
-def read_sequences(
-    dataset: Dataset, protocol: str, attributes: Sequence[str] = (), cold_share: float = 0.0, seed: int = 0
-) -> Sequences:
-    """Every user's events under a split protocol, and some of the users' attributes.
-
-    Args:
-        dataset: the prepared tables.
-        protocol: "temporal", "leave_one_out", or "" for the dataset's default.
-        attributes: columns of the users table.
-        cold_share, seed: which items' training events are left out (see `held_back`); by default none.
-    """
-    if protocol and protocol not in PROTOCOLS:
-        raise UsageError(f"protocol: {protocol!r} is not one of {sorted(PROTOCOLS)}, nor empty for the default")
-    column = PROTOCOLS[protocol] if protocol else dataset.split_column
-    if column not in dataset.events:
-        raise UsageError(f"protocol: {dataset.path} has no {column}; it was prepared without times")
-    events, item_ids = dataset.events, pd.Index(dataset.items[Columns.ITEM_ID])
-    if cold_share > 0:
-        cold = item_ids[held_back([str(i) for i in item_ids], cold_share, seed)]
-        events = events[~(events[Columns.ITEM_ID].isin(cold) & (events[column] == Split.TRAIN))]
-    sequences = Sequences.from_events(events, item_ids, column, dataset.manifest.has_times)
-    return sequences.with_attributes(dataset.users if attributes else None, attributes)
-
-
-def read_sequences_of(dataset: Dataset, settings: Mapping[str, Any]) -> Sequences:
-    """The log as a training run saw it.
-
-    Args:
-        dataset: the prepared tables.
-        settings: the run's `config`, as `run.json` has it.
-    """
-    attributes = settings["tower"]["attributes"]["columns"]
-    return read_sequences(dataset, settings["protocol"], attributes, settings["cold_share"], settings["seed"])

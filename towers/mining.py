@@ -1,21 +1,17 @@
 """What the reranker learns from: recall's own top candidates in moments whose outcome is known."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from data_prep.progress import track
 from towers.candidate_groups import Group
-from towers.history import History
 from towers.moments import Moment
 from towers.rendering import Rendering
-
-Recall = Callable[[Sequence[History], Sequence[str]], Tensor]
-"""Scores of every item for B histories and queries, [B, N]."""
+from towers.scoring import Recall
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from towers.blocks import Profile, Reading
 from towers.grown_table import GrownTable
 from towers.history import History
 from towers.matryoshka import truncate
-from towers.text_features import Whitening
 from towers.user_encoder import UserEncoder
 from towers.vector_file import map_vectors, save_vectors
+from towers.whitening import Whitening
 
 PARTS = "parts.json"
 """What the vector is made of: the length of the towers' part, and the blocks."""

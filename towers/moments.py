@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from towers.derived_queries import rows_by_query
 from towers.evaluation import Cases
 from towers.history import NO_QUERY, History, Sequences
 from towers.interactions import Interactions
@@ -105,14 +106,11 @@ def of_items(derived: Sequence[str], number: int, rng: np.random.Generator) -> l
         number: different queries drawn, at most.
         rng: draws.
     """
-    rows: dict[str, list[int]] = {}
-    for row, query in enumerate(derived):
-        if query:
-            rows.setdefault(query, []).append(row)
+    rows = rows_by_query(derived)
     queries = list(rows)
     nothing = np.zeros(0, np.int64)
     return [
-        Moment(History.empty(), query, np.array(rows[query]), np.ones(len(rows[query]), np.int64), nothing)
+        Moment(History.empty(), query, rows[query], np.ones(len(rows[query]), np.int64), nothing)
         for query in (queries[i] for i in rng.permutation(len(queries))[:number])
     ]
 

@@ -17,15 +17,14 @@ from towers.evaluation import Cases
 from towers.funnel import QUERY_FUNNEL, Funnel
 from towers.funnel_choice import Gain, Halves
 from towers.funnel_config import DERIVED, JUDGED, FunnelConfig
-from towers.funnel_evaluation import Stage
 from towers.funnel_material import labelled_pools, pools_of
 from towers.funnel_shop import Shop, whole_funnel
 from towers.history import History
-from towers.mining import Recall
 from towers.pools import stretched
 from towers.query_material import query_material
 from towers.run import RUN
-from towers.scoring import VectorScorer
+from towers.scoring import Recall, VectorScorer
+from towers.stage import Stage
 
 LEARNT = "judged_queries"
 """In `run.json` of the funnel: the judged queries that it learnt from."""

@@ -7,17 +7,15 @@ import numpy as np
 
 from data_prep.columns import Split
 from data_prep.errors import GateFailed
-from towers.derived_queries import QueryConfig, derive_one
-from towers.evaluation import Cases
+from towers.derived_queries import QueryConfig, derive_one, rows_by_query
+from towers.evaluation import Cases, sample
 from towers.funnel_config import DERIVED, JUDGED, LOGGED, QueryFunnelConfig
 from towers.funnel_shop import Shop
 from towers.history import NO_QUERY, Sequences
 from towers.judged import JudgedQueries, judged_cases
 from towers.judged_use import judged_to_learn_from
 from towers.labelled import CUTOFF
-from towers.moments import of_items
 from towers.typos import misspelt
-from towers.weighing import sample
 
 
 @dataclass(frozen=True)
@@ -103,14 +101,17 @@ def _derived(shop: Shop, config: QueryFunnelConfig, seed: int) -> Cases | None:
     plain = replace(told, ways=config.ways, typos=0.0)
     rng = np.random.default_rng((seed, 3))
     texts = derive_one(shop.dataset.items, plain, seed + 1)
-    everything = of_items(texts, len(texts), rng)
+    rows = rows_by_query(texts)
+    queries = list(rows)
+    everything = [queries[i] for i in rng.permutation(len(queries))]
     if not everything:
         return None
     taken = 1.0 + shop.training.interactions.counts()
-    share = np.array([taken[one.rows].sum() for one in everything])
+    share = np.array([taken[rows[query]].sum() for query in everything])
     drawn = rng.choice(len(share), min(config.most, len(share)), replace=False, p=share / share.sum())
-    moments = [everything[place] for place in drawn]
-    wrong = rng.random(len(moments)) < config.typos
-    queries = [misspelt(one.query, rng) if bad else one.query for one, bad in zip(moments, wrong, strict=True)]
-    judged = JudgedQueries(queries, [one.rows for one in moments], [one.grades for one in moments])
+    plain_texts = [everything[place] for place in drawn]
+    wrong = rng.random(len(plain_texts)) < config.typos
+    typed = [misspelt(query, rng) if bad else query for query, bad in zip(plain_texts, wrong, strict=True)]
+    wanted = [rows[query] for query in plain_texts]
+    judged = JudgedQueries(typed, wanted, [np.ones(len(found), np.int64) for found in wanted])
     return judged_cases(judged, shop.item_ids, [CUTOFF])

@@ -6,8 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from towers.batches import basket_starts
-from towers.history import History
+from towers.history import History, basket_starts
 
 NOTHING = 1e-7  # a weight this far below the newest event's does not move a float32 sum
 

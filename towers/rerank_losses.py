@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from towers.fitting import require
+from data_prep.config import require
 
 
 def gains(grades: Tensor) -> Tensor:

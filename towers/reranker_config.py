@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_prep.config import require
 from data_prep.errors import UsageError
-from towers.fitting import TrainerConfig, require
+from towers.fitting import TrainerConfig
 from towers.rendering import Rendering
 
 

@@ -19,7 +19,6 @@ from towers.item_features import FeatureTable
 from towers.item_text import ItemText
 from towers.item_tower import NO_ID, ItemTower
 from towers.item_words import WordTable
-from towers.lessons import Lessons, Teaching
 from towers.losses import conflict_rate, excluded_candidates, repeated_candidates, sampled_softmax
 from towers.matryoshka import truncate
 from towers.negatives import Candidates, Encoded, Negatives
@@ -64,7 +63,6 @@ class Retriever(pl.LightningModule):
         optimization: how the weights are moved.
         target_counts: how often each item is a target in an epoch, [N].
         cases: users of the validation split, evaluated exactly after every epoch.
-        teaching: how lessons beside the batches are learnt; None where batches have none.
 
     Attributes:
         validated: each user's metrics in the last validation, [U, M], columns as `metric_names`.
@@ -86,7 +84,6 @@ class Retriever(pl.LightningModule):
         optimization: Optimization,
         target_counts: Tensor,
         cases: Cases,
-        teaching: Teaching | None = None,
     ) -> None:
         super().__init__()
         self.items = items
@@ -100,7 +97,6 @@ class Retriever(pl.LightningModule):
         self.loss = loss
         self.optimization = optimization
         self.cases = cases
-        self.teaching = teaching
         self.register_buffer("target_counts", target_counts, persistent=False)
         self.bounded = BoundedTemperature(loss.temperature, loss.min_temperature, loss.max_temperature)
         self._catalogue: Tensor | None = None  # item vectors while validating, [N, dim]
@@ -145,9 +141,6 @@ class Retriever(pl.LightningModule):
         number, weight = sum(sizes), ranks.total(batch.weights.sum())
         loss = losses.sum() * (len(sizes) / weight)  # gradients are averaged over the ranks afterwards
         mean = ranks.total(losses.sum()) / weight
-        if self.teaching is not None and batch.lessons is not None:
-            taught, mean_taught = self._learn(batch.lessons, self.teaching)
-            loss, mean = loss + taught, mean + mean_taught
         if not torch.isfinite(mean):
             raise GateFailed(
                 f"the loss became {mean.item()} at epoch {self.current_epoch}, batch {batch_idx}: lower "
@@ -174,26 +167,6 @@ class Retriever(pl.LightningModule):
         moments = self.users(tokens, *signals)  # [B, L + 1, dim] or [B, L + 1, interests, dim]
         positives = table[positive_place]  # [P, dim]
         return best_interest(moments[batch.windows, batch.moments], positives), positives, table[sampled_place]
-
-    def _learn(self, lessons: Lessons, teaching: Teaching) -> tuple[Tensor, Tensor]:
-        """The lessons' loss, weighted: this rank's part of it with gradient, and the mean over all ranks' lessons."""
-        tokens, candidates = lessons.tokens, lessons.groups.rows
-        parts = [tokens.rows.clamp(min=0).flatten(), candidates.flatten()]
-        unique, place = torch.cat(parts).unique(return_inverse=True)
-        token_place, candidate_place = place.split([len(part) for part in parts])
-        table = self.vectors(unique)
-        read = self.items.in_history(table[token_place], self._id_rows(parts[0]))  # [G * L, dim]
-        users = self.users.last(read.view(*tokens.rows.shape, table.shape[1]), tokens)  # [G, dim] or [G, K, dim]
-        own = table[candidate_place].view(*candidates.shape, table.shape[1])  # [G, n, dim]
-        losses = []
-        for dim in (*self.loss.dims, self.users.dim):
-            prefix = partial(truncate, dim=dim, prior=self.users.prior)
-            losses.append(teaching.losses(prefix(users), prefix(own), lessons.groups, self.temperature))
-        total = torch.stack(losses).mean(dim=0).sum()
-        number = ranks.total(torch.tensor(float(len(lessons)), device=total.device))
-        mean = teaching.weight * ranks.total(total) / number
-        self.log("train/lessons", mean / teaching.weight)
-        return teaching.weight * total * (ranks.count() / number), mean
 
     def _losses(self, batch: Batch, users: Tensor, positives: Tensor, candidates: Candidates) -> Tensor:
         """Loss of each row, the mean over all dimensions that are to work, [P]."""

@@ -60,3 +60,13 @@ def model_scorer(name: str, model: Model, items: pd.DataFrame) -> VectorScorer:
     vectors = model.item_vectors(items)
     encoder = model.user_encoder(items, vectors)
     return VectorScorer(name, encoder.encode, vectors, encoder.max_history)
+
+
+ONE_VECTOR = "one vector"
+
+
+LATE_FUSED = "late fused"
+
+
+Recall = Callable[[Sequence[History], Sequence[str]], Tensor]
+"""Scores of every item for B histories and queries, [B, N]."""

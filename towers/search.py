@@ -10,14 +10,14 @@ import numpy as np
 
 from data_prep.columns import Split
 from data_prep.command import command, instantiate
+from data_prep.config import require
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import lock, read_json
 from towers.checkpoints import begin
 from towers.config import TrainConfig
 from towers.evaluation import metric_names
-from towers.fitting import require
-from towers.material import read_sequences
+from towers.reading import read_sequences
 from towers.run import RUN
 from towers.search_space import Dimension, check_space, parse_space, typed_value
 from towers.search_trial import run_training, terminations_as_interrupts

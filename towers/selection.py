@@ -16,16 +16,11 @@ def selection_of(run: Path) -> Path:
     What learns from validation users learns from this one's answers; a model that knows the users' next steps flatters.
 
     Raises:
-        UsageError: the folder is no whole run, was refit by a version that kept no such run, or taught by a reranker.
+        UsageError: the folder is no whole run, or a refit one without the run that chose for it.
     """
     if not (run / RUN).is_file():
         raise UsageError(f"run: {run} is no finished training run ({RUN} is missing); python -m towers.train first")
     for one in (run, run / SELECTION):
         if (one / RUN).is_file() and read_json(one / RUN)["until"] == "valid":
             return one
-    if read_json(run / RUN).get("teacher"):
-        raise UsageError(
-            f"run: {run} was taught by a reranker that has learnt from validation users; what learns from them needs a "
-            "run without distillation.reranker"
-        )
     raise UsageError(f"run: {run} was refit on the validation split and does not hold its {SELECTION}; train anew")

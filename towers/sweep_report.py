@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.command import command
+from data_prep.config import require
 from data_prep.errors import GateFailed, UsageError
-from towers.fitting import require
 from towers.sweep_table import explanation, failures, group_frame, markdown, print_groups, trial_frame
 from towers.sweep_trials import Group, Trial, compare, gather
 

@@ -20,16 +20,14 @@ from towers.blocks import FittedBlock
 from towers.checkpoints import begin
 from towers.config import TrainConfig
 from towers.cost import CostMeter
-from towers.evaluation import Cases, evaluate, metric_names
-from towers.history import Sequences
+from towers.evaluation import Cases, evaluate, metric_names, sample
 from towers.judged import judged_cases
 from towers.model import Model, WeightedBlock
 from towers.run import RUN
-from towers.scoring import model_scorer
+from towers.scoring import ONE_VECTOR, model_scorer
 from towers.selection import SELECTION
-from towers.teacher import Teacher
 from towers.training import Phase, Trained, train_towers
-from towers.weighing import ONE_VECTOR, sample, weigh_blocks, weigh_channels
+from towers.weighing import weigh_blocks, weigh_channels
 
 log = logging.getLogger(__name__)
 
@@ -72,22 +70,20 @@ def train(config: TrainConfig, run: Path, overrides: Sequence[str] = ()) -> Trai
             )
         cost = CostMeter()
         dataset = Dataset.open(config.data)
-        teacher = Teacher.of(config, dataset)
-        begin(run, begun_with(config, dataset, teacher), config.resume)
+        begin(run, begun_with(config, dataset), config.resume)
         if (run / RUN).exists():
             return finished(config, run)
         folder = run / SELECTION if config.refit else run
         trained = train_towers(config, dataset, Phase(folder, Split.VALID, None), [cost])
         chosen = choose(config, trained)
         report = {
-            "until": seen_until(teacher, trained.material.sequences).name.lower(),
+            "until": Split.VALID.name.lower(),
             "validation": trained.figures,
             "intervals": trained.intervals,
             "weighing": chosen.report,
             "epochs": trained.epochs,
             "best_epoch": trained.best_epoch,
             "overrides": list(overrides),
-            "teacher": None if teacher is None else teacher.described,
             **described(config, dataset),
         }
         saved = chosen.model.save(folder, report | {"cost": cost.spent()})
@@ -97,17 +93,6 @@ def train(config: TrainConfig, run: Path, overrides: Sequence[str] = ()) -> Trai
             report |= {"until": Split.TEST.name.lower(), "cost": cost.spent()}
             saved = reweigh(config, again, chosen.model).save(run, report)
         return TrainResult(run, saved.towers.fingerprint, trained.figures, trained.epochs)
-
-
-def seen_until(teacher: Teacher | None, sequences: Sequences) -> Split:
-    """The first split that a training on training events has seen nothing of, through a teacher neither."""
-    if teacher is None or not (sequences.splits == Split.VALID).any():
-        return Split.VALID
-    log.warning(
-        "the reranker has learnt from validation users, and so the towers: their validation figures flatter; judge "
-        "them on test"
-    )
-    return Split.TEST
 
 
 @dataclass(frozen=True)
@@ -181,13 +166,12 @@ def finished(config: TrainConfig, run: Path) -> TrainResult:
     return TrainResult(run, marks["fingerprint"], marks["validation"], marks["epochs"])
 
 
-def begun_with(config: TrainConfig, dataset: Dataset, teacher: Teacher | None) -> dict[str, Any]:
+def begun_with(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     """What decides the weights, apart from how long they are trained."""
-    left_out = ["data", "artifacts", "run", "resume", "trainer", "text", *(["distillation"] if teacher is None else [])]
+    left_out = ["data", "artifacts", "run", "resume", "trainer", "text"]
     settings = {name: value for name, value in asdict(config).items() if name not in left_out}
     text = {name: config.text[name] for name in ("_target_", "tuning", "learning_rate") if name in config.text}
-    taught_by = None if teacher is None else teacher.fingerprint
-    return {"dataset": dataset.fingerprint, "teacher": taught_by, "text": text, **settings}
+    return {"dataset": dataset.fingerprint, "text": text, **settings}
 
 
 def described(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:

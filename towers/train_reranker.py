@@ -20,19 +20,18 @@ from towers.cross_encoder import CrossEncoder
 from towers.derived_queries import QueryConfig, derive_one
 from towers.evaluation import Cases
 from towers.judged_use import judged_to_judge_by
-from towers.material import read_sequences_of
-from towers.mining import Recall, Shortlist, shortlists
+from towers.mining import Shortlist, shortlists
 from towers.model import Model
 from towers.moments import Moment, of_items, of_judgements, of_users
 from towers.query_funnel import QueryFunnel
+from towers.reading import read_sequences_of
 from towers.reranker_comparison import CUTOFF, Comparison, compare_orders, ndcg_of, readings
 from towers.reranker_config import RerankConfig
 from towers.reranker_fit import Fitting
 from towers.reranker_material import Material
 from towers.run import RUN, dataset_of
-from towers.scoring import model_scorer
+from towers.scoring import ONE_VECTOR, Recall, model_scorer
 from towers.selection import selection_of
-from towers.weighing import ONE_VECTOR
 
 log = logging.getLogger(__name__)
 

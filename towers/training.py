@@ -18,18 +18,15 @@ from towers.baselines import TrainingData
 from towers.batches import TrainingBatches
 from towers.building import build_retriever
 from towers.config import TrainConfig
-from towers.distillation import lessons_of
 from towers.evaluation import EvaluationBatch, EvaluationBatches, metric_names
 from towers.fitting import Session, fit, refit
 from towers.interactions import Interactions
 from towers.judged import JudgedQueries
-from towers.lessons import LessonPlan
 from towers.material import Material
 from towers.metrics import bootstrap_intervals
 from towers.ranks import others
 from towers.retriever import Retriever
 from towers.run import TEXT_ENCODER, TrainedTowers
-from towers.teacher import Teacher
 from towers.text_encoder import open_text_encoder
 
 log = logging.getLogger(__name__)
@@ -116,7 +113,6 @@ def prepare(config: TrainConfig, dataset: Dataset, phase: Phase) -> tuple[Materi
         judged,
         config.judgements.rate,
     )
-    lessons = plan_lessons(config, dataset, material, judged, phase.until)
     interactions = Interactions.of(material.sequences, len(material.items), phase.until)
     batches = material.batches(
         phase.until,
@@ -125,29 +121,9 @@ def prepare(config: TrainConfig, dataset: Dataset, phase: Phase) -> tuple[Materi
         config.queries.rate,
         tower.signal_dropout,
         config.seed,
-        lessons,
     )
-    pl.seed_everything(config.seed, verbose=False)  # after the lessons: whether they were cached must not matter
+    pl.seed_everything(config.seed, verbose=False)
     return material, batches, build_retriever(config, material, interactions, batches)
-
-
-def plan_lessons(
-    config: TrainConfig, dataset: Dataset, material: Material, judged: JudgedQueries | None, until: Split
-) -> LessonPlan | None:
-    """What a reranker teaches beside the batches; None where none is to.
-
-    Raises:
-        UsageError: it does not go with the data, or with what the towers are to be judged by.
-        GateFailed: there is nothing to learn from.
-    """
-    teacher = Teacher.of(config, dataset)
-    if teacher is None:
-        return None
-    lessons = lessons_of(config, teacher, dataset, material, judged, until)
-    history = config.tower.max_history
-    return LessonPlan(
-        lessons, config.distillation.per_batch, material.event_types, history, material.attributes, config.seed
-    )
 
 
 def learnt_queries(config: TrainConfig, dataset: Dataset) -> JudgedQueries | None:

@@ -9,7 +9,7 @@ from data_prep.columns import Split
 from data_prep.command import instantiate
 from data_prep.errors import GateFailed
 from data_prep.files import new_directory, write_json
-from towers.evaluation import Cases
+from towers.evaluation import Cases, sample
 from towers.funnel import FUNNEL, Funnel
 from towers.funnel_choice import Gain, Halves, Variant, crossed, save_variants
 from towers.funnel_config import FunnelConfig
@@ -18,7 +18,6 @@ from towers.funnel_shop import Shop, whole_funnel
 from towers.fusion import Fusion
 from towers.labelled import CUTOFF
 from towers.run import RUN
-from towers.weighing import sample
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,7 @@ from towers.evaluation import Cases, Scorer
 from towers.mix import Mix, choose_weights
 from towers.model import Model, WeightedBlock
 from towers.run import TrainedTowers
-from towers.scoring import Encode, VectorScorer, model_scorer
-
-ONE_VECTOR = "one vector"
-LATE_FUSED = "late fused"
-
-
-def sample(cases: Cases, users: int, seed: int) -> Cases:
-    """Some of the cases, at random."""
-    if len(cases) <= users:
-        return cases
-    kept = np.sort(np.random.default_rng(seed).choice(len(cases), users, replace=False))
-    return cases[kept]
+from towers.scoring import LATE_FUSED, ONE_VECTOR, Encode, VectorScorer, model_scorer
 
 
 def weigh_blocks(

@@ -15,7 +15,8 @@ from data_prep.command import instantiate, load_config
 from data_prep.prepare import PrepareConfig
 from data_prep.text import render
 from towers.text_encoder import TextEncoder, UniversalSentenceEncoder
-from towers.text_features import VectorCache, Whitening
+from towers.text_features import VectorCache
+from towers.whitening import Whitening
 
 NO_SECTION = -1
 

@@ -17,7 +17,7 @@ from data_prep.dataset import Dataset
 from data_prep.files import fingerprint, read_json, write_json
 from towers.evaluation import Cases
 from towers.history import Sequences
-from towers.material import read_sequences
+from towers.reading import read_sequences
 
 MARK = "prepared.json"
 VALIDATION_SEED = 0

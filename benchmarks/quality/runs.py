@@ -25,9 +25,9 @@ from benchmarks.quality.records import Result
 from data_prep.columns import Split
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import fingerprint, read_json, sha256, write_json
-from towers.config import EvaluationConfig
 from towers.evaluate import METRICS
 from towers.evaluation import evaluate
+from towers.evaluation_config import EvaluationConfig
 from towers.funnel import FUNNEL
 from towers.history import History
 from towers.report import summarize

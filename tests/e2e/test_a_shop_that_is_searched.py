@@ -26,10 +26,10 @@ from towers.judged import JudgedQueries
 from towers.model import Model
 from towers.reranker_config import RerankConfig
 from towers.search import SearchConfig, search
-from towers.text_features import Whitening
 from towers.train import train
 from towers.train_funnel import train_funnel
 from towers.train_reranker import mine
+from towers.whitening import Whitening
 
 SEARCH = ["experiment=search", "queries.columns=[title]", "queries.max_words=4", "blocks=text", "trainer.epochs=2"]
 

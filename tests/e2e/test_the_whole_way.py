@@ -13,7 +13,7 @@ from data_prep.dataset import Dataset
 from tests.tiny import RERANK_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides
 from towers import Model
 from towers.evaluation import Cases, evaluate
-from towers.material import read_sequences
+from towers.reading import read_sequences
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,8 +16,8 @@ from index.report import REPORT, BuildResult
 from towers import Model
 from towers.baselines import Popularity
 from towers.evaluation import Cases
-from towers.material import read_sequences
 from towers.newcomers import as_newcomers, stranger_scores
+from towers.reading import read_sequences
 
 
 def built(run: Path, data: Path, folder: Path, *overrides: str) -> BuildResult:

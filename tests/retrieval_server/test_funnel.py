@@ -23,8 +23,8 @@ from towers.funnel_choice import load_variants
 from towers.funnel_config import FunnelConfig
 from towers.funnel_material import labelled_pools
 from towers.fusion import Logistic, WeightedScores
-from towers.material import read_sequences
 from towers.pools import Found
+from towers.reading import read_sequences
 from towers.scoring import model_scorer
 from towers.train_funnel import train_funnel
 

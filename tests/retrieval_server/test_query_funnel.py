@@ -20,15 +20,15 @@ from retrieval_server.config import ServeConfig
 from retrieval_server.served_bundle import ServedBundle
 from tests.retrieval_server.shop import ServerFor
 from towers import History, Model
-from towers.config import EvaluationConfig
+from towers.evaluation_config import EvaluationConfig
 from towers.funnel import QUERY_FUNNEL, Funnel
 from towers.funnel_config import FunnelConfig
 from towers.fusion import WeightedScores
 from towers.judged import JudgedQueries
 from towers.judged_evaluation import SearchConfig, evaluate_search
-from towers.material import read_sequences
 from towers.pools import Found
 from towers.query_funnel import QueryFunnel
+from towers.reading import read_sequences
 from towers.reranker_config import RerankConfig
 from towers.run import RUN
 from towers.scoring import model_scorer

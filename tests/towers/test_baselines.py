@@ -34,7 +34,7 @@ from towers.cooccurrence import directional_cooccurrence
 from towers.history import History
 from towers.interactions import Interactions
 from towers.report import beyond_accuracy
-from towers.text_features import Whitening
+from towers.whitening import Whitening
 
 ITEMS = 8
 DAY = 86_400

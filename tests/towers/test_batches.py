@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.columns import Split
-from towers.batches import QueryPlan, TrainingBatches, basket_starts
-from towers.history import NO_QUERY, History, Sequences
+from towers.batches import QueryPlan, TrainingBatches
+from towers.history import NO_QUERY, History, Sequences, basket_starts
 from towers.tokens import PADDING, EventTypes, gap_buckets, tokenize
 from towers.user_attributes import UserAttributes
 

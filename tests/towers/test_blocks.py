@@ -18,11 +18,11 @@ from towers.config import TrainConfig, WeighingConfig
 from towers.evaluate import EvaluateConfig, evaluate_run
 from towers.evaluation import Cases
 from towers.interactions import Interactions
-from towers.material import read_sequences
+from towers.reading import read_sequences
 from towers.run import TrainedTowers
-from towers.text_features import Whitening
 from towers.train import train
 from towers.weighing import weigh_blocks
+from towers.whitening import Whitening
 
 
 def history(*rows: int) -> History:

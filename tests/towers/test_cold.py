@@ -13,7 +13,7 @@ from towers.config import TrainConfig
 from towers.evaluate import EvaluateConfig, evaluate_run, print_users
 from towers.evaluation import Cases, Outcome, metric_names
 from towers.history import Sequences
-from towers.material import read_sequences
+from towers.reading import read_sequences
 from towers.run import TrainedTowers
 from towers.train import train
 

@@ -21,12 +21,13 @@ from towers.funnel import FUNNEL, Funnel
 from towers.funnel_choice import load_variants
 from towers.funnel_config import FunnelConfig
 from towers.funnel_diversity import Looks
-from towers.funnel_evaluation import Reading, Stage, diversified
+from towers.funnel_evaluation import Reading, diversified
 from towers.funnel_material import labelled_pools
-from towers.material import read_sequences
 from towers.model import Model
 from towers.query_funnel import QueryFunnel
+from towers.reading import read_sequences
 from towers.scoring import VectorScorer, model_scorer
+from towers.stage import Stage
 from towers.train_funnel import train_funnel
 from towers.user_funnel import FunnelResult
 

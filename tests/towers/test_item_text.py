@@ -8,8 +8,8 @@ import torch
 from data_prep.errors import UsageError
 from towers.item_text import TunedText
 from towers.text_encoder import SentenceTransformerEncoder
-from towers.text_features import Whitening
 from towers.text_tuning import AllLayers
+from towers.whitening import Whitening
 
 TEXTS = [f"{kind} {thing}" for kind in ("green", "black", "rye") for thing in ("tea", "bread", "coffee", "litter")]
 

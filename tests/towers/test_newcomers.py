@@ -20,8 +20,8 @@ from towers.fallback import CONFIG, Fallback
 from towers.fallback_choice import choose_fallback
 from towers.history import History
 from towers.interactions import Interactions
-from towers.material import read_sequences
 from towers.newcomers import ByAttributes, as_newcomers, stranger_scores
+from towers.reading import read_sequences
 
 DAY = 86_400.0
 BOOTSTRAP = (200, 0.95, 0)

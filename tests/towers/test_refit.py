@@ -20,8 +20,8 @@ from towers.funnel import FUNNEL, Funnel
 from towers.funnel_choice import load_variants
 from towers.funnel_config import FunnelConfig
 from towers.interactions import Interactions
-from towers.material import read_sequences
 from towers.query_funnel import QueryFunnel
+from towers.reading import read_sequences
 from towers.reranker_config import RerankConfig
 from towers.scoring import model_scorer
 from towers.selection import SELECTION

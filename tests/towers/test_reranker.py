@@ -15,9 +15,9 @@ from towers import CrossEncoder, Model, Rendering
 from towers.cross_encoder import small_backbone
 from towers.evaluation import Cases
 from towers.history import NO_QUERY, History
-from towers.material import read_sequences
 from towers.mining import Shortlist, groups, shortlists
 from towers.moments import of_items, of_judgements, of_users
+from towers.reading import read_sequences
 from towers.scoring import model_scorer
 
 PLAIN = Rendering(template=None, context_items=3, event_types=False)

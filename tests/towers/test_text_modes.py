@@ -16,9 +16,9 @@ from towers.config import TrainConfig
 from towers.item_text import TunedText
 from towers.run import TrainedTowers
 from towers.text_encoder import SentenceTransformerEncoder, UniversalSentenceEncoder
-from towers.text_features import Whitening
 from towers.text_tuning import LowRank, TopLayers, layer_stack
 from towers.train import train
+from towers.whitening import Whitening
 
 TEXTS = [name for names in CATEGORIES.values() for name in names]
 UPPER = "encoder.layer.1."

@@ -6,10 +6,10 @@ import torch
 
 from data_prep.errors import UsageError
 from towers.item_tower import NO_ID, ItemTower
-from towers.text_features import Whitening
 from towers.tokens import Tokens
 from towers.user_blocks import BLOCKS, POSITIONS, RelativeBias
 from towers.user_tower import UserTower
+from towers.whitening import Whitening
 
 DIM = 16
 

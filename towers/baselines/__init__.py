@@ -10,8 +10,9 @@ from towers.baselines.markov import Markov
 from towers.baselines.popularity import DecayedPopularity, Popularity, Trending
 from towers.baselines.similarity import Cosine, Pearson
 from towers.baselines.text_similarity import TextSimilarity
-from towers.baselines.training_data import Baseline, DoesNotApply, TrainingData
+from towers.baselines.training_data import Baseline, DoesNotApply
 from towers.baselines.words import BM25, TfIdf
+from towers.training_data import TrainingData
 
 __all__ = [
     "BM25",

@@ -6,10 +6,11 @@ from typing import Self
 import numpy as np
 from torch import Tensor
 
-from towers.baselines.training_data import Baseline, TrainingData
-from towers.fitting import require
+from data_prep.config import require
+from towers.baselines.training_data import Baseline
 from towers.history import History
 from towers.mix import Mix
+from towers.training_data import TrainingData
 
 USERS_AT_ONCE = 256
 

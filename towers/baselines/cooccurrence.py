@@ -6,11 +6,11 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from towers.baselines.training_data import TrainingData
+from data_prep.config import require
 from towers.cooccurrence import directional_cooccurrence
-from towers.fitting import require
 from towers.history import History
 from towers.recency import recency_profiles
+from towers.training_data import TrainingData
 
 
 class Cooccurrence:

@@ -12,10 +12,11 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from towers.baselines.training_data import DoesNotApply, TrainingData
-from towers.fitting import require
+from data_prep.config import require
+from towers.baselines.training_data import DoesNotApply
 from towers.history import History
 from towers.recency import recency_profiles
+from towers.training_data import TrainingData
 
 
 class IALS:

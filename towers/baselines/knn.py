@@ -12,11 +12,11 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from data_prep.config import require
 from towers.baselines.similarity import Sets, Similarity, nearest
-from towers.baselines.training_data import TrainingData
-from towers.fitting import require
 from towers.history import History
 from towers.recency import recency_profiles, sets
+from towers.training_data import TrainingData
 
 
 class ItemKNN:

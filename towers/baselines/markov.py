@@ -8,10 +8,10 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from towers.baselines.training_data import TrainingData
-from towers.fitting import require
+from data_prep.config import require
 from towers.history import History
 from towers.recency import basket_profiles
+from towers.training_data import TrainingData
 
 
 class Markov:

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from towers.baselines.training_data import DoesNotApply, TrainingData
+from data_prep.config import require
+from towers.baselines.training_data import DoesNotApply
 from towers.demand import DAY, demand
-from towers.fitting import require
 from towers.history import History
+from towers.training_data import TrainingData
 
 
 class Popularity:

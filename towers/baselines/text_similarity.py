@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from towers.baselines.training_data import TrainingData
-from towers.fitting import require
+from data_prep.config import require
 from towers.history import History
 from towers.recency import recency_profiles
-from towers.text_features import Whitening
+from towers.training_data import TrainingData
+from towers.whitening import Whitening
 
 
 class TextSimilarity:

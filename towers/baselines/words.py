@@ -14,12 +14,13 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from torch import Tensor
 
 from data_prep.columns import Columns
-from towers.baselines.training_data import DoesNotApply, TrainingData
-from towers.fitting import require
+from data_prep.config import require
+from towers.baselines.training_data import DoesNotApply
 from towers.history import History
 from towers.recency import recency_profiles
 from towers.spelling import Spelling
 from towers.terms import singular_of, terms_of
+from towers.training_data import TrainingData
 
 EVERY_TEXT = "*"
 """Stands for all columns of text."""

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.columns import Columns
-from towers.baselines.training_data import TrainingData
-from towers.fitting import require
-from towers.text_features import Whitening
+from data_prep.config import require
+from towers.training_data import TrainingData
+from towers.whitening import Whitening
 
 
 @dataclass(frozen=True)

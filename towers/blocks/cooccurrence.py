@@ -3,11 +3,12 @@
 import pandas as pd
 
 from data_prep.columns import Columns
-from towers.baselines.training_data import DoesNotApply, TrainingData
+from data_prep.config import require
+from towers.baselines.training_data import DoesNotApply
 from towers.blocks.block import Reading
 from towers.blocks.factors import FittedFactors
 from towers.cooccurrence import directional_cooccurrence, factors
-from towers.fitting import require
+from towers.training_data import TrainingData
 
 
 class CooccurrenceFactors:

@@ -5,11 +5,12 @@ import pandas as pd
 from sklearn.utils.extmath import randomized_svd
 
 from data_prep.columns import Columns
-from towers.baselines.training_data import DoesNotApply, TrainingData
+from data_prep.config import require
+from towers.baselines.training_data import DoesNotApply
 from towers.blocks.block import Reading
 from towers.blocks.factors import FittedFactors
-from towers.fitting import require
 from towers.linear import linear_weights
+from towers.training_data import TrainingData
 
 PASSES = 4  # power iterations: the leading directions then agree with the exact ones to several digits
 

@@ -11,7 +11,7 @@ from towers.blocks.text import unit_text
 from towers.grown_table import GrownTable
 from towers.history import History
 from towers.recency import recency_weights
-from towers.text_features import Whitening
+from towers.whitening import Whitening
 
 
 @dataclass(frozen=True)

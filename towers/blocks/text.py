@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from towers.baselines.training_data import TrainingData
+from data_prep.config import require
 from towers.blocks.block import Reading
-from towers.fitting import require
-from towers.text_features import Whitening
+from towers.training_data import TrainingData
+from towers.whitening import Whitening
 
 
 class WhitenedText:

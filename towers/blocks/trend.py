@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.columns import Columns
-from towers.baselines.training_data import DoesNotApply, TrainingData
+from data_prep.config import require
+from towers.baselines.training_data import DoesNotApply
 from towers.blocks.block import Reading, by_item
 from towers.demand import hazards
-from towers.fitting import require
+from towers.training_data import TrainingData
 
 
 class Trend:

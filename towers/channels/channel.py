@@ -15,8 +15,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from data_prep.files import read_json, write_json
-from towers.baselines.training_data import TrainingData
 from towers.history import History
+from towers.training_data import TrainingData
 from towers.vector_file import save_vectors
 
 DESCRIPTION = "channel.json"

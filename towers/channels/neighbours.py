@@ -6,14 +6,14 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from data_prep.config import require
 from data_prep.errors import UsageError
 from towers.baselines.knn import UserKNN
 from towers.baselines.markov import Markov
 from towers.baselines.similarity import SIMILARITIES
-from towers.baselines.training_data import TrainingData
 from towers.channels.channel import FittedChannel, largest
 from towers.channels.profiles import ByBaskets, ByItems, ByPeople
-from towers.fitting import require
+from towers.training_data import TrainingData
 
 
 class Leading(Protocol):

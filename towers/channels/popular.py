@@ -8,11 +8,12 @@ import scipy.sparse as sp
 from torch import Tensor
 
 from data_prep.columns import Columns
-from towers.baselines.training_data import DoesNotApply, TrainingData
+from data_prep.config import require
+from towers.baselines.training_data import DoesNotApply
 from towers.channels.channel import FittedChannel, largest
 from towers.channels.profiles import ByGroups, Everybody
 from towers.demand import demand
-from towers.fitting import require
+from towers.training_data import TrainingData
 
 
 class Counting(Protocol):

@@ -15,12 +15,12 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from towers.baselines.training_data import TrainingData
 from towers.baselines.words import BM25, Reader, folded_terms, idf, limits, terms, texts_of_columns
 from towers.channels.channel import TABLE, FittedChannel, widened
 from towers.channels.profiles import known_items
 from towers.history import History
 from towers.spelling import Spelling
+from towers.training_data import TrainingData
 
 COUNTS, RARITY = "spelling.counts", "rarity"
 

@@ -10,20 +10,19 @@ from rich.table import Table
 
 from data_prep.columns import Columns, Split
 from data_prep.command import command
+from data_prep.config import require
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import read_json
 from towers.baselines import TrainingData
 from towers.diversity.diversify import METHODS, POOL, DiversityConfig, unit
 from towers.diversity.tradeoff import Setting, Space, lists, tradeoff
 from towers.evaluate import trained_until
-from towers.evaluation import Cases
-from towers.fitting import require
-from towers.material import read_sequences_of
+from towers.evaluation import Cases, sample
 from towers.model import Model
+from towers.reading import read_sequences_of
 from towers.run import RUN, dataset_of
-from towers.scoring import model_scorer
-from towers.text_features import text_directions
-from towers.weighing import ONE_VECTOR, sample
+from towers.scoring import ONE_VECTOR, model_scorer
+from towers.whitening import text_directions
 
 TABLE, PICTURE = "diversity.csv", "diversity.png"
 

@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.config import require
 from data_prep.errors import GateFailed
 from towers.baselines.training_data import DoesNotApply
-from towers.fitting import require
 from towers.fusion.features import features
 from towers.labelled import CUTOFF, Labelled
 from towers.pools import Pools

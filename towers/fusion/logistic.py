@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
+from data_prep.config import require
 from data_prep.errors import GateFailed
-from towers.fitting import require
 from towers.fusion.features import feature_names, features
 from towers.labelled import Labelled
 from towers.pools import Pools

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from towers.fitting import require
+from data_prep.config import require
 from towers.labelled import Labelled
 from towers.pools import Pools
 
