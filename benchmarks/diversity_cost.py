@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 
+from benchmarks.diversity.__main__ import TradeoffConfig
 from data_prep.command import load_config
 from towers.diversity import METHODS, Diversity, Pool, diversify
-from towers.diversity.__main__ import TradeoffConfig
 
 REPETITIONS = 200
 SIZES = ((10, 50), (50, 200))  # items wanted, items to choose from

@@ -21,11 +21,11 @@ from benchmarks.quality.machine import commit, machine
 from benchmarks.quality.page import replace_section
 from data_prep.columns import Columns, Split
 from data_prep.files import read_json
-from towers.evaluation import Cases, evaluate, mean_metrics
-from towers.model import Model
-from towers.reading import read_sequences_of
-from towers.run import RUN, dataset_of
-from towers.scoring import ONE_VECTOR, model_scorer
+from towers.events.reading import read_sequences_of
+from towers.metrics.evaluation import Cases, evaluate, mean_metrics
+from towers.model.one_vector import Model
+from towers.model.scorer import ONE_VECTOR, model_scorer
+from towers.model.trained_towers import RUN, dataset_of
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks.evaluation_speed -->", "<!-- end -->"

@@ -52,14 +52,14 @@ def around(vectors: NDArray[np.float32], count: int, seed: int) -> NDArray[np.fl
 def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) -> Path:
     """Build and publish the large bundle; its folder."""
     from data_prep.command import instantiate, load_config
-    from index.config import BuildConfig
-    from index.histories import Histories
-    from index.inputs import check_inputs
-    from index.publish import building, new_bundle, switch_current
-    from index.trial import choose_index
-    from index.write import Contents, name_version, write_contents
+    from index.build.config import BuildConfig
+    from index.build.inputs import check_inputs
+    from index.build.write import Contents, name_version, write_contents
+    from index.bundle.histories import Histories
+    from index.bundle.publish import building, new_bundle, switch_current
+    from index.calibration.trial import choose_index
     from towers import Model
-    from towers.reading import read_sequences
+    from towers.events.reading import read_sequences
 
     config = load_config(BuildConfig, "build", [*overrides, f"bundles={bundles}"])
     inputs = check_inputs(config.run, config.data, config.reranker, config.funnel)
@@ -112,7 +112,7 @@ def measure(folder: Path) -> None:
     def imported() -> None:
         import sentence_transformers  # noqa: F401 - what a bundle's text encoder imports when it is loaded
 
-        import index.bundle  # noqa: F401
+        import index.bundle.bundle  # noqa: F401
 
     _, imports = timed(imported)
     import faiss

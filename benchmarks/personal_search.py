@@ -21,17 +21,17 @@ from torch import Tensor
 from benchmarks.search import write_page
 from data_prep.columns import Columns, Split
 from data_prep.files import read_json
-from towers.channels import FittedChannel
-from towers.derived_queries import QueryConfig, derive_one
-from towers.evaluation import Cases, evaluate, metric_names
-from towers.funnel import QUERY_FUNNEL, Funnel
-from towers.fusion import WeightedScores
-from towers.history import History
-from towers.metrics import bootstrap_intervals
-from towers.model import Model
-from towers.reading import read_sequences_of
-from towers.run import RUN, dataset_of
-from towers.scoring import ONE_VECTOR, VectorScorer, model_scorer
+from towers.candidates.channels import FittedChannel
+from towers.candidates.funnel import QUERY_FUNNEL, Funnel
+from towers.candidates.fusion import WeightedScores
+from towers.events.history import History
+from towers.events.reading import read_sequences_of
+from towers.metrics.evaluation import Cases, evaluate, metric_names
+from towers.metrics.ranking_metrics import bootstrap_intervals
+from towers.model.one_vector import Model
+from towers.model.scorer import ONE_VECTOR, VectorScorer, model_scorer
+from towers.model.trained_towers import RUN, dataset_of
+from towers.text.synthetic_queries import QueryConfig, derive_one
 
 SECTION = "personal"
 CUTOFF = 10

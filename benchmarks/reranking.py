@@ -30,20 +30,20 @@ from benchmarks.search import VARIANTS, trained, with_funnel
 from data_prep.columns import Columns
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
-from towers.cross_encoder import CrossEncoder
-from towers.cross_encoder_onnx import export_cross_encoder, load_exported, quantise_cross_encoder
-from towers.judged import JudgedQueries
-from towers.metrics import bootstrap_intervals
-from towers.mining import Shortlist, shortlists
-from towers.model import Model
-from towers.moments import of_judgements
-from towers.onnx_runtime import INT8
-from towers.query_funnel import QueryFunnel
-from towers.reranker_comparison import shortlist_ndcg
-from towers.reranker_config import RerankConfig
-from towers.reranker_fit import Fitting
-from towers.reranker_material import Material
-from towers.scoring import ONE_VECTOR, model_scorer
+from towers.candidates.train_queries import QueryFunnel
+from towers.metrics.judgements import JudgedQueries
+from towers.metrics.ranking_metrics import bootstrap_intervals
+from towers.model.one_vector import Model
+from towers.model.scorer import ONE_VECTOR, model_scorer
+from towers.modules.onnx_runtime import INT8
+from towers.ranking.comparison import shortlist_ndcg
+from towers.ranking.config import RerankConfig
+from towers.ranking.cross_encoder import CrossEncoder
+from towers.ranking.examples import of_judgements
+from towers.ranking.mining import Shortlist, shortlists
+from towers.ranking.onnx import export_cross_encoder, load_exported, quantise_cross_encoder
+from towers.ranking.training import Fitting
+from towers.ranking.training_set import Material
 from towers.train_reranker import RerankResult, judge_folds, publish
 
 ROOT = Path(__file__).parents[1]

@@ -28,13 +28,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_prep.command import instantiate, load_config
-from index.calibrate import index_recall
-from index.config import BuildConfig
-from index.encoding import encode_catalogue
-from index.search import ItemIndex, SearchParameters
-from index.stored import StoredVectors
-from index.trial import choose_index
-from towers.vector_file import map_vectors
+from data_prep.vector_file import map_vectors
+from index.build.config import BuildConfig
+from index.build.encoding import encode_catalogue
+from index.calibration.calibrate import index_recall
+from index.calibration.trial import choose_index
+from index.search.search import ItemIndex, SearchParameters
+from index.search.stored import StoredVectors
 
 CENTRES = 20_000
 SPREAD = 0.6

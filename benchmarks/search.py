@@ -23,22 +23,22 @@ from data_prep.columns import Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from data_prep.files import read_json
-from towers.config import TrainConfig
+from towers.candidates.config import FunnelConfig
+from towers.candidates.funnel import QUERY_FUNNEL
+from towers.candidates.train_queries import QueryFunnel
 from towers.evaluate import EvaluateConfig
-from towers.funnel import QUERY_FUNNEL
-from towers.funnel_config import FunnelConfig
-from towers.judge import TWO_TOWERS
-from towers.judged import JudgedQueries
-from towers.judged_evaluation import METRICS, evaluate_search, with_typos, with_untuned_encoder
-from towers.judged_use import judged_to_judge_by
-from towers.model import Model
-from towers.query_funnel import QueryFunnel
-from towers.reading import read_sequences_of
-from towers.report import with_intervals
-from towers.run import RUN
-from towers.scoring import ONE_VECTOR, model_scorer
+from towers.evaluation.evaluator import TWO_TOWERS
+from towers.evaluation.search import METRICS, evaluate_search, with_typos, with_untuned_encoder
+from towers.evaluation.tables import with_intervals
+from towers.events.reading import read_sequences_of
+from towers.metrics.judgement_split import judged_to_judge_by
+from towers.metrics.judgements import JudgedQueries
+from towers.model.one_vector import Model
+from towers.model.scorer import ONE_VECTOR, model_scorer
+from towers.model.trained_towers import RUN
 from towers.train import train
 from towers.train_funnel import train_funnel
+from towers.training.config import TrainConfig
 
 PAGE = Path(__file__).parents[1] / "docs" / "search.md"
 BEGIN, END = "<!-- benchmarks.search {} -->", "<!-- end -->"

@@ -43,12 +43,12 @@ from data_prep.columns import Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from data_prep.files import read_json, write_json
-from towers.batches import Batch, TrainingBatches
-from towers.config import TrainConfig
-from towers.fitting import EpochData, EpochDataset
-from towers.tokens import PADDING, UNKNOWN_EVENT, UNKNOWN_GAP, Tokens
-from towers.training import Phase
-from towers.training import prepare as prepare_training
+from towers.fitting.trainer import EpochData, EpochDataset
+from towers.modules.tokens import PADDING, UNKNOWN_EVENT, UNKNOWN_GAP, Tokens
+from towers.training.batches import Batch, TrainingBatches
+from towers.training.config import TrainConfig
+from towers.training.phases import Phase
+from towers.training.phases import prepare as prepare_training
 
 DATASET = "beauty"
 OURS = {  # what is timed -> arguments of its process

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from data_prep.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from index.bundle import Bundle
-    from index.effort import Selection
-    from index.exact import Hits, exact_scores
-    from index.filters import Filter, UnfitColumn
-    from index.item_table import UnfitItems
-    from index.live import LiveBundle
-    from index.live_index import LiveIndex
-    from index.live_view import LiveView
-    from index.manifest import BundleError, Manifest
-    from index.publish import current_bundle
-    from index.search import ItemIndex, SearchParameters
+    from index.bundle.bundle import Bundle
+    from index.bundle.item_table import UnfitItems
+    from index.bundle.manifest import BundleError, Manifest
+    from index.bundle.publish import current_bundle
+    from index.live.live_bundle import LiveBundle
+    from index.live.live_index import LiveIndex
+    from index.live.live_view import LiveView
+    from index.search.effort import Selection
+    from index.search.exact import Hits, exact_scores
+    from index.search.filters import Filter, UnfitColumn
+    from index.search.search import ItemIndex, SearchParameters
 
 __all__ = [
     "Bundle",
@@ -42,20 +42,20 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "Bundle": "index.bundle",
-        "BundleError": "index.manifest",
-        "Filter": "index.filters",
-        "Hits": "index.exact",
-        "ItemIndex": "index.search",
-        "LiveBundle": "index.live",
-        "LiveIndex": "index.live_index",
-        "LiveView": "index.live_view",
-        "Manifest": "index.manifest",
-        "SearchParameters": "index.search",
-        "Selection": "index.effort",
-        "UnfitColumn": "index.filters",
-        "UnfitItems": "index.item_table",
-        "current_bundle": "index.publish",
-        "exact_scores": "index.exact",
+        "Bundle": "index.bundle.bundle",
+        "BundleError": "index.bundle.manifest",
+        "Filter": "index.search.filters",
+        "Hits": "index.search.exact",
+        "ItemIndex": "index.search.search",
+        "LiveBundle": "index.live.live_bundle",
+        "LiveIndex": "index.live.live_index",
+        "LiveView": "index.live.live_view",
+        "Manifest": "index.bundle.manifest",
+        "SearchParameters": "index.search.search",
+        "Selection": "index.search.effort",
+        "UnfitColumn": "index.search.filters",
+        "UnfitItems": "index.bundle.item_table",
+        "current_bundle": "index.bundle.publish",
+        "exact_scores": "index.search.exact",
     },
 )

@@ -5,13 +5,13 @@ at the end of the grace; 2 a wrong configuration or an unsound bundle; 130 stopp
 """
 
 from data_prep.command import UsageError, command, instantiate
-from retrieval_server.address import require_free, resolve
 from retrieval_server.config import ServeConfig, require_sound
-from retrieval_server.escaping import log_one_line_each
-from retrieval_server.lifecycle import StopSignals, leave
-from retrieval_server.tls import server_credentials
-from retrieval_server.tokens import Tokens
-from retrieval_server.user_events import EventStore
+from retrieval_server.events.user_events import EventStore
+from retrieval_server.process.lifecycle import StopSignals, leave
+from retrieval_server.runtime.escaping import log_one_line_each
+from retrieval_server.transport.address import require_free, resolve
+from retrieval_server.transport.tls import server_credentials
+from retrieval_server.transport.tokens import Tokens
 
 
 @command(ServeConfig, "serve")
@@ -33,17 +33,17 @@ def main(config: ServeConfig) -> None:
             f"bundle={config.bundle}: there is no such folder; build one with `python -m index.build`, or name another"
         )
     # What follows is imported only here, for it takes seconds: what is wrong with the options is told at once.
-    from index.manifest import Manifest
+    from index.bundle.manifest import Manifest
 
     Manifest.read(config.bundle)
     stop = StopSignals()
     stop.install()
     with stop.heeded():
         if config.workers > 1:
-            from retrieval_server.supervisor import supervise
+            from retrieval_server.process.supervisor import supervise
 
             leave(supervise(config, stop))
-        from retrieval_server.serve import serve
+        from retrieval_server.process.serve import serve
 
         leave(serve(config, stop))
 

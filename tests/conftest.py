@@ -50,10 +50,10 @@ def tiny_train_overrides(artifacts: Path, tiny_data: Path, tiny_encoder: Path) -
 def tiny_run(artifacts: Path, tiny_data: Path, tiny_encoder: Path, tiny_train_overrides: list[str]) -> Path:
     """A finished training run, with a reranker beside the towers."""
     from data_prep.command import load_config
-    from towers.config import TrainConfig
-    from towers.reranker_config import RerankConfig
+    from towers.ranking.config import RerankConfig
     from towers.train import train
     from towers.train_reranker import train_reranker
+    from towers.training.config import TrainConfig
 
     run = artifacts / "runs" / "tiny"
     train(load_config(TrainConfig, "train", [*tiny_train_overrides, "run=tiny"]), run)
@@ -67,8 +67,8 @@ def tiny_run(artifacts: Path, tiny_data: Path, tiny_encoder: Path, tiny_train_ov
 def tiny_bundle(artifacts: Path, tiny_run: Path, tiny_data: Path) -> Path:
     """A published bundle, reached through `current`."""
     from data_prep.command import load_config
-    from index.build import build
-    from index.config import BuildConfig
+    from index.build.__main__ import build
+    from index.build.config import BuildConfig
 
     overrides = [f"run={tiny_run}", f"data={tiny_data}", f"artifacts={artifacts}", "reranker=always"]
     build(load_config(BuildConfig, "build", overrides))

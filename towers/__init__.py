@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 from data_prep.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from towers.cross_encoder import CrossEncoder
-    from towers.funnel import Funnel
-    from towers.history import History
-    from towers.model import Model
-    from towers.model_encoder import ModelEncoder
-    from towers.rendering import Rendering
+    from towers.candidates.funnel import Funnel
+    from towers.events.history import History
+    from towers.model.one_vector import Model
+    from towers.model.user_side import ModelEncoder
+    from towers.ranking.cross_encoder import CrossEncoder
+    from towers.ranking.input_template import Rendering
 
 __all__ = ["CrossEncoder", "Funnel", "History", "Model", "ModelEncoder", "Rendering"]
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "CrossEncoder": "towers.cross_encoder",
-        "Funnel": "towers.funnel",
-        "History": "towers.history",
-        "Model": "towers.model",
-        "ModelEncoder": "towers.model_encoder",
-        "Rendering": "towers.rendering",
+        "CrossEncoder": "towers.ranking.cross_encoder",
+        "Funnel": "towers.candidates.funnel",
+        "History": "towers.events.history",
+        "Model": "towers.model.one_vector",
+        "ModelEncoder": "towers.model.user_side",
+        "Rendering": "towers.ranking.input_template",
     },
 )

@@ -15,15 +15,13 @@ from data_prep.config import require
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import read_json, write_json
 from towers.baselines import TrainingData
+from towers.candidates.funnel import FUNNEL
+from towers.candidates.train_queries import QueryFunnel
 from towers.diversity import DiversityConfig
-from towers.evaluation import Cases, sample
-from towers.evaluation_config import EvaluationConfig
-from towers.funnel import FUNNEL
-from towers.funnel_evaluation import evaluate_funnel
-from towers.funnel_report import print_funnel
-from towers.judge import TWO_TOWERS, Judge, baseline_scorers, model_scorers
-from towers.judged import JudgedQueries
-from towers.judged_evaluation import (
+from towers.evaluation.evaluator import TWO_TOWERS, Judge, baseline_scorers, model_scorers
+from towers.evaluation.funnel import evaluate_funnel
+from towers.evaluation.funnel_tables import print_funnel
+from towers.evaluation.search import (
     QUERIES,
     SearchConfig,
     evaluate_search,
@@ -31,14 +29,16 @@ from towers.judged_evaluation import (
     with_typos,
     with_untuned_encoder,
 )
-from towers.judged_use import judged_to_judge_by
-from towers.model import Model
-from towers.query_funnel import QueryFunnel
-from towers.reading import read_sequences_of
-from towers.report import compare, print_by_slice, print_cold, print_comparison, print_newcomers, print_table
-from towers.run import RUN, dataset_of
-from towers.scoring import ONE_VECTOR, model_scorer
-from towers.whitening import text_directions
+from towers.evaluation.tables import compare, print_by_slice, print_cold, print_comparison, print_newcomers, print_table
+from towers.events.reading import read_sequences_of
+from towers.metrics.config import EvaluationConfig
+from towers.metrics.evaluation import Cases, sample
+from towers.metrics.judgement_split import judged_to_judge_by
+from towers.metrics.judgements import JudgedQueries
+from towers.model.one_vector import Model
+from towers.model.scorer import ONE_VECTOR, model_scorer
+from towers.model.trained_towers import RUN, dataset_of
+from towers.text.whitening import text_directions
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Any
 from data_prep.command import command
 from data_prep.config import require
 from data_prep.errors import GateFailed, UsageError
-from towers.sweep_table import explanation, failures, group_frame, markdown, print_groups, trial_frame
-from towers.sweep_trials import Group, Trial, compare, gather
+from towers.tuning.table import explanation, failures, group_frame, markdown, print_groups, trial_frame
+from towers.tuning.trials import Group, Trial, compare, gather
 
 
 @dataclass
@@ -76,7 +76,7 @@ def report(config: SweepReportConfig) -> SweepReport:
     folder.mkdir(parents=True, exist_ok=True)
     plots = []
     if config.plots:
-        from towers.sweep_plots import draw  # says what to install if matplotlib is missing
+        from towers.tuning.plots import draw  # says what to install if matplotlib is missing
 
         plots = draw(groups, config.metric, config.x, config.by, folder)
     group_frame(groups, config.metric).to_csv(folder / "report.csv", index=False)

@@ -17,17 +17,17 @@ from data_prep.errors import UsageError
 from data_prep.files import lock, read_json
 from towers.baselines import DoesNotApply, fitted_baselines
 from towers.blocks import FittedBlock
-from towers.checkpoints import begin
-from towers.config import TrainConfig
-from towers.cost import CostMeter
-from towers.evaluation import Cases, evaluate, metric_names, sample
-from towers.judged import judged_cases
-from towers.model import Model, WeightedBlock
-from towers.run import RUN
-from towers.scoring import ONE_VECTOR, model_scorer
-from towers.selection import SELECTION
-from towers.training import Phase, Trained, train_towers
-from towers.weighing import weigh_blocks, weigh_channels
+from towers.fitting.checkpoints import begin
+from towers.fitting.cost import CostMeter
+from towers.metrics.evaluation import Cases, evaluate, metric_names, sample
+from towers.metrics.judgements import judged_cases
+from towers.model.one_vector import Model, WeightedBlock
+from towers.model.scorer import ONE_VECTOR, model_scorer
+from towers.model.selection import SELECTION
+from towers.model.trained_towers import RUN
+from towers.training.block_weights import weigh_blocks, weigh_channels
+from towers.training.config import TrainConfig
+from towers.training.phases import Phase, Trained, train_towers
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ import torch
 from data_prep.command import command
 from data_prep.errors import GateFailed
 from data_prep.files import lock
-from towers.funnel_config import DERIVED, FunnelConfig
-from towers.funnel_shop import Shop
-from towers.query_funnel import QueryFunnelResult, train_query_funnel
-from towers.run import dataset_of
-from towers.selection import selection_of
-from towers.user_funnel import FunnelResult, train_user_funnel
+from towers.candidates.config import DERIVED, FunnelConfig
+from towers.candidates.train_queries import QueryFunnelResult, train_query_funnel
+from towers.candidates.train_users import FunnelResult, train_user_funnel
+from towers.candidates.trained_run import Shop
+from towers.model.selection import selection_of
+from towers.model.trained_towers import dataset_of
 
 log = logging.getLogger(__name__)
 

@@ -16,22 +16,22 @@ from data_prep.columns import Columns, Split
 from data_prep.command import command
 from data_prep.dataset import Dataset
 from data_prep.files import lock, new_directory, read_json, write_json
-from towers.cross_encoder import CrossEncoder
-from towers.derived_queries import QueryConfig, derive_one
-from towers.evaluation import Cases
-from towers.judged_use import judged_to_judge_by
-from towers.mining import Shortlist, shortlists
-from towers.model import Model
-from towers.moments import Moment, of_items, of_judgements, of_users
-from towers.query_funnel import QueryFunnel
-from towers.reading import read_sequences_of
-from towers.reranker_comparison import CUTOFF, Comparison, compare_orders, ndcg_of, readings
-from towers.reranker_config import RerankConfig
-from towers.reranker_fit import Fitting
-from towers.reranker_material import Material
-from towers.run import RUN, dataset_of
-from towers.scoring import ONE_VECTOR, Recall, model_scorer
-from towers.selection import selection_of
+from towers.candidates.train_queries import QueryFunnel
+from towers.events.reading import read_sequences_of
+from towers.metrics.evaluation import Cases
+from towers.metrics.judgement_split import judged_to_judge_by
+from towers.model.one_vector import Model
+from towers.model.scorer import ONE_VECTOR, Recall, model_scorer
+from towers.model.selection import selection_of
+from towers.model.trained_towers import RUN, dataset_of
+from towers.ranking.comparison import CUTOFF, Comparison, compare_orders, ndcg_of, readings
+from towers.ranking.config import RerankConfig
+from towers.ranking.cross_encoder import CrossEncoder
+from towers.ranking.examples import Moment, of_items, of_judgements, of_users
+from towers.ranking.mining import Shortlist, shortlists
+from towers.ranking.training import Fitting
+from towers.ranking.training_set import Material
+from towers.text.synthetic_queries import QueryConfig, derive_one
 
 log = logging.getLogger(__name__)
 

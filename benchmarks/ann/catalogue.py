@@ -14,9 +14,9 @@ from data_prep.columns import Columns
 from data_prep.command import instantiate, load_config
 from data_prep.prepare import PrepareConfig
 from data_prep.text import render
-from towers.text_encoder import TextEncoder, UniversalSentenceEncoder
-from towers.text_features import VectorCache
-from towers.whitening import Whitening
+from towers.text.encoder import TextEncoder, UniversalSentenceEncoder
+from towers.text.vector_cache import VectorCache
+from towers.text.whitening import Whitening
 
 NO_SECTION = -1
 

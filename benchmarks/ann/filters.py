@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.command import instantiate, load_config
-from index import search
-from index.calibrate import index_recall
-from index.config import BuildConfig
-from index.search import ItemIndex
-from index.trial import choose_index
+from index.build.config import BuildConfig
+from index.calibration.calibrate import index_recall
+from index.calibration.trial import choose_index
+from index.search import search
+from index.search.search import ItemIndex
 
 DIM = 128
 CENTRES = 2000

@@ -15,9 +15,9 @@ from benchmarks.quality.plan import Plan
 from data_prep.columns import Columns, Split
 from data_prep.dataset import Dataset
 from data_prep.files import fingerprint, read_json, write_json
-from towers.evaluation import Cases
-from towers.history import Sequences
-from towers.reading import read_sequences
+from towers.events.history import Sequences
+from towers.events.reading import read_sequences
+from towers.metrics.evaluation import Cases
 
 MARK = "prepared.json"
 VALIDATION_SEED = 0

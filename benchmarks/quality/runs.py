@@ -25,13 +25,13 @@ from benchmarks.quality.records import Result
 from data_prep.columns import Split
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import fingerprint, read_json, sha256, write_json
+from towers.candidates.funnel import FUNNEL
 from towers.evaluate import METRICS
-from towers.evaluation import evaluate
-from towers.evaluation_config import EvaluationConfig
-from towers.funnel import FUNNEL
-from towers.history import History
-from towers.report import summarize
-from towers.run import RUN
+from towers.evaluation.tables import summarize
+from towers.events.history import History
+from towers.metrics.config import EvaluationConfig
+from towers.metrics.evaluation import evaluate
+from towers.model.trained_towers import RUN
 
 PEERS = Path(__file__).with_name("peers")
 DECIDING = ("data_prep", "towers", "conf")

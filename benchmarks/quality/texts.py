@@ -11,9 +11,9 @@ import torch
 
 from data_prep.command import instantiate, load_config
 from data_prep.dataset import Dataset
-from towers.config import TrainConfig
-from towers.material import Material
-from towers.text_features import VectorCache
+from towers.text.vector_cache import VectorCache
+from towers.training.config import TrainConfig
+from towers.training.training_set import Material
 
 
 def main(overrides: list[str]) -> None:

@@ -19,7 +19,7 @@ from retrieval_server.client.errors import RetrievalError
 from retrieval_server.client.requests import Answering, Choosing, Diversifying, Filtering, Likening, Naming, UnfitItem
 from retrieval_server.client.retrieval_client import RetrievalClient
 from retrieval_server.client.tables import Answer, show
-from retrieval_server.escaping import escape
+from retrieval_server.runtime.escaping import escape
 
 TOKEN = "RETRIEVAL_TOKEN"
 EPILOG = f"""\

@@ -5,7 +5,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from retrieval_server.escaping import escape
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
     Diversified,
     RecallResponse,
@@ -13,6 +12,7 @@ from retrieval_server.retrieval.v1.retrieval_pb2 import (
     RerankResponse,
     SimilarItemsResponse,
 )
+from retrieval_server.runtime.escaping import escape
 
 Answer = RecallResponse | RerankResponse | RecommendResponse | SimilarItemsResponse
 

@@ -8,8 +8,8 @@ import pytest
 from benchmarks.quality.peers.exchange import Answer, Material, padded
 from benchmarks.quality.runs import VectorScorer, row_of
 from data_prep.columns import Split
-from towers.evaluation import Cases, evaluate
-from towers.history import Sequences
+from towers.events.history import Sequences
+from towers.metrics.evaluation import Cases, evaluate
 
 
 @pytest.fixture

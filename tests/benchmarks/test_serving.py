@@ -14,7 +14,7 @@ import torch
 from benchmarks.serving import ceilings
 from benchmarks.serving.load import Sample, closed_loop, open_loop
 from towers import CrossEncoder, Rendering
-from towers.cross_encoder import small_backbone
+from towers.ranking.cross_encoder import small_backbone
 
 
 @dataclass

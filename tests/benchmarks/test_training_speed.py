@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.training_speed import FixedRows
-from towers.batches import QueryPlan, TrainingBatches
-from towers.history import Sequences
-from towers.tokens import PADDING, EventTypes
+from towers.events.history import Sequences
+from towers.modules.tokens import PADDING, EventTypes
+from towers.training.batches import QueryPlan, TrainingBatches
 
 LENGTH = 5
 

@@ -14,22 +14,22 @@ from data_prep.errors import GateFailed, UsageError
 from data_prep.files import read_json
 from data_prep.prepare import PrepareConfig, prepare
 from index import Bundle
-from index.build import build
-from index.config import BuildConfig
+from index.build.__main__ import build
+from index.build.config import BuildConfig
 from tests.chinese_shop import ASKED, write
 from tests.tiny import TRAIN_OVERRIDES
-from towers.config import TrainConfig
+from towers.candidates.config import FunnelConfig
 from towers.evaluate import EvaluateConfig, evaluate_run
-from towers.funnel_config import FunnelConfig
-from towers.history import History
-from towers.judged import JudgedQueries
-from towers.model import Model
-from towers.reranker_config import RerankConfig
-from towers.search import SearchConfig, search
+from towers.events.history import History
+from towers.metrics.judgements import JudgedQueries
+from towers.model.one_vector import Model
+from towers.ranking.config import RerankConfig
+from towers.text.whitening import Whitening
 from towers.train import train
 from towers.train_funnel import train_funnel
 from towers.train_reranker import mine
-from towers.whitening import Whitening
+from towers.training.config import TrainConfig
+from towers.tune import SearchConfig, search
 
 SEARCH = ["experiment=search", "queries.columns=[title]", "queries.max_words=4", "blocks=text", "trainer.epochs=2"]
 

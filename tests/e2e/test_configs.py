@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from benchmarks.diversity.__main__ import TradeoffConfig
 from data_prep.command import instantiate, load_config
 from data_prep.config import CONFIG_FOLDER
 from data_prep.prepare import PrepareConfig
-from index.config import BuildConfig
+from index.build.config import BuildConfig
 from retrieval_server.config import ServeConfig
-from towers.config import TrainConfig
-from towers.diversity.__main__ import TradeoffConfig
+from towers.candidates.config import FunnelConfig
 from towers.evaluate import EvaluateConfig
-from towers.funnel_config import FunnelConfig
-from towers.reranker_config import RerankConfig
-from towers.search import SearchConfig
-from towers.search_space import check_space, parse_space
+from towers.ranking.config import RerankConfig
 from towers.sweep_report import SweepReportConfig
+from towers.training.config import TrainConfig
+from towers.tune import SearchConfig
+from towers.tuning.space import check_space, parse_space
 
 ROOTS = {
     "prepare": (PrepareConfig, []),

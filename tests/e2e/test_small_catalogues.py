@@ -8,12 +8,12 @@ import pandas as pd
 from data_prep.command import load_config
 from data_prep.prepare import PrepareConfig, prepare
 from index import Bundle, current_bundle
-from index.build import build
-from index.config import BuildConfig
+from index.build.__main__ import build
+from index.build.config import BuildConfig
 from tests.tiny import TRAIN_OVERRIDES, tabular_overrides
 from towers import History
-from towers.config import TrainConfig
 from towers.train import train
+from towers.training.config import TrainConfig
 
 
 def test_three_items_are_trained_built_and_found(tiny_encoder: Path, tmp_path: Path):

@@ -74,7 +74,7 @@ def test_a_search_ends_with_130_after_ctrl_c_and_goes_on_even_after_a_kill(
     ]  # fmt: skip
     run = tmp_path / "searches" / "s" / "0000" / "seed-0"
 
-    process = start("towers.search", arguments)
+    process = start("towers.tune", arguments)
     wait_for(lambda: epochs(run), process)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=120)
@@ -82,18 +82,18 @@ def test_a_search_ends_with_130_after_ctrl_c_and_goes_on_even_after_a_kill(
     assert "Traceback" not in said
     assert not (run / "run.json").exists()
 
-    process = start("towers.search", arguments)
+    process = start("towers.tune", arguments)
     before = max(epochs(run))
     wait_for(lambda: max(epochs(run), default=before) > before, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     left_behind = int(re.search(r"pid (\d+)", (run / ".lock").read_text())[1])
-    process = start("towers.search", arguments)
+    process = start("towers.tune", arguments)
     said, _ = process.communicate(timeout=300)
     if process.returncode == 3:  # unless what was left behind was quicker
         assert f"pid {left_behind}" in said
         os.kill(left_behind, signal.SIGKILL)
-        process = start("towers.search", arguments)
+        process = start("towers.tune", arguments)
         said, _ = process.communicate(timeout=600)
     assert process.returncode == 0, said
     assert "best of 1 trials: trial 0, ndcg@10" in said

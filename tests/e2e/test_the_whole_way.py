@@ -12,8 +12,8 @@ import pytest
 from data_prep.dataset import Dataset
 from tests.tiny import RERANK_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides
 from towers import Model
-from towers.evaluation import Cases, evaluate
-from towers.reading import read_sequences
+from towers.events.reading import read_sequences
+from towers.metrics.evaluation import Cases, evaluate
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +64,7 @@ def test_the_metrics_file_holds_what_evaluating_again_finds(tiny_run: Path, tiny
     from data_prep.columns import Split
     from data_prep.command import load_config
     from towers.evaluate import EvaluateConfig, evaluate_run
-    from towers.scoring import model_scorer
+    from towers.model.scorer import model_scorer
 
     overrides = [f"run={tiny_run}", f"data={tiny_data}", "evaluation.cutoffs=[5]", "threads=1"]
     report = evaluate_run(load_config(EvaluateConfig, "evaluate", overrides))

@@ -11,17 +11,17 @@ from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
 from data_prep.prepare import PrepareConfig, prepare
 from index import Bundle
-from index.build import build
-from index.config import BuildConfig
-from retrieval_server.asker import Asker
-from retrieval_server.profile import resolve
-from retrieval_server.served_bundle import ServedBundle
+from index.build.__main__ import build
+from index.build.config import BuildConfig
+from retrieval_server.api.requester import Asker
+from retrieval_server.bundles.served_bundle import ServedBundle
+from retrieval_server.pipeline.profile import resolve
 from tests.tiny import CATEGORIES, USERS, tabular_overrides
 from towers import History, Model, ModelEncoder
-from towers.config import TrainConfig
 from towers.evaluate import EvaluateConfig, evaluate_run
-from towers.run import CONFIG
+from towers.model.trained_towers import CONFIG
 from towers.train import train
+from towers.training.config import TrainConfig
 
 OPTIONS = [
     "tower.block=ligr",

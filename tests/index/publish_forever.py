@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from index.changes import Merged
-from index.manifest import FORMAT, IndexRecord, Manifest, records
-from index.publish import building, new_bundle, switch_current
-from index.search import SearchParameters
+from index.bundle.changes import Merged
+from index.bundle.manifest import FORMAT, IndexRecord, Manifest, records
+from index.bundle.publish import building, new_bundle, switch_current
+from index.search.search import SearchParameters
 
 FILES = 25
 

@@ -18,15 +18,15 @@ from data_prep.command import GateFailed, UsageError, load_config
 from data_prep.dataset import Dataset
 from data_prep.prepare import PrepareConfig, prepare
 from index import Bundle, LiveBundle, current_bundle
-from index.build import build
-from index.calibrate import index_recall
-from index.config import BuildConfig
-from index.publish import building
+from index.build.__main__ import build
+from index.build.config import BuildConfig
+from index.bundle.publish import building
+from index.calibration.calibrate import index_recall
 from tests.tiny import tabular_overrides
 from towers import CrossEncoder, Model, Rendering
-from towers.config import TrainConfig
-from towers.matryoshka import truncate
+from towers.model.truncation import truncate
 from towers.train import train
+from towers.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["threads=1", "export.enabled=false"]
@@ -251,7 +251,7 @@ def test_a_second_build_exits_3_and_names_the_first(command, tmp_path):
 
 
 def test_recall_below_the_floor_exits_1_and_publishes_nothing(config, tmp_path, monkeypatch):
-    from index import calibrate
+    from index.calibration import calibrate
 
     monkeypatch.setattr(calibrate, "shared", lambda *_: 0.93)
     with pytest.raises(GateFailed, match=r"index recall@30 is 0\.9300, below recall_floor=0\.95"):
@@ -290,7 +290,7 @@ def test_items_that_cannot_be_served_exit_1_and_are_named(config, monkeypatch, b
 
 
 def test_a_bundle_that_does_not_answer_as_its_index_is_not_published(config, tmp_path, monkeypatch):
-    from index import write
+    from index.build import write
 
     whole = write.save_vectors
     monkeypatch.setattr(write, "save_vectors", lambda path, vectors: whole(path, vectors[::-1].copy()))

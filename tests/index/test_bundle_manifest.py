@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from index.manifest import CHECKSUM, FORMAT, MANIFEST, BundleError, Manifest, records
+from index.bundle.manifest import CHECKSUM, FORMAT, MANIFEST, BundleError, Manifest, records
 from tests.index.publish_forever import manifest
 
 FILES = {"items.parquet": b"items" * 50, "model/config.json": b"{}", "vectors.npy": bytes(range(256)) * 4}

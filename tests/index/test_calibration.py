@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from index.calibrate import Yardstick, calibrate, index_recall, shared
-from index.exact import exact_search
-from index.factory import Plan, make_index
-from index.search import ItemIndex, SearchParameters
+from index.calibration.calibrate import Yardstick, calibrate, index_recall, shared
+from index.search.exact import exact_search
+from index.search.factory import Plan, make_index
+from index.search.search import ItemIndex, SearchParameters
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index import exact
-from index.exact import best, exact_scores, exact_search
+from index.search import exact
+from index.search.exact import best, exact_scores, exact_search
 
 
 def sorted_by_hand(vectors, query, k, barred):

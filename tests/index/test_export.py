@@ -12,17 +12,18 @@ import torch
 from scipy.stats import spearmanr
 
 from data_prep.command import GateFailed, UsageError, load_config
-from index import Bundle, export, write
-from index.build import build
-from index.config import BuildConfig, ExportConfig
-from index.export import Int8Loss, choose, compared, spearman
-from index.report import BuildResult
+from index import Bundle
+from index.build import export, write
+from index.build.__main__ import build
+from index.build.config import BuildConfig, ExportConfig
+from index.build.export import Int8Loss, choose, compared, spearman
+from index.build.report import BuildResult
 from towers import CrossEncoder
-from towers.cross_encoder_onnx import export_cross_encoder, graph_path
-from towers.history import History
-from towers.mining import Shortlist
-from towers.onnx_runtime import FLOAT32, INT8
-from towers.user_tower_onnx import GRAPH
+from towers.events.history import History
+from towers.modules.onnx_runtime import FLOAT32, INT8
+from towers.modules.user_tower_onnx import GRAPH
+from towers.ranking.mining import Shortlist
+from towers.ranking.onnx import export_cross_encoder, graph_path
 
 LIMITS = ExportConfig(True, True, users=3, candidates=4, max_ndcg_loss=0.01, min_rank_correlation=0.9)
 NOTHING = np.zeros(0, np.int64)

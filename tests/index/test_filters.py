@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.filters import Attributes, Filter
+from index.search.filters import Attributes, Filter
 
 CATEGORIES = ["tea", "coffee", "mugs", None]
 BRANDS = ["a", "b", None]

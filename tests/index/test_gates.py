@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from data_prep.command import GateFailed
-from index.gates import check_items, check_vectors
+from index.build.gates import check_items, check_vectors
 
 
 def items(count=30, **columns):

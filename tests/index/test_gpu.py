@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from data_prep.command import UsageError
-from index import search
-from index.device import check_gpu
-from index.exact import exact_search
-from index.factory import Plan, make_index
-from index.search import ItemIndex, SearchParameters
+from index.search import search
+from index.search.device import check_gpu
+from index.search.exact import exact_search
+from index.search.factory import Plan, make_index
+from index.search.search import ItemIndex, SearchParameters
 
 PLAN = Plan("IVF16,PQ16x4fs", "test")
 

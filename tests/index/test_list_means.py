@@ -4,9 +4,9 @@ import faiss
 import numpy as np
 import pytest
 
-from index.exact import exact_search
-from index.factory import Plan, centroids_of, fill, make_index
-from index.list_means import find_by_the_better, finds_by_means, lists_of_rows
+from index.search.exact import exact_search
+from index.search.factory import Plan, centroids_of, fill, make_index
+from index.search.list_means import find_by_the_better, finds_by_means, lists_of_rows
 
 CODES = "IVF32,PQ16x4fs"
 

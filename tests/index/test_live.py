@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from data_prep.dataset import Dataset
-from index.changes import Change, ChangeLog, Merged
-from index.exact import exact_search
-from index.filters import Filter
-from index.live import LiveBundle
-from index.live_view import LiveView
+from index.bundle.changes import Change, ChangeLog, Merged
+from index.live.live_bundle import LiveBundle
+from index.live.live_view import LiveView
+from index.search.exact import exact_search
+from index.search.filters import Filter
 from towers import History, Model
 
 

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from data_prep.dataset import Dataset
-from index import Bundle, bundle
-from index.exact import exact_search
-from index.item_file import map_items, save_items
-from index.manifest import BundleError, Manifest, records
+from index import Bundle
+from index.bundle import bundle
+from index.bundle.item_file import map_items, save_items
+from index.bundle.manifest import BundleError, Manifest, records
+from index.search.exact import exact_search
 from towers import History, Model
 
 FLIPS_IN_A_FILE = 12

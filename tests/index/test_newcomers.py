@@ -10,14 +10,14 @@ from data_prep.columns import Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from index import Bundle
-from index.build import build
-from index.config import BuildConfig
-from index.report import REPORT, BuildResult
+from index.build.__main__ import build
+from index.build.config import BuildConfig
+from index.build.report import REPORT, BuildResult
 from towers import Model
 from towers.baselines import Popularity
-from towers.evaluation import Cases
-from towers.newcomers import as_newcomers, stranger_scores
-from towers.reading import read_sequences
+from towers.events.reading import read_sequences
+from towers.metrics.evaluation import Cases
+from towers.metrics.users_without_history import as_newcomers, stranger_scores
 
 
 def built(run: Path, data: Path, folder: Path, *overrides: str) -> BuildResult:
@@ -39,7 +39,7 @@ def test_the_list_is_judged_on_users_the_towers_did_not_see_and_counted_on_all_t
     cases = Cases.held_out(sequences, [str(i) for i in dataset.items["item_id"]], Split.VALID, True, [10])
     # A tiny shop's towers are good enough for strangers. These show what is wanted most last.
     wanted = np.bincount(np.concatenate(cases.truth), minlength=len(popular))
-    monkeypatch.setattr("index.newcomers.exact_scores", lambda *_: -wanted.astype(np.float32))
+    monkeypatch.setattr("index.build.users_without_history.exact_scores", lambda *_: -wanted.astype(np.float32))
     result = built(tiny_run, tiny_data, tmp_path, "fallbacks=standard")
     bundle = Bundle.load(result.path)
     told = json.loads((result.path / REPORT).read_text())["newcomers"]

@@ -15,14 +15,16 @@ import pytest
 from data_prep.command import UsageError, load_config
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed
-from index import Bundle, current_bundle, encoding, trial
-from index.build import build
-from index.calibrate import index_recall
-from index.catalogue import LoggedChanges, compare, same_items
-from index.changes import Change, ChangeLog
-from index.config import BuildConfig
-from index.live import LiveBundle
-from index.manifest import Manifest
+from index import Bundle, current_bundle
+from index.build import encoding
+from index.build.__main__ import build
+from index.build.catalogue import LoggedChanges, compare, same_items
+from index.build.config import BuildConfig
+from index.bundle.changes import Change, ChangeLog
+from index.bundle.manifest import Manifest
+from index.calibration import trial
+from index.calibration.calibrate import index_recall
+from index.live.live_bundle import LiveBundle
 from towers import Model
 
 NEW = {"item_id": "new", "text": "iced oolong tea"}

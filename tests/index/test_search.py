@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index import search
-from index.calibrate import index_recall
-from index.exact import best, exact_scores, exact_search
-from index.factory import Plan, make_index, plan_index
-from index.search import ItemIndex, SearchParameters
-from index.stored import StoredVectors
+from index.calibration.calibrate import index_recall
+from index.search import search
+from index.search.exact import best, exact_scores, exact_search
+from index.search.factory import Plan, make_index, plan_index
+from index.search.search import ItemIndex, SearchParameters
+from index.search.stored import StoredVectors
 
 FULL = SearchParameters(nprobe=16, rescore=8.0, k=10)
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from data_prep.command import GateFailed, load_config
-from index.calibrate import index_recall
-from index.config import BuildConfig
-from index.factory import Plan
-from index.trial import choose_index, coarsest_form
+from index.build.config import BuildConfig
+from index.calibration.calibrate import index_recall
+from index.calibration.trial import choose_index, coarsest_form
+from index.search.factory import Plan
 
 PLANS = [Plan("IVF32,PQ32x4fs", "planned", "int8"), Plan("IVF32,SQ8", "planned", "int8")]
 

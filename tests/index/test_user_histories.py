@@ -5,8 +5,8 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.histories import Histories
-from towers.history import Sequences
+from index.bundle.histories import Histories
+from towers.events.history import Sequences
 
 
 def sequences(lengths, seed=0):

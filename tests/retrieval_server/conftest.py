@@ -12,11 +12,11 @@ import pytest
 
 from data_prep.command import load_config
 from index import Manifest
-from index.filters import Attributes
+from index.search.filters import Attributes
 from retrieval_server import RetrievalClient
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import Limits, ServeConfig
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import (
     DIM,
     ITEMS,

@@ -4,10 +4,10 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from retrieval_server.event_log import EventLog
-from retrieval_server.memory_store import MemoryStore
-from retrieval_server.recording import Recorder
-from retrieval_server.user_events import UserEvent
+from retrieval_server.events.event_log import EventLog
+from retrieval_server.events.memory_store import MemoryStore
+from retrieval_server.events.recording import Recorder
+from retrieval_server.events.user_events import UserEvent
 
 folder, sync_seconds = Path(sys.argv[1]), float(sys.argv[2])
 recorder = Recorder(MemoryStore(100, 100, 100_000), EventLog(folder, sync_seconds, segment_bytes=4096))

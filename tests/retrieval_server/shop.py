@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from index import Hits
-from retrieval_server.lifecycle import drain
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
+from retrieval_server.bundles.served_bundle import ServedBundle
+from retrieval_server.process.lifecycle import drain
+from retrieval_server.transport.server import RetrievalServer
 from towers import History, Rendering
 
 ITEMS = 40

@@ -11,10 +11,10 @@ import grpc
 import pytest
 
 from retrieval_server import RetrievalClient, RetrievalError
+from retrieval_server.bundles.served_bundle import ServedBundle
+from retrieval_server.bundles.swapping import Swapper
 from retrieval_server.config import ServeConfig
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
-from retrieval_server.swapping import Swapper
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import SECOND, Gated, item
 
 

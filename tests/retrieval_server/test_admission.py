@@ -9,11 +9,11 @@ import grpc
 import pytest
 
 from retrieval_server import RetrievalClient
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import AdmissionBounds, ServeConfig
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecommendRequest
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceStub
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import Gated, GatedEncoder
 
 HANDLERS = 2

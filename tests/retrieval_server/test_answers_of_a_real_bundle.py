@@ -11,9 +11,9 @@ import pytest
 
 from index import Bundle
 from retrieval_server import RetrievalClient
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.client.tour import tour
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallResponse, RecommendResponse, RerankResponse
-from retrieval_server.served_bundle import ServedBundle
 from tests.retrieval_server.shop import ServerFor
 from towers import History
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from retrieval_server import RetrievalClient, RetrievalError
-from retrieval_server.batching import MicroBatcher
-from retrieval_server.budget import Budget
-from retrieval_server.errors import CallerGone, Expired
-from retrieval_server.served_bundle import ServedBundle
+from retrieval_server.api.budget import Budget
+from retrieval_server.api.errors import CallerGone, Expired
+from retrieval_server.bundles.served_bundle import ServedBundle
+from retrieval_server.pipeline.batching import MicroBatcher
 from tests.retrieval_server.shop import MAX_HISTORY, Gated, ServerFor, item
 from towers import History
 

@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from retrieval_server import RetrievalClient, RetrievalError
-from retrieval_server.budget import Budget, Reason, Stage
-from retrieval_server.errors import CallerGone, Expired
-from retrieval_server.pipeline import LOWEST_SCORE
-from retrieval_server.reranking import Reranking
+from retrieval_server.api.budget import Budget, Reason, Stage
+from retrieval_server.api.errors import CallerGone, Expired
+from retrieval_server.bundles.served_bundle import ServedBundle
+from retrieval_server.pipeline.pipeline import LOWEST_SCORE
+from retrieval_server.pipeline.rerank import Reranking
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallRequest
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceStub
-from retrieval_server.served_bundle import ServedBundle
 from tests.retrieval_server.shop import Gated, ServerFor, item
 from towers import Rendering
 

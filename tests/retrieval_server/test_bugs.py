@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from retrieval_server import RetrievalClient, RetrievalError
-from retrieval_server.escaping import OneLine, escape
-from retrieval_server.served_bundle import ServedBundle
+from retrieval_server.bundles.served_bundle import ServedBundle
+from retrieval_server.runtime.escaping import OneLine, escape
 from tests.retrieval_server.shop import MAX_HISTORY, ServerFor, item
 from towers import History
 

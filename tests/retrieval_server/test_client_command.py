@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from data_prep.errors import ExitCode
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.client.__main__ import main
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import item
 
 ROOT = Path(__file__).parents[2]

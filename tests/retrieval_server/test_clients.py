@@ -12,7 +12,7 @@ import pytest
 from retrieval_server import AsyncRetrievalClient, RetrievalClient, RetrievalError
 from retrieval_server.retrieval.v1 import retrieval_pb2_grpc
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallRequest, RecallResponse
-from retrieval_server.server import RetrievalServer
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import item
 
 CALLS: list[Callable[[Any], Any]] = [

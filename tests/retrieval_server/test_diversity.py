@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from retrieval_server import RetrievalClient, RetrievalError
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import ServeConfig
-from retrieval_server.pipeline import LOWEST_SCORE
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
+from retrieval_server.pipeline.pipeline import LOWEST_SCORE
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import ITEMS, ServerFor, attributes, item
 
 WHO: Any = {"history": [item(1)], "k": 8}

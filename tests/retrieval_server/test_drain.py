@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from retrieval_server import RetrievalClient, RetrievalError
-from retrieval_server.errors import NotChanged
+from retrieval_server.api.errors import NotChanged
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallRequest
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceStub
 from tests.retrieval_server.shop import Gated

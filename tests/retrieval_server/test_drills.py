@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from retrieval_server import RetrievalClient
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import Cache, ServeConfig
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
     Event,
@@ -28,8 +29,7 @@ from retrieval_server.retrieval.v1.retrieval_pb2 import (
     RerankRequest,
     SimilarItemsRequest,
 )
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import ITEMS, item
 
 ALLOWED = {"OK", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED", "DEADLINE_EXCEEDED"}

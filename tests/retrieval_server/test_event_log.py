@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrieval_server.errors import NotRecorded
-from retrieval_server.event_log import EventLog, LogUnavailable, read, segments
-from retrieval_server.memory_store import SNAPSHOT, MemoryStore
-from retrieval_server.recording import Recorded, Recorder
-from retrieval_server.user_events import UserEvent
+from retrieval_server.api.errors import NotRecorded
+from retrieval_server.events.event_log import EventLog, LogUnavailable, read, segments
+from retrieval_server.events.memory_store import SNAPSHOT, MemoryStore
+from retrieval_server.events.recording import Recorded, Recorder
+from retrieval_server.events.user_events import UserEvent
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,12 +8,12 @@ import grpc
 import pytest
 
 from retrieval_server import RetrievalClient, RetrievalError
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import ServeConfig
+from retrieval_server.events.user_events import StoreUnavailable
 from retrieval_server.retrieval.v1.retrieval_pb2 import Event, RecordEventsRequest
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceStub
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
-from retrieval_server.user_events import StoreUnavailable
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import MAX_HISTORY, item
 
 

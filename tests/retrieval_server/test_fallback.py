@@ -9,14 +9,14 @@ import pytest
 from prometheus_client import generate_latest
 
 from index import Bundle, LiveBundle
-from index.changes import ChangeLog
+from index.bundle.changes import ChangeLog
 from retrieval_server import RetrievalClient
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import Cache, ServeConfig
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import ITEMS, ServerFor, attributes, item
 from towers import History
-from towers.fallback import Fallback
+from towers.candidates.fallback import Fallback
 
 LIST = [17, 4, 30, 5, 22]
 SCORES = [0.5, 0.4, 0.4, 0.2, 0.1]

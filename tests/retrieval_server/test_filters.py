@@ -12,14 +12,14 @@ import pytest
 
 from data_prep.errors import ExitCode
 from index import Bundle
-from index.filters import Attributes
+from index.search.filters import Attributes
 from retrieval_server import AsyncRetrievalClient, RetrievalClient, RetrievalError
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.client.__main__ import main
 from retrieval_server.client.requests import Filtering
 from retrieval_server.config import Limits
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallResponse
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import ITEMS, Gated, ServerFor, attributes, item
 
 FILTERS: list[Filtering] = [

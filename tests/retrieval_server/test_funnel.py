@@ -12,20 +12,20 @@ from data_prep.columns import Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from index import Bundle, LiveBundle
-from index.build import build
-from index.config import BuildConfig
+from index.build.__main__ import build
+from index.build.config import BuildConfig
 from retrieval_server import RetrievalClient
-from retrieval_server.served_bundle import ServedBundle
+from retrieval_server.bundles.served_bundle import ServedBundle
 from tests.retrieval_server.shop import ServerFor
 from towers import History, Model
-from towers.evaluation import Cases
-from towers.funnel_choice import load_variants
-from towers.funnel_config import FunnelConfig
-from towers.funnel_material import labelled_pools
-from towers.fusion import Logistic, WeightedScores
-from towers.pools import Found
-from towers.reading import read_sequences
-from towers.scoring import model_scorer
+from towers.candidates.candidate_pool import Found
+from towers.candidates.channel_selection import load_variants
+from towers.candidates.config import FunnelConfig
+from towers.candidates.fusion import Logistic, WeightedScores
+from towers.candidates.pool_builder import labelled_pools
+from towers.events.reading import read_sequences
+from towers.metrics.evaluation import Cases
+from towers.model.scorer import model_scorer
 from towers.train_funnel import train_funnel
 
 K = 6

@@ -10,10 +10,10 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from retrieval_server import RetrievalClient, RetrievalError
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import ServeConfig
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
-from retrieval_server.service import SERVICE_NAME
+from retrieval_server.transport.server import RetrievalServer
+from retrieval_server.transport.service import SERVICE_NAME
 from tests.retrieval_server.shop import Gated
 
 

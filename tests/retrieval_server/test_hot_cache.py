@@ -9,12 +9,12 @@ from threading import Event
 import pytest
 
 from retrieval_server import RetrievalClient
-from retrieval_server.budget import Budget
+from retrieval_server.api.budget import Budget
+from retrieval_server.api.errors import Expired
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import Cache, ServeConfig
-from retrieval_server.errors import Expired
-from retrieval_server.hot_cache import HotCache
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
+from retrieval_server.pipeline.hot_cache import HotCache
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import MeanEncoder, item
 
 
@@ -28,7 +28,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("retrieval_server.hot_cache.time", clock)
+    monkeypatch.setattr("retrieval_server.pipeline.hot_cache.time", clock)
     return clock
 
 

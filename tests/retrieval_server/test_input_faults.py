@@ -10,11 +10,11 @@ import grpc
 import pytest
 
 from retrieval_server import RetrievalClient, RetrievalError
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import Limits, ServeConfig
 from retrieval_server.retrieval.v1.retrieval_pb2 import History, RecallRequest, RecallResponse
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceStub
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import GatedEncoder, item
 
 MIB = 2**20

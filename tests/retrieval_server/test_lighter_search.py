@@ -4,7 +4,7 @@ import faiss
 import numpy as np
 
 from index import ItemIndex, SearchParameters
-from retrieval_server.served_bundle import lighter
+from retrieval_server.bundles.served_bundle import lighter
 
 VECTORS = np.random.default_rng(3).standard_normal((700, 8)).astype(np.float32)
 

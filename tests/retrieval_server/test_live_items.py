@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 from data_prep.errors import ExitCode
 from index import Bundle, LiveBundle
-from index.changes import ChangeLog
+from index.bundle.changes import ChangeLog
 from retrieval_server import RetrievalClient, RetrievalError
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.client.__main__ import main
 from retrieval_server.client.requests import Filtering
 from retrieval_server.config import Cache, ServeConfig
 from retrieval_server.retrieval.v1.admin_pb2 import Item, UpsertItemsRequest
 from retrieval_server.retrieval.v1.admin_pb2_grpc import AdminServiceStub
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import SECOND, ServerFor
 from tests.retrieval_server.test_serve_process import ROOT, SERVING, command
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from index import LiveBundle
 from retrieval_server import RetrievalClient
-from retrieval_server.served_bundle import ServedBundle
+from retrieval_server.bundles.served_bundle import ServedBundle
 from tests.retrieval_server.shop import ServerFor
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from index import Bundle, LiveBundle
-from retrieval_server import live_items
-from retrieval_server.live_items import LiveItems
-from retrieval_server.observation import Observer
-from retrieval_server.served_bundle import BundleSlot, ServedBundle
+from retrieval_server.bundles import live_items
+from retrieval_server.bundles.live_items import LiveItems
+from retrieval_server.bundles.served_bundle import BundleSlot, ServedBundle
+from retrieval_server.telemetry.observation import Observer
 from tests.retrieval_server.shop import SECOND
 
 NEVER = 3600.0
@@ -58,10 +58,10 @@ def test_a_user_encoder_goes_with_its_bundle_without_the_collector(bundles: Path
 
 def test_the_collector_walks_over_what_a_version_brought_and_not_over_modules(bundles: Path) -> None:
     code = (
-        "import gc, retrieval_server.server\n"
+        "import gc, retrieval_server.transport.server\n"
         "from pathlib import Path\n"
         "from index import LiveBundle\n"
-        "from retrieval_server.memory import settle\n"
+        "from retrieval_server.runtime.memory import settle\n"
         "before = len(gc.get_objects())\n"
         "settle()\n"
         f"bundle = LiveBundle.load(Path({os.fspath(bundles / 'current')!r}))\n"

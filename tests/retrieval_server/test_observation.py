@@ -13,11 +13,11 @@ import pytest
 
 from data_prep.command import GateFailed
 from retrieval_server import RetrievalClient, RetrievalError
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import Cache, Metrics, ServeConfig
-from retrieval_server.escaping import JsonLine
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallRequest
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
+from retrieval_server.runtime.escaping import JsonLine
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import item
 
 DOCS = Path(__file__).parents[2] / "docs"

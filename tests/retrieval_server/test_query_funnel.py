@@ -13,25 +13,25 @@ from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from data_prep.files import read_json
 from index import Bundle, LiveBundle
-from index.build import build
-from index.config import BuildConfig
+from index.build.__main__ import build
+from index.build.config import BuildConfig
 from retrieval_server import RetrievalClient
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import ServeConfig
-from retrieval_server.served_bundle import ServedBundle
 from tests.retrieval_server.shop import ServerFor
 from towers import History, Model
-from towers.evaluation_config import EvaluationConfig
-from towers.funnel import QUERY_FUNNEL, Funnel
-from towers.funnel_config import FunnelConfig
-from towers.fusion import WeightedScores
-from towers.judged import JudgedQueries
-from towers.judged_evaluation import SearchConfig, evaluate_search
-from towers.pools import Found
-from towers.query_funnel import QueryFunnel
-from towers.reading import read_sequences
-from towers.reranker_config import RerankConfig
-from towers.run import RUN
-from towers.scoring import model_scorer
+from towers.candidates.candidate_pool import Found
+from towers.candidates.config import FunnelConfig
+from towers.candidates.funnel import QUERY_FUNNEL, Funnel
+from towers.candidates.fusion import WeightedScores
+from towers.candidates.train_queries import QueryFunnel
+from towers.evaluation.search import SearchConfig, evaluate_search
+from towers.events.reading import read_sequences
+from towers.metrics.config import EvaluationConfig
+from towers.metrics.judgements import JudgedQueries
+from towers.model.scorer import model_scorer
+from towers.model.trained_towers import RUN
+from towers.ranking.config import RerankConfig
 from towers.train_funnel import train_funnel
 from towers.train_reranker import mine
 

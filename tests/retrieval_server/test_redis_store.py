@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from retrieval_server.redis_store import RedisStore
-from retrieval_server.user_events import StoreUnavailable, UserEvent
+from retrieval_server.events.redis_store import RedisStore
+from retrieval_server.events.user_events import StoreUnavailable, UserEvent
 
 pytest.importorskip("redis", reason="the package redis comes with the extra `redis`")
 needs_server = pytest.mark.skipif(

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from retrieval_server import RetrievalClient, RetrievalError
-from retrieval_server.asker import Asker
-from retrieval_server.budget import Budget
+from retrieval_server.api.budget import Budget
+from retrieval_server.api.requester import Asker
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import Batch, Cache
-from retrieval_server.observation import Observer
-from retrieval_server.pipeline import LOWEST_SCORE, Pipeline
-from retrieval_server.profile import resolve
-from retrieval_server.recalling import Recalling
-from retrieval_server.reranking import Reranking
-from retrieval_server.served_bundle import ServedBundle
+from retrieval_server.pipeline.pipeline import LOWEST_SCORE, Pipeline
+from retrieval_server.pipeline.profile import resolve
+from retrieval_server.pipeline.recall import Recalling
+from retrieval_server.pipeline.rerank import Reranking
+from retrieval_server.telemetry.observation import Observer
 from tests.retrieval_server.shop import ServerFor, item
 from towers import History, Rendering
 

@@ -12,12 +12,12 @@ import pytest
 
 from data_prep.command import UsageError
 from retrieval_server import RetrievalClient, RetrievalError, Security
-from retrieval_server.address import resolve
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import ServeConfig, Tls
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
-from retrieval_server.tls import server_credentials
-from retrieval_server.tokens import Role, Tokens
+from retrieval_server.transport.address import resolve
+from retrieval_server.transport.server import RetrievalServer
+from retrieval_server.transport.tls import server_credentials
+from retrieval_server.transport.tokens import Role, Tokens
 from tests.retrieval_server.certificates import Pair, authority, needs_openssl, signed
 from tests.retrieval_server.shop import item
 

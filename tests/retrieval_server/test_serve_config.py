@@ -6,10 +6,10 @@ import pytest
 
 from data_prep.command import GateFailed, UsageError, load_config
 from retrieval_server import RetrievalClient
-from retrieval_server.address import resolve
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import ServeConfig, require_sound
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
+from retrieval_server.transport.address import resolve
+from retrieval_server.transport.server import RetrievalServer
 
 
 def test_the_configuration_that_is_shipped_is_sound() -> None:

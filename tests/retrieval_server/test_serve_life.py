@@ -12,8 +12,8 @@ import pytest
 from data_prep.command import ExitCode, UsageError
 from retrieval_server import RetrievalClient, RetrievalError
 from retrieval_server.config import ServeConfig
-from retrieval_server.lifecycle import StopSignals
-from retrieval_server.serve import serve
+from retrieval_server.process.lifecycle import StopSignals
+from retrieval_server.process.serve import serve
 
 
 class Scripted(StopSignals):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval_server import RetrievalClient, RetrievalError
-from retrieval_server.served_bundle import ServedBundle
+from retrieval_server.bundles.served_bundle import ServedBundle
 from tests.retrieval_server.shop import ITEMS, item
 
 

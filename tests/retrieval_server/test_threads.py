@@ -8,9 +8,9 @@ import pytest
 
 from data_prep.errors import UsageError
 from retrieval_server import RetrievalClient
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import ServeConfig
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
+from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import item
 
 

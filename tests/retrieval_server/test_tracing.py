@@ -21,12 +21,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from retrieval_server import RetrievalClient, RetrievalError
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import ServeConfig
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallRequest
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceStub
-from retrieval_server.served_bundle import ServedBundle
-from retrieval_server.server import RetrievalServer
-from retrieval_server.tracing import Tracing
+from retrieval_server.telemetry.tracing import Tracing
+from retrieval_server.transport.server import RetrievalServer
 
 RECALL = "/retrieval.v1.RetrievalService/Recall"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from towers.query_funnel import QueryFunnelResult
+from towers.candidates.train_queries import QueryFunnelResult
 from towers.train_funnel import print_queries
 
 

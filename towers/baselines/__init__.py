@@ -1,5 +1,6 @@
 """Scorers every model has to beat, behind the same interface as the towers; they are counted, not trained."""
 
+from towers.baselines.baseline import Baseline, DoesNotApply
 from towers.baselines.baseline_mix import BaselineMix
 from towers.baselines.cooccurrence import Cooccurrence
 from towers.baselines.ease import Ease
@@ -10,9 +11,8 @@ from towers.baselines.markov import Markov
 from towers.baselines.popularity import DecayedPopularity, Popularity, Trending
 from towers.baselines.similarity import Cosine, Pearson
 from towers.baselines.text_similarity import TextSimilarity
-from towers.baselines.training_data import Baseline, DoesNotApply
 from towers.baselines.words import BM25, TfIdf
-from towers.training_data import TrainingData
+from towers.events.training_data import TrainingData
 
 __all__ = [
     "BM25",

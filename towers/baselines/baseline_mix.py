@@ -7,10 +7,10 @@ import numpy as np
 from torch import Tensor
 
 from data_prep.config import require
-from towers.baselines.training_data import Baseline
-from towers.history import History
-from towers.mix import Mix
-from towers.training_data import TrainingData
+from towers.baselines.baseline import Baseline
+from towers.baselines.late_fusion import Mix
+from towers.events.history import History
+from towers.events.training_data import TrainingData
 
 USERS_AT_ONCE = 256
 

@@ -1,4 +1,4 @@
-"""Directional co-occurrence as a scorer of its own; the counting is in `towers.cooccurrence`."""
+"""Directional co-occurrence as a scorer of its own; the counting is in `towers.baselines.directional_cooccurrence`."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from data_prep.config import require
-from towers.cooccurrence import directional_cooccurrence
-from towers.history import History
-from towers.recency import recency_profiles
-from towers.training_data import TrainingData
+from towers.baselines.directional_cooccurrence import directional_cooccurrence
+from towers.baselines.recency import recency_profiles
+from towers.events.history import History
+from towers.events.training_data import TrainingData
 
 
 class Cooccurrence:

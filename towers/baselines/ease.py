@@ -1,4 +1,4 @@
-"""EASE: the linear item-item model, in closed form; see `towers.linear`."""
+"""EASE: the linear item-item model, in closed form; see `towers.baselines.linear`."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from data_prep.config import require
-from towers.baselines.training_data import DoesNotApply
-from towers.history import History
-from towers.linear import linear_weights
-from towers.recency import recency_profiles
-from towers.training_data import TrainingData
+from towers.baselines.baseline import DoesNotApply
+from towers.baselines.linear import linear_weights
+from towers.baselines.recency import recency_profiles
+from towers.events.history import History
+from towers.events.training_data import TrainingData
 
 
 class Ease:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_prep.command import instantiate
-from towers.baselines.training_data import Baseline, DoesNotApply
-from towers.training_data import TrainingData
+from towers.baselines.baseline import Baseline, DoesNotApply
+from towers.events.training_data import TrainingData
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from data_prep.config import require
-from towers.baselines.training_data import DoesNotApply
-from towers.history import History
-from towers.recency import recency_profiles
-from towers.training_data import TrainingData
+from towers.baselines.baseline import DoesNotApply
+from towers.baselines.recency import recency_profiles
+from towers.events.history import History
+from towers.events.training_data import TrainingData
 
 
 class IALS:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from data_prep.config import require
+from towers.baselines.recency import recency_profiles, sets
 from towers.baselines.similarity import Sets, Similarity, nearest
-from towers.history import History
-from towers.recency import recency_profiles, sets
-from towers.training_data import TrainingData
+from towers.events.history import History
+from towers.events.training_data import TrainingData
 
 
 class ItemKNN:

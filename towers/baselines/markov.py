@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from data_prep.config import require
-from towers.history import History
-from towers.recency import basket_profiles
-from towers.training_data import TrainingData
+from towers.baselines.recency import basket_profiles
+from towers.events.history import History
+from towers.events.training_data import TrainingData
 
 
 class Markov:

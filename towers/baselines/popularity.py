@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from data_prep.config import require
-from towers.baselines.training_data import DoesNotApply
-from towers.demand import DAY, demand
-from towers.history import History
-from towers.training_data import TrainingData
+from towers.baselines.baseline import DoesNotApply
+from towers.baselines.popularity_trend import DAY, demand
+from towers.events.history import History
+from towers.events.training_data import TrainingData
 
 
 class Popularity:
@@ -62,7 +62,7 @@ class DecayedPopularity:
 
 
 class Trending:
-    """Scores an item by how likely somebody who may is to take it up now; see `towers.demand`.
+    """Scores an item by how likely somebody who may is to take it up now; see `towers.baselines.popularity_trend`.
 
     Where seen items are not recommended, those who have had an item count no more: what everybody has is not in demand.
 

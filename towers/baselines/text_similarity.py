@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_prep.config import require
-from towers.history import History
-from towers.recency import recency_profiles
-from towers.training_data import TrainingData
-from towers.whitening import Whitening
+from towers.baselines.recency import recency_profiles
+from towers.events.history import History
+from towers.events.training_data import TrainingData
+from towers.text.whitening import Whitening
 
 
 class TextSimilarity:

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from data_prep.columns import Columns
 from data_prep.config import require
-from towers.baselines.training_data import DoesNotApply
-from towers.history import History
-from towers.recency import recency_profiles
-from towers.spelling import Spelling
-from towers.terms import singular_of, terms_of
-from towers.training_data import TrainingData
+from towers.baselines.baseline import DoesNotApply
+from towers.baselines.recency import recency_profiles
+from towers.events.history import History
+from towers.events.training_data import TrainingData
+from towers.text.spelling import Spelling
+from towers.text.tokenization import singular_of, terms_of
 
 EVERY_TEXT = "*"
 """Stands for all columns of text."""

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from data_prep.columns import Columns
 from data_prep.config import require
-from towers.training_data import TrainingData
-from towers.whitening import Whitening
+from towers.events.training_data import TrainingData
+from towers.text.whitening import Whitening
 
 
 @dataclass(frozen=True)

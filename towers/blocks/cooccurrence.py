@@ -4,11 +4,11 @@ import pandas as pd
 
 from data_prep.columns import Columns
 from data_prep.config import require
-from towers.baselines.training_data import DoesNotApply
+from towers.baselines.baseline import DoesNotApply
+from towers.baselines.directional_cooccurrence import directional_cooccurrence, factors
 from towers.blocks.block import Reading
 from towers.blocks.factors import FittedFactors
-from towers.cooccurrence import directional_cooccurrence, factors
-from towers.training_data import TrainingData
+from towers.events.training_data import TrainingData
 
 
 class CooccurrenceFactors:

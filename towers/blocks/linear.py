@@ -6,11 +6,11 @@ from sklearn.utils.extmath import randomized_svd
 
 from data_prep.columns import Columns
 from data_prep.config import require
-from towers.baselines.training_data import DoesNotApply
+from towers.baselines.baseline import DoesNotApply
+from towers.baselines.linear import linear_weights
 from towers.blocks.block import Reading
 from towers.blocks.factors import FittedFactors
-from towers.linear import linear_weights
-from towers.training_data import TrainingData
+from towers.events.training_data import TrainingData
 
 PASSES = 4  # power iterations: the leading directions then agree with the exact ones to several digits
 

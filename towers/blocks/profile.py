@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.grown_table import GrownTable
+from towers.baselines.recency import recency_weights
 from towers.blocks.block import Reading
 from towers.blocks.text import unit_text
-from towers.grown_table import GrownTable
-from towers.history import History
-from towers.recency import recency_weights
-from towers.whitening import Whitening
+from towers.events.history import History
+from towers.text.whitening import Whitening
 
 
 @dataclass(frozen=True)

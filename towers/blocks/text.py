@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from data_prep.config import require
 from towers.blocks.block import Reading
-from towers.training_data import TrainingData
-from towers.whitening import Whitening
+from towers.events.training_data import TrainingData
+from towers.text.whitening import Whitening
 
 
 class WhitenedText:

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from data_prep.columns import Columns
 from data_prep.config import require
-from towers.baselines.training_data import DoesNotApply
+from towers.baselines.baseline import DoesNotApply
+from towers.baselines.popularity_trend import hazards
 from towers.blocks.block import Reading, by_item
-from towers.demand import hazards
-from towers.training_data import TrainingData
+from towers.events.training_data import TrainingData
 
 
 class Trend:

@@ -8,10 +8,10 @@ import numpy as np
 from worker import Rows, Search, Vectors
 
 from data_prep.command import instantiate, load_config
-from index.calibrate import Yardstick, calibrate
-from index.config import BuildConfig
-from index.search import ItemIndex
-from index.trial import Chosen, choose_index
+from index.build.config import BuildConfig
+from index.calibration.calibrate import Yardstick, calibrate
+from index.calibration.trial import Chosen, choose_index
+from index.search.search import ItemIndex
 
 
 class Ours:

@@ -1,0 +1,255 @@
+"""From trained towers and a dataset to a published bundle: every step of a build, in order."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from data_prep.columns import Split
+from data_prep.command import GateFailed
+from data_prep.dataset import Dataset
+from data_prep.files import fingerprint, require_space
+from data_prep.progress import track
+from index.build.catalogue import Comparison, LoggedChanges, compare, same_items
+from index.build.config import BuildConfig, parse_time
+from index.build.encoding import EncodedItems, Reuse, clear_working, encode_catalogue
+from index.build.gates import check_items
+from index.build.inputs import Inputs
+from index.build.model_recall import model_recall
+from index.build.previous import Previous
+from index.build.report import BuildResult, Origin, as_json, told_of
+from index.build.users_without_history import decide
+from index.build.write import Contents, check_answers, name_version, write_contents
+from index.bundle.changes import CHANGES, ChangeLog
+from index.bundle.histories import Histories
+from index.bundle.item_table import POPULARITY
+from index.bundle.publish import disk_full_said, new_bundle, switch_current
+from index.calibration.calibrate import Calibration
+from index.calibration.choice import IndexChoice
+from index.calibration.trial import Chosen, choose_index, take_over
+from index.search.factory import Plan
+from towers import Funnel, History, Model, ModelEncoder
+from towers.events.history import Sequences
+from towers.events.reading import read_sequences
+
+log = logging.getLogger(__name__)
+
+USERS_AT_ONCE = 256
+PROOFS = 8
+"""Users whose answers are compared with those of the bundle as written, before it is published."""
+
+HEADROOM = 256_000_000
+"""Bytes asked for beyond what can be foreseen: text encoder, tokenizer, tables."""
+
+
+@dataclass
+class Stages:
+    """Wall time of a build's stages, by the monotonic clock."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Time the block and log it."""
+        start = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - start, 3)
+        log.info("%s: %.1f s", name, self.seconds[name])
+
+
+def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildResult:
+    """Build and publish a bundle.
+
+    Args:
+        config: the command's.
+        inputs: run and data, which belong together.
+        choice: how the index is chosen.
+
+    Raises:
+        GateFailed: unservable items, NaN vectors, index recall below the floor, no room; nothing is switched.
+    """
+    threads = config.threads or os.cpu_count() or 1
+    torch.set_num_threads(threads)
+    faiss.omp_set_num_threads(threads)
+    stages = Stages()
+    with stages("read"):
+        model = Model.open(inputs.run)
+        model = model if config.dim is None else model.cut(config.dim)
+        changes = _logged_changes(config, inputs.dataset)
+        items, sequences, places = _read(inputs.dataset, model.towers.users.attributes.columns, changes)
+        plans = choice.plans(len(items), model.dim)
+        funnel, query_funnel = (_funnel(one, items, places) for one in (inputs.funnel, inputs.query_funnel))
+        previous = Previous.open(config.bundles)
+        same_model = config.warm and previous is not None and previous.is_of(model.fingerprint, model.dim)
+        # Item vectors, once in the working folder, the index, and at most as much again for what items say of users.
+        require_space(config.bundles, 4 * len(items) * model.dim * 4 + HEADROOM)
+    with stages("encode items"):
+        encoded, comparison = _encode(config, inputs, model, items, changes, previous, same_model)
+        vectors = encoded.vectors
+    with stages("newcomers"):
+        newcomers, fallback = decide(config, inputs, model, items, vectors, sequences, places)
+    with stages("encode users"):
+        histories = Histories.collect(sequences, config.kept_history)
+        users = _sample_users(model.user_encoder(items, vectors), histories, config.calibration_users, config.seed)
+    with stages("index"):
+        chosen, warm = _index(config, plans, vectors, users, previous if same_model else None)
+        log.info("index %s: %s", chosen.plan.factory, chosen.plan.reason)
+        _check_recall(chosen.calibration, config.recall_floor)
+    origin = Origin(comparison, encoded.computed, encoded.reused, encoded.resumed, warm)
+    worth = model_recall(inputs.run, inputs.fingerprints["run"], config.dim)
+    recall = told_of(funnel, query_funnel)
+    report = as_json(chosen, config.recall_floor, worth, origin, inputs.reranker, recall, newcomers, stages.seconds)
+    contents = Contents(
+        inputs,
+        model,
+        items,
+        vectors,
+        changes.merged,
+        chosen,
+        sequences,
+        histories,
+        funnel,
+        query_funnel,
+        fallback,
+        report,
+    )
+    version = name_version(contents)
+    with stages("write"):
+        with new_bundle(config.bundles, version) as folder:
+            served = write_contents(folder, version, contents, config)
+            check_answers(folder, contents, users[:PROOFS])
+        switch_current(config.bundles, version)
+        clear_working(config.bundles)
+    path = config.bundles / version
+    return BuildResult(
+        version=version,
+        path=path,
+        items=len(items),
+        users=len(histories),
+        dim=model.dim,
+        plan=chosen.plan,
+        calibration=chosen.calibration,
+        trials=chosen.trials,
+        floor=config.recall_floor,
+        model_recall=worth,
+        sizes=_sizes(path),
+        seconds=stages.seconds,
+        origin=origin,
+        reranker=inputs.reranker,
+        served=served,
+        funnel=recall,
+        newcomers=newcomers.why,
+    )
+
+
+def _funnel(folder: Path | None, items: pd.DataFrame, places: NDArray[np.int64]) -> Funnel | None:
+    """A funnel of the run over the catalogue as it is now; None where it does nothing that recall alone does not."""
+    if folder is None:
+        return None
+    funnel = Funnel.load(folder)
+    return funnel.over(places, items) if funnel.orders else None
+
+
+def _logged_changes(config: BuildConfig, dataset: Dataset) -> LoggedChanges:
+    """The changes that are newer than the item table, or than the time that was asked for."""
+    since = parse_time("changes_since", config.changes_since or dataset.manifest.created)
+    changes = ChangeLog(config.bundles / CHANGES)
+    logged = LoggedChanges.read(changes, since)
+    if logged.merged is not None:
+        log.info("%d items have changed since %s, by %s", len(logged.newest), since.isoformat(), changes.path)
+    return logged
+
+
+def _encode(
+    config: BuildConfig,
+    inputs: Inputs,
+    model: Model,
+    items: pd.DataFrame,
+    changes: LoggedChanges,
+    previous: Previous | None,
+    same_model: bool,
+) -> tuple[EncodedItems, Comparison | None]:
+    """Item vectors, those of unchanged items from the previous bundle, and what has changed since that."""
+    comparison, reuse = None, None
+    if previous is not None:
+        same = same_items(previous.items, items)
+        comparison = compare(previous.manifest.version, previous.items, items, same)
+        log.info("%s", comparison)
+        if same_model:
+            reuse = Reuse(previous.vectors, same)
+    key = fingerprint(model.fingerprint, str(model.dim), inputs.dataset.fingerprint, str(changes.merged), changes.mark)
+    with disk_full_said(config.bundles):
+        try:
+            return encode_catalogue(model.item_vectors, items, model.dim, config.bundles, key, reuse), comparison
+        except OSError:  # a full disk, most likely: what was encoded is worth less than the room it takes
+            clear_working(config.bundles)
+            raise
+
+
+def _index(
+    config: BuildConfig,
+    plans: list[Plan],
+    vectors: NDArray[np.float32],
+    users: NDArray[np.float32],
+    previous: Previous | None,
+) -> tuple[Chosen, bool]:
+    """The index of the catalogue, and whether it has the training of the previous bundle's."""
+    trained = None if previous is None else previous.trained(plans)
+    if trained is not None:
+        taken = take_over(*trained, vectors, users, config)
+        if taken is not None:
+            return taken, True
+        log.info("centroids and codes of the bundle before miss recall_target; chosen and trained anew")
+    return choose_index(plans, vectors, users, config), False
+
+
+def _read(
+    dataset: Dataset, attributes: list[str], changes: LoggedChanges
+) -> tuple[pd.DataFrame, Sequences, NDArray[np.int64]]:
+    items = dataset.items.reset_index(drop=True)
+    check_items(items)
+    items, places = changes.apply(items)
+    check_items(items)
+    sequences = read_sequences(dataset, "", attributes).over(places)
+    training = sequences.rows[sequences.splits == Split.TRAIN]
+    return items.assign(**{POPULARITY: np.bincount(training, minlength=len(items))}), sequences, places
+
+
+def _sample_users(encoder: ModelEncoder, histories: Histories, size: int, seed: int) -> NDArray[np.float32]:
+    """Vectors of users drawn at random, [U, D] or [U, K, D]; of a stranger where there are no users."""
+    drawn = np.random.default_rng(seed).permutation(len(histories))[:size]
+    sample = [histories.at(int(place)) for place in drawn] or [History.empty()]
+    blocks = [sample[start : start + USERS_AT_ONCE] for start in range(0, len(sample), USERS_AT_ONCE)]
+    return np.concatenate([encoder.encode(block, [""] * len(block)) for block in track(blocks, "Encoding users")])
+
+
+def _check_recall(calibration: Calibration, floor: float) -> None:
+    k = calibration.parameters.k
+    if calibration.recall < floor:
+        best = max(point.recall for point in calibration.curve)
+        raise GateFailed(
+            f"index recall@{k} is {calibration.recall:.4f}, below recall_floor={floor:g} (the best setting "
+            f"tried reached {best:.4f}); nothing was published: index.vectors=float32, other index.factories, "
+            "or index=exact"
+        )
+    if not calibration.reached:
+        log.warning("no setting reached the target; index recall@%d is %.4f", k, calibration.recall)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of a bundle's files, the folders in it taken together, largest first."""
+    sizes: dict[str, int] = {}
+    for path in folder.rglob("*"):
+        if path.is_file():
+            name = path.relative_to(folder).parts[0]
+            sizes[name] = sizes.get(name, 0) + path.stat().st_size
+    return dict(sorted(sizes.items(), key=lambda entry: -entry[1]))

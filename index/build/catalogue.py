@@ -1,0 +1,145 @@
+"""The catalogue that a bundle is built of: the dataset's items, the changes logged since, what differs from before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data_prep.columns import Columns
+from index.bundle.changes import Change, ChangeLog, Merged
+from index.bundle.item_table import POPULARITY, as_table
+
+NAMED = 5
+"""Ids that a comparison names of each kind."""
+
+
+@dataclass(frozen=True)
+class LoggedChanges:
+    """What a log says of a catalogue.
+
+    Attributes:
+        newest: the last change of each item, of those that count.
+        merged: what a bundle made with them holds of the log; None where there is no log.
+        since: changes from then on count; earlier ones were known when the item table was made.
+    """
+
+    newest: Sequence[Change]
+    merged: Merged | None
+    since: datetime
+
+    @classmethod
+    def read(cls, log: ChangeLog, since: datetime) -> "LoggedChanges":
+        """Read a log to its end."""
+        changes = log.read_on()
+        newest = {change.item_id: change for change in changes if datetime.fromisoformat(change.time) >= since}
+        return cls(list(newest.values()), Merged(log.id, log.last) if changes else None, since)
+
+    @property
+    def mark(self) -> str:
+        """Stands for these changes among those of the same log."""
+        return self.since.isoformat()
+
+    def apply(self, items: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+        """The item table with these changes: changed items in their place, new ones at the end.
+
+        Args:
+            items: the dataset's item table, N rows.
+
+        Returns:
+            the table, and for each of the N rows its new place, -1 for an item that was taken out, [N].
+        """
+        if not self.newest:
+            return items, np.arange(len(items))
+        put = as_table([change.item for change in self.newest if change.item is not None], items)
+        ids = items[Columns.ITEM_ID]
+        former = pd.Index(ids).get_indexer(
+            pd.Index(put[Columns.ITEM_ID])
+        )  # row whose place is taken, -1 for a new item
+        kept = ~ids.isin({change.item_id for change in self.newest})
+        new = np.arange(len(items), len(items) + len(put))
+        order = np.argsort(np.concatenate([np.flatnonzero(kept), np.where(former >= 0, former, new)]))
+        table = pd.concat([items[kept], put], ignore_index=True).iloc[order].reset_index(drop=True)
+        stays = ~ids.isin({change.item_id for change in self.newest if change.item is None}).to_numpy(dtype=bool)
+        return table, np.where(stays, np.cumsum(stays) - 1, -1)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a catalogue differs from the one before it.
+
+    Attributes:
+        version: the bundle compared with.
+        added, changed, removed: how many items are new, differ in some column, are gone.
+        first: the first ids of each, by the same three names.
+    """
+
+    version: str
+    added: int
+    changed: int
+    removed: int
+    first: dict[str, list[str]]
+
+    def __str__(self) -> str:
+        parts = [
+            f"{getattr(self, kind):,} {kind}"
+            + (f" ({', '.join(ids)}{', …' if getattr(self, kind) > len(ids) else ''})" if ids else "")
+            for kind, ids in self.first.items()
+        ]
+        return f"{', '.join(parts)} since {self.version}"
+
+
+def same_items(before: pd.DataFrame, now: pd.DataFrame) -> NDArray[np.int64]:
+    """For each item the row of the very same item in an earlier table, [N]; -1 where it is new or has changed.
+
+    Args:
+        before: the earlier table.
+        now: the table, N rows; an item is the same if all columns but its popularity are.
+    """
+    place = pd.Index(before[Columns.ITEM_ID]).get_indexer(pd.Index(now[Columns.ITEM_ID]))
+    columns = [column for column in now.columns if column != POPULARITY]
+    if set(columns) != {column for column in before.columns if column != POPULARITY}:
+        return np.full(len(now), -1)
+    known = np.flatnonzero(place >= 0)
+    same = np.ones(len(known), bool)
+    for column in columns:
+        same &= _equal(before[column].iloc[place[known]], now[column].iloc[known])
+    return np.where(np.isin(np.arange(len(now)), known[same]), place, -1)
+
+
+def compare(version: str, before: pd.DataFrame, now: pd.DataFrame, same: NDArray[np.int64]) -> Comparison:
+    """Count what differs.
+
+    Args:
+        version: name of the earlier bundle.
+        before, now: the item tables.
+        same: `same_items(before, now)`.
+    """
+    old, new = before[Columns.ITEM_ID], now[Columns.ITEM_ID]
+    known = new.isin(old).to_numpy(dtype=bool)
+    kinds = {"added": new[~known], "changed": new[known & (same < 0)], "removed": old[~old.isin(new)]}
+    return Comparison(
+        version=version,
+        **{kind: len(ids) for kind, ids in kinds.items()},
+        first={kind: [str(item_id) for item_id in ids.iloc[:NAMED]] for kind, ids in kinds.items()},
+    )
+
+
+def _equal(left: Any, right: Any) -> NDArray[np.bool_]:
+    """Whether values are equal, [n]; unknown ones are."""
+    if left.dtype == object or right.dtype == object:  # vectors, or of mixed kinds
+        pairs = zip(left, right, strict=True)
+        return np.array([_plain(a) == _plain(b) for a, b in pairs], bool)
+    unknown = left.isna().to_numpy(dtype=bool) & right.isna().to_numpy(dtype=bool)
+    equal = (left.reset_index(drop=True) == right.reset_index(drop=True)).fillna(False).to_numpy(dtype=bool)
+    found: NDArray[np.bool_] = equal | unknown
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | list | tuple):
+        return [float(number) for number in value]
+    return None if value is pd.NA or value != value else value

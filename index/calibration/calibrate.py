@@ -1,0 +1,253 @@
+"""How hard to search: found against exact search, on the vectors of real users."""
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.progress import track
+from index.search.effort import Effort
+from index.search.exact import Hits, exact_scores, exact_search, first_keys, ranking_keys
+from index.search.search import ItemIndex, SearchParameters
+from index.search.stored import StoredVectors
+
+RESCORE_STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
+"""Candidates re-scored for each answer wanted."""
+
+LEAST_GAIN = 0.001
+"""Once the target is reached, an effort that adds less recall than this is the last that is tried."""
+
+TIMED_QUERIES = 64
+"""Queries in the batch that is timed."""
+
+TIMED_ROUNDS = 3
+"""A time is the least of so many: whatever else the machine does only adds to it."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting of the curve.
+
+    Attributes:
+        nprobe: lists visited; of a graph the length of its queue.
+        rescore: candidates re-scored for each answer wanted.
+        recall: index recall@k on the users it was tried on.
+        milliseconds: of processor time for one query in a batch of 64, on one thread.
+    """
+
+    nprobe: int
+    rescore: float
+    recall: float
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What calibration found.
+
+    Attributes:
+        parameters: the cheapest setting that reached the target, or the best where none did.
+        target: the recall aimed for.
+        recall: index recall@k of that setting on the other half of the users, who had no say in it.
+        reached: whether the target was reached.
+        users: number of user vectors, both halves together.
+        curve: the settings that recall more than every cheaper one, cheapest first.
+    """
+
+    parameters: SearchParameters
+    target: float
+    recall: float
+    reached: bool
+    users: int
+    curve: list[Point]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Users and what exact search finds for them.
+
+    Attributes:
+        queries: [B, D] their vectors.
+        truth: B exact answers.
+    """
+
+    queries: NDArray[np.float32]
+    truth: list[Hits]
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What indexes of the same vectors are measured by.
+
+    Attributes:
+        vectors: [N, D].
+        k: depth of the recall.
+        users: number of users.
+        choosing: half of them, who choose how hard to look.
+        judging: the other half.
+    """
+
+    vectors: NDArray[np.float32]
+    k: int
+    users: int
+    choosing: Sample
+    judging: Sample
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32], users: NDArray[np.float32], k: int) -> Self:
+        """Exact answers for some users.
+
+        Args:
+            vectors: [N, D] finite, may be memory-mapped.
+            users: [U, D] vectors of real users, or [U, K, D] of K interests each; at least one user. An index is
+                searched for one vector at a time, so each interest counts as a query of its own.
+            k: depth of the recall; a smaller catalogue lowers it to its size.
+        """
+        k = min(k, len(vectors))
+        halves = (users[::2], users[1::2]) if len(users) > 1 else (users, users)  # a user's interests stay together
+        queries = [half.reshape(-1, vectors.shape[1]) for half in halves]
+        samples = (Sample(half, exact_search(vectors, half, k)) for half in queries)
+        return cls(vectors, k, len(users), *samples)
+
+
+def calibrate(index: Any, yardstick: Yardstick, target: float, stored: StoredVectors | None = None) -> Calibration:
+    """Find the least work that reaches a recall against exact search.
+
+    The settings are compared by the work they make (codes scanned, rows re-scored), not by the clock, so that
+    the same index and users always give the same answer. Half the users choose, the other half judge.
+
+    Args:
+        index: a trained `faiss.Index`, filled with the yardstick's vectors.
+        yardstick: users and their exact answers.
+        target: index recall@k to reach.
+        stored: the vectors as search keeps them; None for as they are.
+    """
+    k, judging = yardstick.k, yardstick.judging
+    stored = StoredVectors.keep(yardstick.vectors, "float32") if stored is None else stored
+    curve = _curve(index, stored, yardstick, target)
+    good = [point for point in curve if point.recall >= target]
+    choice = good[0] if good else curve[-1]
+    parameters = SearchParameters(choice.nprobe, choice.rescore, k)
+    found = ItemIndex(stored, index, parameters).search(judging.queries, k)
+    return Calibration(
+        parameters=parameters,
+        target=target,
+        recall=shared(found, judging.truth, yardstick.vectors, judging.queries),
+        reached=bool(good),
+        users=yardstick.users,
+        curve=curve,
+    )
+
+
+def index_recall(
+    index: ItemIndex,
+    queries: NDArray[np.float32],
+    k: int,
+    vectors: NDArray[np.float32] | None = None,
+    allowed: NDArray[np.int64] | None = None,
+) -> float:
+    """Mean share of exact search's k best that the index finds, equal scores being equally good.
+
+    Args:
+        index: what is measured, whole: candidates, re-scoring, fallbacks.
+        queries: [B, D].
+        k: depth; at most the number of items.
+        vectors: [N, D] what exact search compares; None for the vectors that the index stores, as they are stored.
+        allowed: ascending rows that both are narrowed to; None for all.
+    """
+    if vectors is None:
+        compared, asked = index.stored.numbers, index.stored.weighed(queries)
+    else:
+        compared, asked = vectors, queries
+    truth = exact_search(compared, asked, k, allowed=allowed)
+    return shared(index.search(queries, k, allowed=allowed), truth, compared, asked)
+
+
+def shared(found: list[Hits], truth: list[Hits], vectors: NDArray[Any], queries: NDArray[np.float32]) -> float:
+    """Mean share of the places of exact answers that are filled as well, equal scores being equally good.
+
+    Args:
+        found: answers to the queries, however they were found.
+        truth: exact ones.
+        vectors, queries: [N, D] and [B, D] what the exact ones were found in, and with.
+    """
+    scores = [exact_scores(vectors[hits.rows], query) for hits, query in zip(found, queries, strict=True)]
+    return float(np.mean(_shares(scores, truth)))
+
+
+def milliseconds(index: ItemIndex, queries: NDArray[np.float32], k: int) -> float:
+    """Processor time for one query of a batch, on one thread: the least of several rounds."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        rounds = []
+        for _ in range(TIMED_ROUNDS):
+            start = time.process_time()
+            index.search(queries, k)
+            rounds.append(time.process_time() - start)
+        return min(rounds) / len(queries) * 1000
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
+def _curve(index: Any, stored: StoredVectors, yardstick: Yardstick, target: float) -> list[Point]:
+    k, users = yardstick.k, yardstick.choosing.queries
+    effort = Effort(index)
+    rescores = (1.0,) if isinstance(index, faiss.IndexFlat) else RESCORE_STEPS
+    points: list[Point] = []
+    reached = 0.0
+    for step in track(effort.steps(), "Calibrating"):
+        recalls = _recalls(ItemIndex(stored, index, SearchParameters(step, rescores[-1], k)), yardstick)
+        points += [Point(step, rescore, recall, 0.0) for rescore, recall in zip(rescores, recalls, strict=False)]
+        gain, reached = recalls[-1] - reached, recalls[-1]
+        if reached >= target and gain < LEAST_GAIN:
+            break
+    points.sort(key=lambda point: effort.nanoseconds(point.nprobe, math.ceil(point.rescore * k)))
+    return [
+        replace(point, milliseconds=milliseconds(_searched(stored, index, point, k), users[:TIMED_QUERIES], k))
+        for point in _front(points)
+    ]
+
+
+def _searched(stored: StoredVectors, index: Any, point: Point, k: int) -> ItemIndex:
+    return ItemIndex(stored, index, SearchParameters(point.nprobe, point.rescore, k))
+
+
+def _front(points: list[Point]) -> list[Point]:
+    """Of points by rising work, those that recall more than all before them."""
+    front: list[Point] = []
+    for point in points:
+        if not front or point.recall > front[-1].recall:
+            front.append(point)
+    return front
+
+
+def _recalls(index: ItemIndex, yardstick: Yardstick) -> list[float]:
+    """Recall for every re-scoring depth from one search: shallower ones are the deepest one's beginnings."""
+    k, users, truth = yardstick.k, yardstick.choosing.queries, yardstick.choosing.truth
+    deepest = min(len(index), math.ceil(index.parameters.rescore * k))
+    _, rows = index.candidates(users, deepest, index.parameters.nprobe)
+    keys = ranking_keys(
+        index.stored.scores(index.stored.weighed(users), rows),
+        np.broadcast_to(np.arange(deepest), rows.shape),
+    )
+    worth = StoredVectors.keep(yardstick.vectors, "float32").scores(users, rows)  # [U, deepest], exact
+    keys[rows < 0], worth[rows < 0] = np.iinfo(np.int64).max, -np.inf
+    recalls = []
+    for rescore in (step for step in RESCORE_STEPS if step <= index.parameters.rescore):
+        first = first_keys(keys[:, : math.ceil(rescore * k)], k) & 0xFFFFFFFF  # [U, k] places among the candidates
+        found = np.take_along_axis(worth, np.minimum(first, deepest - 1), axis=1)
+        recalls.append(float(np.mean(_shares(list(found), truth))))
+    return recalls
+
+
+def _shares(scores: list[NDArray[np.float32]], truth: list[Hits]) -> list[float]:
+    """For each query, how many of k places are filled as well as exact search fills its last one."""
+    return [
+        min(1.0, np.count_nonzero(found >= exact.scores[-1]) / len(exact.scores))
+        for found, exact in zip(scores, truth, strict=True)
+    ]

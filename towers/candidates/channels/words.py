@@ -1,0 +1,127 @@
+"""Items whose texts hold the query's words, or those of the history: the servable form of BM25.
+
+A score is a share: BM25 over the most that a text could get for what is looked for. It orders as BM25 does; and where
+few words of a long question stand in any text, all scores are low, so that in a fused order the towers have more of a
+say there than where an item holds every word that was asked for.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from towers.baselines.words import BM25, Reader, folded_terms, idf, limits, terms, texts_of_columns
+from towers.candidates.channels.channel import TABLE, FittedChannel, widened
+from towers.candidates.channels.profiles import known_items
+from towers.events.history import History
+from towers.events.training_data import TrainingData
+from towers.text.spelling import Spelling
+
+COUNTS, RARITY = "spelling.counts", "rarity"
+
+
+@dataclass(frozen=True)
+class ByWords:
+    """The words that are looked for, V of them; see `towers.baselines.words.terms`.
+
+    Attributes:
+        baseline: the settings of `BM25`.
+        reader: reads queries.
+        items: which words each item's text holds, [N, V] of ones.
+        rarity: how much each word tells apart, [V].
+        mean_length: words of an item's text, on average.
+    """
+
+    baseline: Mapping[str, Any]
+    reader: Reader
+    items: sp.csr_array
+    rarity: NDArray[np.float64]
+    mean_length: float
+
+    @classmethod
+    def of(cls, baseline: BM25) -> Self:
+        """As a fitted baseline does."""
+        return cls(baseline.settings, baseline.reader, baseline.words, baseline.rarity, baseline.mean_length)
+
+    def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
+        """[B, V], so that no text scores more than 1 for a row."""
+        known = [known_items(history, self.items.shape[0]) for history in histories]
+        sought = terms(known, queries, self.items, self.reader(queries), self.baseline["decay"])
+        most = sought @ limits(self.rarity, self.baseline["k1"])  # [B]
+        shares = np.divide(1, most, out=np.zeros_like(most), where=most > 0).astype(np.float32)
+        return sp.csr_array(sp.diags_array(shares) @ sought)
+
+    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
+        """Fitted anew: texts change, and the words of new items count too."""
+        fitted = BM25(**self.baseline).fit_items(items)
+        return self.of(fitted), sp.csr_array(fitted.weights.T)
+
+    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
+        """Words that added items alone have are as rare as one item's; the others weigh what they did."""
+        baseline = BM25(**self.baseline)
+        held = [Counter(folded_terms(text, baseline.singular)) for text in texts_of_columns(items, baseline.columns)]
+        fresh = sorted({word for words in held for word in words if word not in self.reader.places})
+        known, count = len(self.rarity), len(self.rarity) + len(fresh)
+        places = {**self.reader.places, **dict(zip(fresh, range(known, count), strict=True))}
+        rarity = np.append(self.rarity, idf(np.ones(len(fresh)), self.items.shape[0]))
+        rows = np.repeat(np.arange(len(held)), [len(words) for words in held])
+        columns = np.array([places[word] for words in held for word in words], np.int64)
+        numbers = np.array([number for words in held for number in words.values()], np.float32)
+        counts = sp.csr_array((numbers, (rows, columns)), (len(held), count))  # [M, V']
+        own = widened(self.items, count)
+        grown = replace(self, reader=replace(self.reader, places=places), items=own, rarity=rarity)
+        return grown, baseline.weighed(counts, rarity, self.mean_length)
+
+    def settings(self) -> dict[str, Any]:
+        spelling, places = self.reader.spelling, self.reader.places
+        return {
+            "baseline": dict(self.baseline),
+            "mean_length": self.mean_length,
+            "vocabulary": sorted(places, key=lambda word: places[word]),
+            "spelling": None if spelling is None else list(spelling.counts),
+        }
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        held = {RARITY: self.rarity} | {f"words.{name}": getattr(self.items, name) for name in TABLE}
+        spelling = self.reader.spelling
+        return held if spelling is None else held | {COUNTS: np.array(list(spelling.counts.values()), np.int64)}
+
+    @classmethod
+    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        parts = tuple(arrays[f"words.{name}"] for name in TABLE)
+        places = {word: place for place, word in enumerate(settings["vocabulary"])}
+        spelling = None
+        if settings["spelling"] is not None:
+            spelling = Spelling(dict(zip(settings["spelling"], arrays[COUNTS].tolist(), strict=True)))
+        return cls(
+            settings["baseline"],
+            Reader(places, settings["baseline"]["singular"], spelling),
+            sp.csr_array(parts, shape=(len(parts[2]) - 1, len(places)), copy=False),
+            arrays[RARITY],
+            settings["mean_length"],
+        )
+
+
+class Words:
+    """BM25 over item texts.
+
+    Args:
+        baseline: the arithmetic, with its settings.
+    """
+
+    def __init__(self, baseline: BM25) -> None:
+        self.baseline = baseline
+
+    def fit(self, training: TrainingData) -> FittedChannel:
+        """Weigh the words of the texts.
+
+        Raises:
+            DoesNotApply: the texts hold no words.
+        """
+        fitted = self.baseline.fit(training)
+        return FittedChannel(ByWords.of(fitted), sp.csr_array(fitted.weights.T))

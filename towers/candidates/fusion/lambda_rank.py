@@ -1,0 +1,110 @@
+"""Gradient-boosted trees that optimise NDCG: an extra, for those who have LightGBM."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.config import require
+from data_prep.errors import GateFailed
+from towers.baselines.baseline import DoesNotApply
+from towers.candidates.candidate_pool import Pools
+from towers.candidates.fusion.features import features
+from towers.candidates.labelled_pools import CUTOFF, Labelled
+
+MISSING = "it needs the package lightgbm ({}): pip install 'twotower[lightgbm]'"
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Boosted trees, kept as the text that LightGBM writes.
+
+    Attributes:
+        text: the model.
+    """
+
+    text: str
+
+    @cached_property
+    def _booster(self) -> Any:
+        from lightgbm import Booster
+
+        return Booster(model_str=self.text)
+
+    def scores(self, pools: Pools) -> NDArray[np.float64]:
+        """[T]."""
+        return np.asarray(self._booster.predict(features(pools), num_threads=1), np.float64)
+
+    def state(self) -> dict[str, Any]:
+        return {"text": self.text}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> Self:
+        """Read the model at once, so that a machine without LightGBM says so when it loads.
+
+        Raises:
+            DoesNotApply: LightGBM is not there.
+        """
+        trees = cls(state["text"])
+        try:
+            _ = trees._booster
+        except ImportError as error:
+            raise DoesNotApply(MISSING.format(error)) from None
+        return trees
+
+
+class LambdaRank:
+    """LambdaRank over boosted trees.
+
+    Source: Burges, "From RankNet to LambdaRank to LambdaMART: an overview", 2010; Ke et al., "LightGBM", NeurIPS 2017.
+
+    Args:
+        leaves: of a tree.
+        trees: their number.
+        learning_rate: of boosting.
+        least_in_leaf: candidates.
+        seed: of the boosting.
+    """
+
+    reads_facts = True
+
+    def __init__(self, leaves: int, trees: int, learning_rate: float, least_in_leaf: int, seed: int) -> None:
+        require("leaves", leaves, 2)
+        require("trees", trees, 1)
+        require("learning_rate", learning_rate, 1e-6)
+        self.leaves, self.trees, self.learning_rate = leaves, trees, learning_rate
+        self.least_in_leaf, self.seed = least_in_leaf, seed
+
+    def fit(self, labelled: Labelled, channels: Sequence[str]) -> Trees:
+        """Grow the trees.
+
+        Raises:
+            DoesNotApply: LightGBM is not there.
+            GateFailed: nobody's pool holds what they wanted.
+        """
+        try:
+            import lightgbm
+        except ImportError as error:
+            raise DoesNotApply(MISSING.format(error)) from None
+        some = np.bincount(labelled.pools.users[labelled.wanted], minlength=len(labelled)) > 0
+        if not some.any():
+            raise GateFailed(f"none of {len(labelled)} users' pools holds what they wanted: nothing to learn from")
+        learning = labelled.of(some)
+        data = lightgbm.Dataset(
+            features(learning.pools), learning.wanted.astype(np.int8), group=np.diff(learning.pools.offsets)
+        )
+        settings = {
+            "objective": "lambdarank",
+            "lambdarank_truncation_level": 2 * CUTOFF,
+            "num_leaves": self.leaves,
+            "learning_rate": self.learning_rate,
+            "min_data_in_leaf": self.least_in_leaf,
+            "seed": self.seed,
+            "deterministic": True,
+            "num_threads": 1,
+            "verbose": -1,
+        }
+        return Trees(lightgbm.train(settings, data, self.trees).model_to_string())

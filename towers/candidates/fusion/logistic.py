@@ -1,0 +1,117 @@
+"""Logistic regression over candidates: the default of what is learnt."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
+
+from data_prep.config import require
+from data_prep.errors import GateFailed
+from towers.candidates.candidate_pool import Pools
+from towers.candidates.fusion.features import feature_names, features
+from towers.candidates.labelled_pools import Labelled
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weighted sum of standardised features; one that is not known counts as average.
+
+    Attributes:
+        names: of the features, [F].
+        means, deviations: of each over the candidates it was fitted to, [F].
+        weights: of each, in its deviations, [F].
+    """
+
+    names: list[str]
+    means: list[float]
+    deviations: list[float]
+    weights: list[float]
+
+    def scores(self, pools: Pools) -> NDArray[np.float64]:
+        """[T]; log odds but for a constant of each user."""
+        return np.asarray(standardised(features(pools), self.means, self.deviations) @ np.array(self.weights))
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "features": {
+                name: {"mean": mean, "deviation": deviation, "weight": weight}
+                for name, mean, deviation, weight in zip(
+                    self.names, self.means, self.deviations, self.weights, strict=True
+                )
+            }
+        }
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> Self:
+        known = state["features"]
+        columns = ([one[key] for one in known.values()] for key in ("mean", "deviation", "weight"))
+        return cls(list(known), *columns)
+
+
+class Logistic:
+    """Conditional logistic regression: which candidates of a user's pool were wanted, given that some were.
+
+    A user's wanted candidates share one unit of probability, so heavy shoppers do not outweigh the rest. What all
+    candidates of a user have in common cancels out. Source: McFadden, "Conditional logit analysis of qualitative choice
+    behavior", 1974; fitted by L-BFGS.
+
+    Args:
+        penalty: of the squared weights, in users.
+        iterations: at most.
+    """
+
+    reads_facts = True
+
+    def __init__(self, penalty: float, iterations: int) -> None:
+        require("penalty", penalty, 0)
+        require("iterations", iterations, 1)
+        self.penalty, self.iterations = penalty, iterations
+
+    def fit(self, labelled: Labelled, channels: Sequence[str]) -> Weights:
+        """Learn the weights.
+
+        Raises:
+            GateFailed: nobody's pool holds what they wanted.
+        """
+        some = np.bincount(labelled.pools.users[labelled.wanted], minlength=len(labelled)) > 0
+        if not some.any():
+            raise GateFailed(f"none of {len(labelled)} users' pools holds what they wanted: nothing to learn from")
+        learning = labelled.of(some)
+        raw = features(learning.pools)
+        means = np.nan_to_num(_nan_mean(raw))
+        deviations = np.sqrt(np.nan_to_num(_nan_mean((raw - means) ** 2)))
+        deviations[deviations < 1e-6] = 1.0
+        known = standardised(raw, means, deviations)  # [T, F]
+        target = learning.wanted / np.bincount(learning.pools.users, learning.wanted)[learning.pools.users]  # [T]
+        starts, users = learning.pools.offsets[:-1], learning.pools.users
+
+        def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            scores = known @ weights.astype(np.float32)
+            raised = np.exp(scores - np.maximum.reduceat(scores, starts)[users])
+            chances = raised / np.add.reduceat(raised, starts)[users]
+            value = -float(np.log(np.maximum(chances, 1e-30)) @ target) + self.penalty / 2 * float(weights @ weights)
+            return value, (chances - target) @ known + self.penalty * weights
+
+        found = minimize(
+            loss, np.zeros(known.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": self.iterations}
+        )
+        return Weights(feature_names(channels), means.tolist(), deviations.tolist(), found.x.tolist())
+
+
+def standardised(raw: NDArray[np.float32], means: ArrayLike, deviations: ArrayLike) -> NDArray[np.float32]:
+    """Features [T, F] less their means, over their deviations; 0 for NaN."""
+    standard: NDArray[np.float32] = np.nan_to_num(
+        (raw - np.asarray(means, np.float32)) / np.asarray(deviations, np.float32)
+    )
+    return standard
+
+
+def _nan_mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Column means of what is not NaN; NaN where nothing is."""
+    there = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        mean: NDArray[np.float64] = np.where(there, values, 0).sum(axis=0, dtype=np.float64) / there.sum(axis=0)
+    return mean

@@ -1,0 +1,62 @@
+"""An order of users' candidates, as one stage of the funnel leaves it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from towers.candidates.labelled_pools import Labelled
+from towers.metrics.evaluation import Cases, Outcome
+from towers.metrics.ranking_metrics import per_user
+
+RECALL, FUSED, RERANKED, BLENDED, DIVERSIFIED = "recall", "fused", "reranked", "blended", "diversified"
+
+
+NOT_FOUND = 1_000_000
+"""The rank of a wanted item that no stage offers."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An order of users' candidates.
+
+    Attributes:
+        name: the row's in tables.
+        labelled: the candidates.
+        scores: of each, [T]; of one that the reranker did not read NaN.
+        ranks: place of each, from 1, [T].
+    """
+
+    name: str
+    labelled: Labelled
+    scores: NDArray[np.floating]
+    ranks: NDArray[np.int64]
+
+    @classmethod
+    def by(cls, name: str, labelled: Labelled, scores: NDArray[np.floating]) -> "Stage":
+        """The order of some scores."""
+        return cls(name, labelled, scores, labelled.pools.ranks(scores))
+
+    def outcome(self, cases: Cases) -> Outcome:
+        """What the order is worth, as of a scorer that ranks the whole catalogue; what is missed is not found."""
+        users = np.repeat(np.arange(len(cases)), [len(rows) for rows in cases.truth])
+        ranks = self.ranks_of(users, np.concatenate(cases.truth))
+        metrics = per_user(torch.from_numpy(ranks), torch.from_numpy(users), len(cases), cases.cutoffs)
+        top = self.top(min(cases.cutoffs))
+        return Outcome(self.name, torch.stack(list(metrics.values()), dim=1).numpy(), ranks, top)
+
+    def ranks_of(self, users: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Ranks of some items of some users, [n] both -> [n]; `NOT_FOUND` for what is not among the candidates."""
+        pools = self.labelled.pools
+        number = 1 + max(pools.rows.max(initial=0), rows.max(initial=0))
+        keys, asked = pools.users * number + pools.rows, users * number + rows  # keys ascend
+        at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
+        return np.where(keys[at] == asked, self.ranks[at], NOT_FOUND)
+
+    def top(self, k: int) -> NDArray[np.int64]:
+        """The first k items of each user, [U, k]; -1 where there are fewer."""
+        pools, first = self.labelled.pools, self.ranks <= k
+        top = np.full((len(pools), k), -1, np.int64)
+        top[pools.users[first], self.ranks[first] - 1] = pools.rows[first]
+        return top

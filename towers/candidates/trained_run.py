@@ -1,0 +1,101 @@
+"""What a funnel is trained for: a run, the data it was trained on, and the channels beside it."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from data_prep.columns import Columns, Split
+from data_prep.command import instantiate
+from data_prep.dataset import Dataset
+from data_prep.files import read_json
+from towers.baselines import DoesNotApply, TrainingData
+from towers.candidates.channels import FittedChannel
+from towers.candidates.config import FunnelConfig
+from towers.candidates.funnel import TOWERS_ALONE, Funnel
+from towers.candidates.item_statistics import ItemFacts
+from towers.events.history import Sequences
+from towers.events.reading import read_sequences_of
+from towers.model.one_vector import Model
+from towers.model.scorer import ONE_VECTOR, VectorScorer, model_scorer
+from towers.model.trained_towers import RUN
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A run, and the data it was trained on.
+
+    Attributes:
+        model: towers and blocks.
+        dataset: the data.
+        run: the run's `run.json`.
+        sequences: the log, as the run saw it.
+    """
+
+    model: Model
+    dataset: Dataset
+    run: Mapping[str, Any]
+    sequences: Sequences
+
+    @classmethod
+    def of(cls, folder: Path, dataset: Dataset) -> Self:
+        """Open a run.
+
+        Args:
+            folder: of the run.
+            dataset: what it was trained on.
+        """
+        run = read_json(folder / RUN)
+        return cls(Model.open(folder), dataset, run, read_sequences_of(dataset, run["config"]))
+
+    @property
+    def until(self) -> Split:
+        """The first split whose events the run has not seen."""
+        return Split[self.run["until"].upper()]
+
+    @cached_property
+    def item_ids(self) -> list[str]:
+        """The callers' strings, by row."""
+        return [str(i) for i in self.dataset.items[Columns.ITEM_ID]]
+
+    @cached_property
+    def training(self) -> TrainingData:
+        """What the towers learnt from."""
+        return self.model.towers.seen(self.sequences, self.dataset.items, self.until)
+
+    @cached_property
+    def towers(self) -> VectorScorer:
+        """The model's one vector."""
+        return model_scorer(ONE_VECTOR, self.model, self.dataset.items)
+
+
+def whole_funnel(config: FunnelConfig, channels: Mapping[str, Any], shop: Shop) -> tuple[Funnel, dict[str, str]]:
+    """The funnel of all channels, whose order is the towers' yet, and the channels that do not apply, with the reasons.
+
+    Args:
+        config: how deep it is.
+        channels: as configured, by name.
+        shop: what they are fitted to.
+    """
+    fitted: dict[str, FittedChannel] = {}
+    left_out = {}
+    for name, node in channels.items():
+        try:
+            fitted[name] = instantiate(node).fit(shop.training)
+        except DoesNotApply as reason:
+            log.info("channel %s left out: %s", name, reason)
+            left_out[name] = str(reason)
+    whole = Funnel(
+        channels=fitted,
+        fusion=TOWERS_ALONE,
+        blender=None,
+        facts=ItemFacts.of(shop.dataset.items, shop.training.interactions),
+        depth=config.depth,
+        channel_depth=config.channel_depth,
+        candidates=config.candidates,
+    )
+    return whole, left_out

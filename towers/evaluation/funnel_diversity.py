@@ -1,0 +1,69 @@
+"""The funnel's last stage: of the items found, the best that are not all alike, as a server chooses them when asked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data_prep.columns import Columns
+from data_prep.progress import track
+from towers.candidates.candidate_pool import Pools
+from towers.diversity import POOL, Diversity, Pool, diversify
+
+LEAST = 50
+"""Candidates that are looked at, at least: what Recommend reranks unless asked otherwise (conf/serve.yaml)."""
+
+
+def looked_at(k: int) -> int:
+    """Candidates that reranker and diversity look at for a list of k items."""
+    return max(LEAST, POOL * k)
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What tells whether items are alike.
+
+    Attributes:
+        vectors: of all items, [N, d].
+        categories: of the same, "" for one without, [N].
+        titles: of the same, [N].
+    """
+
+    vectors: NDArray[np.float32]
+    categories: Sequence[str]
+    titles: Sequence[str]
+
+    @classmethod
+    def of(cls, items: pd.DataFrame, vectors: NDArray[np.float32]) -> Self:
+        """Of a catalogue and its item vectors."""
+        known = items[Columns.CATEGORY].fillna("").astype(str) if Columns.CATEGORY in items else [""] * len(items)
+        return cls(vectors, list(known), items[Columns.TITLE].astype(str).tolist())
+
+
+def diversified_ranks(
+    pools: Pools, scores: NDArray[np.floating], ranks: NDArray[np.int64], k: int, how: Diversity, looks: Looks
+) -> NDArray[np.int64]:
+    """Ranks of all candidates, [T], once the first k of each user are chosen to be unlike each other.
+
+    Args:
+        pools: of U users, T candidates.
+        scores: of each, [T].
+        ranks: by them, within each user's, [T].
+        k: items in a list.
+        how: method and strength.
+        looks: of the catalogue.
+    """
+    found = ranks.copy()
+    for user in track(range(len(pools)), "diversifying"):
+        own = np.arange(pools.offsets[user], pools.offsets[user + 1])
+        order = own[np.argsort(ranks[own])]
+        first = order[: looked_at(k)]
+        rows = pools.rows[first]
+        categories, titles = ([texts[row] for row in rows] for texts in (looks.categories, looks.titles))
+        pool = Pool(scores[first].astype(np.float32), looks.vectors[rows], categories, titles, len(first))
+        places = diversify(pool, k, how).places
+        found[np.concatenate([first[places], np.delete(order, places)])] = np.arange(1, len(order) + 1)
+    return found

@@ -1,0 +1,71 @@
+"""What every scheme of shared negatives is asked."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from towers.losses.counts import Counts
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Items and their vectors.
+
+    Attributes:
+        rows: catalogue rows, [n], repeats allowed.
+        vectors: [n, dim].
+    """
+
+    rows: Tensor
+    vectors: Tensor
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What schemes know of the training they serve.
+
+    Attributes:
+        trained: rows that occur in training, [T].
+        counts: how often items are positives.
+        generator: random numbers, the same on all ranks; on the CPU.
+    """
+
+    trained: Tensor
+    counts: Counts
+    generator: torch.Generator
+
+
+class Source:
+    """A scheme. The answers of this class are those of a scheme that offers nothing.
+
+    Attributes:
+        alone: whether it makes a training by itself.
+        complete: whether it offers the whole catalogue, so that others add nothing.
+    """
+
+    alone = True
+    complete = False
+
+    def start_epoch(self) -> None:
+        """Forget what was kept: an epoch begins as after resuming, so that both train the same."""
+
+    def sample(self, setting: Setting) -> Tensor:
+        """Rows that are to be encoded with this batch, [n]."""
+        return setting.trained[:0]
+
+    def offer(self, positives: Encoded, sampled: Encoded) -> Encoded:
+        """Candidates.
+
+        Args:
+            positives: those of the batch, of all ranks, [P].
+            sampled: what `sample` asked for, [n].
+        """
+        return sampled
+
+    def expected(self, rows: Tensor, positives: int, setting: Setting) -> Tensor:
+        """How many copies of each of any rows a batch of P positives is expected to be offered, [C] -> [C]."""
+        return torch.zeros(len(rows), device=rows.device)
+
+    def after(self, positives: Encoded) -> None:
+        """Learn from a batch whose candidates have been offered; vectors carry no gradient."""

@@ -1,0 +1,30 @@
+"""Items drawn evenly from all that occur in training."""
+
+import torch
+from torch import Tensor
+
+from data_prep.errors import UsageError
+from towers.losses.source import Setting, Source
+
+
+class Uniform(Source):
+    """Items drawn uniformly from those that occur in training, with replacement, shared by the batch.
+
+    Args:
+        number: candidates drawn for each batch.
+    """
+
+    def __init__(self, number: int) -> None:
+        if number < 1:
+            raise UsageError(f"negatives.sources.uniform.number must be at least 1, not {number}")
+        self.number = number
+
+    def sample(self, setting: Setting) -> Tensor:
+        """Rows at random, [number]."""
+        trained = setting.trained
+        place = torch.randint(len(trained), (self.number,), generator=setting.generator)
+        return trained[place.to(trained.device)]
+
+    def expected(self, rows: Tensor, positives: int, setting: Setting) -> Tensor:
+        """The same of every item."""
+        return torch.full((len(rows),), self.number / len(setting.trained), device=rows.device)

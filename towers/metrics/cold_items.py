@@ -1,0 +1,44 @@
+"""Cold items: what no model has seen in training, and how well it is found all the same."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from towers.metrics.evaluation import Cases, Outcome, metric_names
+from towers.metrics.ranking_metrics import bootstrap_intervals
+
+
+def cold_cases(cases: Cases, counts: NDArray[np.int64]) -> Cases:
+    """The users who want an item without any training event, and only those items of what they want.
+
+    Args:
+        cases: everyone.
+        counts: training events of each item, [N].
+    """
+    truth = [wanted[counts[wanted] == 0] for wanted in cases.truth]
+    kept = np.array([len(wanted) > 0 for wanted in truth], np.bool_)
+    return replace(
+        cases,
+        users=cases.users[kept],
+        ends=cases.ends[kept],
+        truth=[wanted for wanted in truth if len(wanted)],
+    )
+
+
+def summarize_cold(outcome: Outcome, cases: Cases, samples: int, confidence: float, seed: int) -> dict[str, Any]:
+    """Recall of the cold items, the whole catalogue being ranked: name -> {mean, low, high}.
+
+    Args:
+        outcome: what a scorer did.
+        cases: on `cold_cases`.
+        samples, confidence, seed: of the bootstrap intervals.
+    """
+    low, high = bootstrap_intervals(outcome.metrics, samples, confidence, seed)
+    found = zip(metric_names(cases.cutoffs), outcome.metrics.mean(axis=0), low, high, strict=True)
+    return {
+        name: {"mean": float(mean), "low": float(a), "high": float(b)}
+        for name, mean, a, b in found
+        if name.startswith("recall@")
+    }

@@ -1,0 +1,154 @@
+"""Judged queries: which items somebody found to answer a search text, and how well a ranking agrees."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data_prep.columns import Columns, Split
+from data_prep.dataset import Dataset
+from data_prep.errors import UsageError
+from towers.events.history import NO_QUERY, Sequences
+from towers.metrics.evaluation import Cases
+
+
+@dataclass(frozen=True)
+class JudgedQueries:
+    """Queries and their judged items.
+
+    Attributes:
+        queries: Q search texts, each once, sorted.
+        rows: for each query the judged items, as rows of the catalogue.
+        grades: the grade of each, 0 and up, higher is better.
+    """
+
+    queries: list[str]
+    rows: list[NDArray[np.int64]]
+    grades: list[NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Self:
+        """Read a dataset's judgements.
+
+        Raises:
+            UsageError: it has none.
+        """
+        table = dataset.judgements
+        if table is None:
+            raise UsageError(f"{dataset.path} has no judgements; prepare it with source.judgements=… (docs/data.md)")
+        items = pd.Index(dataset.items[Columns.ITEM_ID]).get_indexer(pd.Index(table[Columns.ITEM_ID]))
+        codes, queries = pd.factorize(table[Columns.QUERY], sort=True)
+        order = np.argsort(codes, kind="stable")
+        cuts = np.cumsum(np.bincount(codes))[:-1]
+        rows = np.split(items[order].astype(np.int64), cuts)
+        grades = np.split(table[Columns.GRADE].to_numpy(dtype=np.int64)[order], cuts)
+        return cls([str(query) for query in queries], rows, grades)
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def __getitem__(self, chosen: NDArray[np.int64]) -> "JudgedQueries":
+        """Some of the queries, by their positions, [n]."""
+        places = chosen.tolist()
+        return JudgedQueries(*([part[i] for i in places] for part in (self.queries, self.rows, self.grades)))
+
+    def folds(self, count: int, seed: int) -> list[NDArray[np.int64]]:
+        """Positions of the queries in `count` parts of like size, drawn at random, each query in one of them.
+
+        Raises:
+            UsageError: there are fewer queries than parts, or only one part.
+        """
+        if not 2 <= count <= len(self):
+            raise UsageError(f"folds: {count} must be at least 2 and at most the number of judged queries, {len(self)}")
+        drawn = np.random.default_rng(seed).permutation(len(self))
+        return [np.sort(part) for part in np.array_split(drawn, count)]
+
+    def fold(self, count: int, number: int, seed: int) -> "JudgedQueries":
+        """The queries of one of the `folds`."""
+        return self[self.folds(count, seed)[number]]
+
+    def outside(self, count: int, number: int, seed: int) -> "JudgedQueries":
+        """The queries of all `folds` but one."""
+        parts = self.folds(count, seed)
+        return self[np.sort(np.concatenate(parts[:number] + parts[number + 1 :]))]
+
+    def answerable(self) -> "JudgedQueries":
+        """The queries of which at least one item is of a grade above 0: on the others every ranking does as well."""
+        return self[np.array([i for i, grades in enumerate(self.grades) if (grades > 0).any()], np.int64)]
+
+    @cached_property
+    def pairs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, row and grade of every judgement, [T] each; a query's stand together, queries in order."""
+        places = np.repeat(np.arange(len(self)), [len(rows) for rows in self.rows])
+        flat = (places, _flat(self.rows), _flat(self.grades))
+        query, row, grade = (torch.from_numpy(part) for part in flat)
+        return query, row, grade
+
+
+def judged_cases(judged: JudgedQueries, item_ids: Sequence[str], cutoffs: Sequence[int]) -> Cases:
+    """Queries as cases: nothing is known of who asks, and every item of a grade above 0 is to be found.
+
+    Args:
+        judged: answerable queries.
+        item_ids: the catalogue's strings, [N].
+        cutoffs: the k of the metrics.
+    """
+    truth = [rows[grades > 0] for rows, grades in zip(judged.rows, judged.grades, strict=True)]
+    offsets = np.concatenate([[0], np.cumsum([len(rows) for rows in truth])]).astype(np.int64)
+    total = int(offsets[-1])
+    answers = Sequences(
+        user_ids=np.array(judged.queries, object),
+        offsets=offsets,
+        rows=_flat(truth),
+        events=np.full(total, "", object),
+        timestamps=np.full(total, np.nan),
+        queries=np.full(total, NO_QUERY),
+        query_texts=[],
+        splits=np.full(total, int(Split.TEST)),
+    )
+    everyone = np.arange(len(judged))
+    return Cases(answers, item_ids, Split.TEST, everyone, offsets[:-1], truth, False, cutoffs, judged.queries)
+
+
+def graded_ndcg(found: Tensor, queries: Tensor, grades: Tensor, num_queries: int, k: int) -> Tensor:
+    """NDCG@k with gain 2^grade - 1 and discount 1 / log2(1 + rank); what was not judged gains nothing.
+
+    The ideal puts all judged items of the query, found or not, in the order of their grades. A query without an item
+    of a grade above 0 has 0. Source: Järvelin & Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002;
+    the exponential gain is of Burges et al., "Learning to rank using gradient descent", 2005.
+
+    Args:
+        found: rank of each judged item, 1 for the best, [T]; beyond k for one that was not found.
+        queries: query of each, [T], values 0…num_queries-1.
+        grades: of each, [T].
+        num_queries: Q.
+        k: cutoff.
+
+    Returns:
+        [Q] float64.
+    """
+    gain = torch.exp2(grades.double()) - 1  # [T]
+    best_first = torch.argsort(grades, descending=True, stable=True)
+    best_first = best_first[torch.argsort(queries[best_first], stable=True)]  # by query, then grade
+    sizes = torch.bincount(queries, minlength=num_queries)
+    starts = torch.cumsum(sizes, dim=0) - sizes
+    ideal_rank = torch.arange(len(queries)) - starts[queries[best_first]] + 1
+    reached = _discounted(gain, found, queries, num_queries, k)
+    ideal = _discounted(gain[best_first], ideal_rank, queries[best_first], num_queries, k)
+    return torch.where(ideal > 0, reached / ideal.clamp(min=1e-300), 0.0)
+
+
+def _discounted(gain: Tensor, ranks: Tensor, queries: Tensor, num_queries: int, k: int) -> Tensor:
+    kept = ranks <= k
+    value = gain[kept] / torch.log2(1 + ranks[kept].double())
+    return torch.zeros(num_queries, dtype=torch.float64).index_add_(0, queries[kept], value)
+
+
+def _flat(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)

@@ -1,0 +1,66 @@
+"""Users whose history is taken away: what a scorer has for somebody who has just come."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from towers.events.history import History
+from towers.metrics.evaluation import Cases, Scorer
+from towers.metrics.ranking_metrics import per_user
+
+BY_ATTRIBUTES = "by attributes"
+
+
+def stranger_scores(scorer: Scorer) -> NDArray[np.float32]:
+    """What a scorer says of every item to somebody of whom nothing is known, [N]."""
+    return scorer.score([History.empty()], [""])[0].numpy()
+
+
+def as_newcomers(scores: NDArray[np.float32], cases: Cases) -> NDArray[np.float64]:
+    """Metrics of all cases were everybody shown one list, [U, M], columns as `metric_names`.
+
+    Items of the history are left out as ever: who has had them does not look for them, and a popular list must not pay
+    for that. So the figures differ from those of the same users with their history in what the scorer knows, and in
+    nothing else.
+
+    Args:
+        scores: of every item, the same for everybody, [N].
+        cases: the users.
+
+    Raises:
+        ValueError: a score is not a number.
+    """
+    if np.isnan(scores).any():
+        raise ValueError("scores hold NaN: a ranking of them means nothing")
+    order = np.lexsort((cases.ties.numpy(), -scores))
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(1, len(order) + 1)
+    found = []
+    for case, wanted in enumerate(cases.truth):
+        seen = np.sort(places[np.unique(cases.seen(case))])
+        found.append(places[wanted] - np.searchsorted(seen, places[wanted]))
+    users = np.repeat(np.arange(len(cases)), [len(wanted) for wanted in cases.truth])
+    ranks = torch.from_numpy(np.concatenate(found))
+    metrics = per_user(ranks, torch.from_numpy(users), len(cases), cases.cutoffs)
+    return torch.stack(list(metrics.values()), dim=1).numpy()
+
+
+class ByAttributes:
+    """A scorer that is told the attributes of a user, and nothing of the history.
+
+    Args:
+        scorer: what is asked.
+    """
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.name = f"{scorer.name}, {BY_ATTRIBUTES}"
+        self.scorer = scorer
+
+    def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
+        """Scores of every item for B people, [B, N]."""
+        nothing = History.empty()
+        known = [History(nothing.rows, nothing.events, nothing.timestamps, one.attributes) for one in histories]
+        return self.scorer.score(known, queries)

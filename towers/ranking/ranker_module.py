@@ -1,0 +1,114 @@
+"""The cross-encoder in training: groups of candidates, one of `towers.ranking.losses`, NDCG on cases kept aside."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data_prep.errors import GateFailed
+from towers.fitting.trainer import EpochDataset, linear_decay
+from towers.ranking.comparison import CUTOFF, ndcg_of, readings
+from towers.ranking.config import RerankConfig
+from towers.ranking.cross_encoder import CrossEncoder
+from towers.ranking.groups import Group, PaddedGroups
+from towers.ranking.losses import RerankLoss
+from towers.ranking.mining import Shortlist
+
+WATCHED = f"valid/ndcg@{CUTOFF}"
+
+
+def starting_weight(groups: Sequence[Group], loss: RerankLoss) -> float:
+    """The weight of recall's scores at which they alone have the least loss.
+
+    Towers are trained against random candidates, of which they are rightly sure. Among their own best they know far
+    less: with a softmax over 1 / temperature times their scores, all that a reranker learns is to contradict them.
+
+    Args:
+        groups: the training groups.
+        loss: what will be minimised.
+    """
+    padded = PaddedGroups.of(groups)
+    deviation = float(padded.scores[padded.mask].std()) or 1.0
+    tried = [float(weight) / deviation for weight in np.logspace(-2, 2, 41)]
+
+    def mean_loss(weight: float) -> float:
+        return float(loss(weight * padded.scores, padded.grades, padded.mask, padded.teacher).mean())
+
+    return min(tried, key=mean_loss)
+
+
+class GroupBatches(EpochDataset[list[Group]]):
+    """Groups in batches, in another order each epoch."""
+
+    def __init__(self, material: Sequence[Group], size: int, seed: int) -> None:
+        self.material = material
+        self.size = size
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return -(-len(self.material) // self.size)
+
+    def __iter__(self) -> Iterator[list[Group]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.material))
+        for start in range(0, len(order), self.size):
+            yield [self.material[i] for i in order[start : start + self.size]]
+
+
+class RerankerTraining(pl.LightningModule):
+    """Trains the cross-encoder on groups.
+
+    Args:
+        model: the cross-encoder.
+        texts: text of every item, [N].
+        loss: what it is trained to do with a group.
+        config: learning rate and the like.
+
+    Attributes:
+        readings: what reading added to the scores of each list of the last validation, as of `readings`.
+    """
+
+    def __init__(self, model: CrossEncoder, texts: Sequence[str], loss: RerankLoss, config: RerankConfig) -> None:
+        super().__init__()
+        self.model = model
+        self.texts = texts
+        self.loss = loss
+        self.config = config
+        self.readings: list[NDArray[np.float32]] = []
+        self._found: list[float] = []
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leave texts and arrays where they are: the model moves what it makes of them."""
+        return batch
+
+    def training_step(self, batch: list[Group], batch_idx: int) -> Tensor:
+        contexts = [group.context for group in batch for _ in group.rows]
+        candidates = [self.texts[row] for group in batch for row in group.rows]
+        padded = PaddedGroups.of(batch).to(self.device)
+        found = self.model(contexts, candidates, padded.scores[padded.mask])  # [pairs]
+        scores = torch.zeros_like(padded.scores).masked_scatter(padded.mask, found)
+        loss = self.loss(scores, padded.grades, padded.mask, padded.teacher).mean()
+        if not torch.isfinite(loss):
+            raise GateFailed(f"the reranker's loss became {loss.item()} at batch {batch_idx}: lower learning_rate")
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self.readings, self._found = [], []
+
+    def validation_step(self, batch: Shortlist, batch_idx: int) -> None:
+        self.readings += readings(self.model, [batch], self.texts)
+        self._found += ndcg_of([batch], self.readings[-1:], self.model.recall_weight.item()).tolist()
+
+    def on_validation_epoch_end(self) -> None:
+        self.log(WATCHED, float(np.mean(self._found)), prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        c = self.config
+        optimizer = torch.optim.AdamW(self.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay)
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, linear_decay(total, c.warmup_steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,130 @@
+"""What a dataset becomes before training: a catalogue with texts, sequences, event codes, queries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data_prep.columns import Columns, Split
+from data_prep.dataset import Dataset
+from data_prep.errors import GateFailed
+from towers.events.history import Sequences
+from towers.events.reading import read_sequences
+from towers.events.user_attributes import UserAttributes
+from towers.metrics.judgements import JudgedQueries
+from towers.modules.tokens import PADDING, EventTypes
+from towers.text.synthetic_queries import QueryConfig, derive
+from towers.training.batches import QueryPlan, TrainingBatches
+from towers.training.query_only_examples import AskedPlan
+
+
+@dataclass(frozen=True)
+class Material:
+    """A dataset as arrays.
+
+    Attributes:
+        items: the items table; an item's row is its position here.
+        sequences: every user's events.
+        event_types: types that occur in training events, as codes.
+        attributes: values of user attributes that occur among users with training events, as codes.
+        texts: text of every row: items, then derived queries, then the log's own, then judged ones.
+        derived: rows of the texts derived from each item as queries, PADDING for none, [N, V].
+        first_logged: row of the log's first own query text.
+        asked: searches without a history.
+    """
+
+    items: pd.DataFrame
+    sequences: Sequences
+    event_types: EventTypes
+    attributes: UserAttributes
+    texts: list[str]
+    derived: NDArray[np.int64]
+    first_logged: int
+    asked: AskedPlan
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Dataset,
+        protocol: str,
+        queries: QueryConfig,
+        attributes: Sequence[str] = (),
+        cold_share: float = 0.0,
+        seed: int = 0,
+        judged: JudgedQueries | None = None,
+        judged_rate: float = 0.0,
+    ) -> "Material":
+        """Read a dataset.
+
+        Args:
+            dataset: the prepared tables.
+            protocol: "temporal", "leave_one_out", or "" for the dataset's default.
+            queries: how queries are derived.
+            attributes: columns of the users table to read.
+            cold_share, seed: which items' training events are left out (see `held_back`); it draws queries too.
+            judged: judged queries to learn from.
+            judged_rate: how often an epoch sees each judged pair.
+
+        Raises:
+            UsageError: the dataset was not split by that protocol, or knows no such attribute.
+            GateFailed: it holds no training events, and no searches stand in for them.
+        """
+        sequences = read_sequences(dataset, protocol, attributes, cold_share, seed)
+        training = sequences.splits == Split.TRAIN
+        num_items = len(dataset.items)
+        codes, derived_texts = derive(dataset.items, queries, seed)
+        derived = np.where(codes == PADDING, PADDING, codes + num_items)
+        logged = [queries.text(text) for text in sequences.query_texts]
+        judged_texts = [queries.text(text) for text in judged.queries] if judged else []
+        texts = [*dataset.items[Columns.TEXT].astype(str), *derived_texts, *logged, *judged_texts]
+        first_judged = len(texts) - len(judged_texts)
+        asked = AskedPlan.of(judged, first_judged, judged_rate, derived, queries.alone, texts)
+        if not training.any() and asked.empty:
+            raise GateFailed(
+                f"{dataset.path}: no training events in split {protocol or 'by default'}, and no searches instead: "
+                "queries.alone=1 asks for every item by a derived query, judgements.rate=1 learns from judged ones"
+            )
+        return cls(
+            items=dataset.items,
+            sequences=sequences,
+            event_types=EventTypes([str(name) for name in np.unique(sequences.events[training])]),
+            attributes=UserAttributes.of(sequences.attributes, sequences.ends(Split.VALID) > sequences.offsets[:-1]),
+            texts=texts,
+            derived=derived,
+            first_logged=num_items + len(derived_texts),
+            asked=asked,
+        )
+
+    @cached_property
+    def item_ids(self) -> list[str]:
+        """The callers' strings, by row."""
+        return [str(i) for i in self.items[Columns.ITEM_ID]]
+
+    def batches(
+        self,
+        until: Split,
+        max_history: int,
+        tokens_per_batch: int,
+        query_rate: float,
+        signal_dropout: float,
+        seed: int,
+    ) -> TrainingBatches:
+        """Training batches over the events of the splits before `until`; see `TrainingBatches`."""
+        plan = QueryPlan.of(self.sequences, self.derived, query_rate, self.first_logged)
+        log, ends = self.sequences, self.sequences.ends(until)
+        codes = self.attributes.table(log.attributes, len(log))
+        return TrainingBatches(
+            log,
+            ends,
+            self.event_types,
+            plan,
+            max_history,
+            tokens_per_batch,
+            signal_dropout,
+            seed,
+            codes,
+            self.asked,
+        )

@@ -1,0 +1,100 @@
+"""One training as a process of its own: its memory is given back, its crash is its own, Ctrl-C reaches it gently."""
+
+import logging
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from data_prep.errors import ExitCode, Locked
+from towers.model.trained_towers import RUN
+from towers.tuning.space import typed_value
+from towers.tuning.trials import note_failure
+
+log = logging.getLogger(__name__)
+
+LOG = "log.txt"
+PATIENCE = 60
+"""Seconds a training gets to stop by itself after Ctrl-C."""
+
+
+def run_training(folder: Path, overrides: Sequence[str]) -> bool:
+    """Train in a process of its own, on from its checkpoint if there is one.
+
+    Args:
+        folder: of the run; what the process says goes to `log.txt` in it.
+        overrides: of `towers.train`.
+
+    Returns:
+        Whether there is a finished run; if not, `failure.json` in the folder says why.
+
+    Raises:
+        Locked: a process that outlived a killed search still trains this run.
+        KeyboardInterrupt: after the process was stopped.
+    """
+    if (folder / RUN).is_file():
+        return True
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [
+        sys.executable,
+        "-m",
+        "towers.train",
+        *overrides,
+        f"hydra.run.dir={typed_value(str(folder))}",
+        "resume=true",
+    ]
+    with (folder / LOG).open("ab") as said:
+        begins = said.tell()
+        # Out of the terminal's reach, so that one Ctrl-C reaches it once and from here.
+        process = subprocess.Popen(command, stdout=said, stderr=said, stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            code = process.wait()
+        except BaseException:
+            _stop(process)
+            raise
+    if (folder / RUN).is_file():
+        return True
+    reason = _reason(folder / LOG, begins, code)
+    if code == ExitCode.LOCKED:
+        raise Locked(f"{reason} (a training that a killed search left behind); then run this again")
+    note_failure(folder, reason)
+    return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Let a training stop as after Ctrl-C, and end it if it does not."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _reason(path: Path, begins: int, code: int) -> str:
+    """The last error of a process, from what it said."""
+    lines = path.read_bytes()[begins:].decode(errors="replace").splitlines()
+    errors = [line for line in lines if line.startswith("error: ")]
+    if errors:
+        return errors[-1].removeprefix("error: ")
+    ended = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f"{ended}: {last}; see {path}" if last else f"{ended}; see {path}"
+
+
+@contextmanager
+def terminations_as_interrupts() -> Iterator[None]:
+    """Take SIGTERM and a closed terminal as Ctrl-C, so that the training at hand is stopped too."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
