@@ -23,7 +23,7 @@ from data_prep.columns import Columns, Split
 from data_prep.files import read_json
 from towers.events.reading import read_sequences_of
 from towers.metrics.evaluation import Cases, evaluate, mean_metrics
-from towers.model.one_vector import Model
+from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import ONE_VECTOR, model_scorer
 from towers.model.trained_towers import RUN, dataset_of
 
@@ -34,7 +34,7 @@ BEGIN, END = "<!-- benchmarks.evaluation_speed -->", "<!-- end -->"
 def measured(run: Path, batch: int, threads: int, rounds: int) -> tuple[str, str]:
     """A line of the table, and who was evaluated."""
     torch.set_num_threads(threads)
-    dataset, model = dataset_of(run, None), Model.open(run)
+    dataset, model = dataset_of(run, None), OneVectorModel.open(run)
     item_ids = [str(item_id) for item_id in dataset.items[Columns.ITEM_ID]]
     sequences = read_sequences_of(dataset, read_json(run / RUN)["config"])
     cases = Cases.held_out(sequences, item_ids, Split.TEST, model.exclude_seen, [10, 50])

@@ -58,12 +58,12 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
     from index.bundle.histories import Histories
     from index.bundle.publish import building, new_bundle, switch_current
     from index.calibration.trial import choose_index
-    from towers import Model
+    from towers import OneVectorModel
     from towers.events.reading import read_sequences
 
     config = load_config(BuildConfig, "build", [*overrides, f"bundles={bundles}"])
     inputs = check_inputs(config.run, config.data, config.reranker, config.funnel)
-    model = Model.open(inputs.run)
+    model = OneVectorModel.open(inputs.run)
     small = inputs.dataset.items.reset_index(drop=True)
     vectors = around(model.item_vectors(small), count, config.seed)
     items = made_up(small, count)

@@ -28,7 +28,7 @@ from towers.events.history import History
 from towers.events.reading import read_sequences_of
 from towers.metrics.evaluation import Cases, evaluate, metric_names
 from towers.metrics.ranking_metrics import bootstrap_intervals
-from towers.model.one_vector import Model
+from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import ONE_VECTOR, VectorScorer, model_scorer
 from towers.model.trained_towers import RUN, dataset_of
 from towers.text.synthetic_queries import QueryConfig, derive_one
@@ -115,7 +115,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     dataset, marks = dataset_of(arguments.run, arguments.data), read_json(arguments.run / RUN)
-    model, settings, items = Model.open(arguments.run), marks["config"], dataset.items
+    model, settings, items = OneVectorModel.open(arguments.run), marks["config"], dataset.items
     item_ids = [str(item_id) for item_id in items[Columns.ITEM_ID]]
     derived = derive_one(items, QueryConfig.of_run(settings), settings["seed"])
     sequences = read_sequences_of(dataset, settings)

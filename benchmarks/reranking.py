@@ -2,7 +2,7 @@
 
     nice python -m benchmarks.reranking --shared ../shared/data
     nice python -m benchmarks.reranking --set insurance --shared . --folds 2 --depth 20 --tokens 56 \\
-        --wanted 1 --negatives 7
+        --relevant 1 --negatives 7
 
 Judged queries (see `benchmarks.search`, whose runs are taken where they are there) are answered by towers and words as
 a server does, and what that gives is reranked by two cross-encoders, trained as by `towers.train_reranker`: a teacher
@@ -31,9 +31,9 @@ from data_prep.columns import Columns
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from towers.candidates.train_queries import QueryFunnel
-from towers.metrics.judgements import JudgedQueries
+from towers.metrics.judgements import Judgements
 from towers.metrics.ranking_metrics import bootstrap_intervals
-from towers.model.one_vector import Model
+from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import ONE_VECTOR, model_scorer
 from towers.modules.onnx_runtime import INT8
 from towers.ranking.comparison import shortlist_ndcg
@@ -43,13 +43,13 @@ from towers.ranking.examples import of_judgements
 from towers.ranking.mining import Shortlist, shortlists
 from towers.ranking.onnx import export_cross_encoder, load_exported, quantise_cross_encoder
 from towers.ranking.training import Fitting
-from towers.ranking.training_set import Material
+from towers.ranking.training_set import RankingTrainingSet
 from towers.train_reranker import RerankResult, judge_folds, publish
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks.reranking {} -->", "<!-- end -->"
 SHOWN = {"chorus": "'{title}. {category}, by {brand}'", "insurance": "null"}
-"""What is read of the items of a set, as `rendering.template`."""
+"""What is read of the items of a set, as `input_template.template`."""
 
 NAMES = ("teacher, 6 layers", "student, 2 layers", "student, int8")
 TIMED, ROUNDS = 10, 3  # queries whose candidates are scored against the clock, and how often
@@ -85,7 +85,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--depth", type=int, default=50, help="candidates of a query")
     parser.add_argument("--tokens", type=int, default=40, help="of query and item together")
-    parser.add_argument("--wanted", type=int, default=4, help="wanted candidates in a group")
+    parser.add_argument("--relevant", type=int, default=4, help="relevant candidates in a group")
     parser.add_argument("--negatives", type=int, default=12, help="other candidates in a group")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--judged", type=int, default=2000, help="queries that judge, at most; all are learnt from")
@@ -106,7 +106,7 @@ class Bench:
     asked: argparse.Namespace
     run: Path
     dataset: Dataset
-    judged: JudgedQueries
+    judged: Judgements
 
     @classmethod
     def of(cls, asked: argparse.Namespace) -> "Bench":
@@ -114,15 +114,15 @@ class Bench:
         data = SETS[asked.set](asked.shared, asked.search)
         run = with_funnel(trained(f"{asked.set}-typos", VARIANTS["typos"], data, asked.search), data)
         dataset = Dataset.open(data)
-        return cls(asked, run, dataset, JudgedQueries.of(dataset).answerable())
+        return cls(asked, run, dataset, Judgements.of(dataset).answerable())
 
     def config(self, name: str, *overrides: str) -> RerankConfig:
         """Settings of one training."""
         asked = self.asked
         line = [
-            f"run={asked.artifacts / asked.set}", f"name={name}", f"rendering.template={SHOWN[asked.set]}",
+            f"run={asked.artifacts / asked.set}", f"name={name}", f"input_template.template={SHOWN[asked.set]}",
             "model.width=384", f"model.max_tokens={asked.tokens}", f"mining.depth={asked.depth}",
-            f"mining.wanted={asked.wanted}", f"mining.negatives={asked.negatives}", "mining.held_out=0.15",
+            f"mining.relevant={asked.relevant}", f"mining.negatives={asked.negatives}", "mining.held_out=0.15",
             f"judged.folds={asked.folds}", "judged.keep_folds=true", f"trainer.epochs={asked.epochs}",
             "trainer.threads=1", "learning_rate=1e-4", "warmup_steps=20", "groups_per_batch=4",
         ]  # fmt: skip
@@ -131,7 +131,7 @@ class Bench:
     @cached_property
     def served(self) -> QueryFunnel:
         """What answers the queries."""
-        model = Model.open(self.run)
+        model = OneVectorModel.open(self.run)
         served = QueryFunnel.of(self.run, model.fingerprint, model_scorer(ONE_VECTOR, model, self.dataset.items))
         assert served is not None
         return served
@@ -143,12 +143,12 @@ class Bench:
         moments = of_judgements(self.judged.queries, self.judged.rows, self.judged.grades)
         titles = [str(title) for title in items[Columns.TITLE]]
         depth = config.mining.depth
-        return list(shortlists(self.served.recall(depth), moments, titles, config.rendering, depth, 64))
+        return list(shortlists(self.served.recall(depth), moments, titles, config.input_template, depth, 64))
 
     @cached_property
     def texts(self) -> Sequence[str]:
         """What is read of every item."""
-        return self.config("texts").rendering.items(self.dataset.items)
+        return self.config("texts").input_template.items(self.dataset.items)
 
     def train(self, name: str, *overrides: str) -> Path:
         """The rerankers of all folds, trained unless they are there."""
@@ -158,7 +158,7 @@ class Bench:
         folds = self.judged.folds(config.judged.folds, config.seed)
         fitting = Fitting(config, str(self.run), self.texts, config.run / f"{name}_training")
         shutil.rmtree(fitting.folder, ignore_errors=True)
-        compared, kept = judge_folds(fitting, Material.of([], [], self.lists, folds, config))
+        compared, kept = judge_folds(fitting, RankingTrainingSet.of([], [], self.lists, folds, config))
         # the reranker of all queries would be judged by nothing here: the folds' are enough
         result = RerankResult(config.run / name, None, compared, 1.0, False, self.served.funnel.names)
         publish(config, kept[0], kept, fitting.towers, result)
@@ -223,10 +223,10 @@ def _milliseconds(model: CrossEncoder, lists: Sequence[Shortlist], texts: Sequen
 def table(rows: Sequence[Scored], bench: Bench) -> str:
     """What was measured, as Markdown."""
     asked, served, teacher = bench.asked, rows[0], rows[1]
-    missed = sum(one.missed for one in bench.lists) / sum(one.wanted for one in bench.lists)
+    missed = sum(one.missed for one in bench.lists) / sum(one.relevant for one in bench.lists)
     lines = [
         f"{len(served.ndcg):,} of {len(bench.judged):,} judged queries, {len(bench.dataset.items):,} items, the first "
-        f"{asked.depth} candidates of each, among which {missed:.1%} of the wanted items are not; {asked.tokens} "
+        f"{asked.depth} candidates of each, among which {missed:.1%} of the relevant items are not; {asked.tokens} "
         f"tokens, {asked.folds} folds, {asked.epochs} epochs at most; intervals are 95 %, over queries.",
         "",
         "| order | NDCG@10 | above what is served | above the teacher | CPU ms a query |",

@@ -32,8 +32,8 @@ from towers.evaluation.search import METRICS, evaluate_search, with_typos, with_
 from towers.evaluation.tables import with_intervals
 from towers.events.reading import read_sequences_of
 from towers.metrics.judgement_split import judged_to_judge_by
-from towers.metrics.judgements import JudgedQueries
-from towers.model.one_vector import Model
+from towers.metrics.judgements import Judgements
+from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import ONE_VECTOR, model_scorer
 from towers.model.trained_towers import RUN
 from towers.train import train
@@ -117,7 +117,7 @@ class Judged:
 
     def __init__(self, run: Path, data: Path) -> None:
         self.config = load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}"])
-        model, dataset, marks = Model.open(run), Dataset.open(data), read_json(run / RUN)
+        model, dataset, marks = OneVectorModel.open(run), Dataset.open(data), read_json(run / RUN)
         training = model.towers.seen(read_sequences_of(dataset, marks["config"]), dataset.items, Split.VALID)
         self.training = with_untuned_encoder(training, marks)
         self.models = [model_scorer(TWO_TOWERS, model.only([]), dataset.items)]
@@ -129,7 +129,7 @@ class Judged:
         self.queries = judged.answerable()
 
     def report(
-        self, queries: JudgedQueries, reworded: Mapping[str, Sequence[str]] | None = None
+        self, queries: Judgements, reworded: Mapping[str, Sequence[str]] | None = None
     ) -> tuple[dict[str, Any], pd.DataFrame]:
         """See `evaluate_search`."""
         config = self.config

@@ -44,7 +44,7 @@ from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from data_prep.files import read_json, write_json
 from towers.fitting.trainer import EpochData, EpochDataset
-from towers.modules.tokens import PADDING, UNKNOWN_EVENT, UNKNOWN_GAP, Tokens
+from towers.modules.tokens import PADDING, UNKNOWN_EVENT, UNKNOWN_GAP, SequenceTokens
 from towers.training.batches import Batch, TrainingBatches
 from towers.training.config import TrainConfig
 from towers.training.phases import Phase
@@ -92,7 +92,7 @@ class FixedRows(EpochDataset[Batch]):
             yield batch if self.width is None else replace(batch, tokens=widened(batch.tokens, self.width))
 
 
-def widened(tokens: Tokens, width: int) -> Tokens:
+def widened(tokens: SequenceTokens, width: int) -> SequenceTokens:
     """The same sequences, padded further: [B, L] -> [B, width]."""
     more = (0, width - tokens.rows.shape[1])
     return replace(

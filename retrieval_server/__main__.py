@@ -11,7 +11,7 @@ from retrieval_server.process.lifecycle import StopSignals, leave
 from retrieval_server.runtime.escaping import log_one_line_each
 from retrieval_server.transport.address import require_free, resolve
 from retrieval_server.transport.tls import server_credentials
-from retrieval_server.transport.tokens import Tokens
+from retrieval_server.transport.tokens import AccessTokens
 
 
 @command(ServeConfig, "serve")
@@ -22,7 +22,7 @@ def main(config: ServeConfig) -> None:
     encrypted = server_credentials(config.tls) is not None
     require_free(resolve(config.host, encrypted or config.allow_insecure), config.port)
     if config.tokens is not None:
-        Tokens.read(config.tokens)
+        AccessTokens.read(config.tokens)
     store: EventStore = instantiate(config.event_store)
     if config.workers > 1 and not store.shared:
         raise UsageError(

@@ -10,12 +10,12 @@ from data_prep.lazy_names import lazy_names
 if TYPE_CHECKING:
     from towers.candidates.funnel import Funnel
     from towers.events.history import History
-    from towers.model.one_vector import Model
+    from towers.model.one_vector import OneVectorModel
     from towers.model.user_side import ModelEncoder
     from towers.ranking.cross_encoder import CrossEncoder
-    from towers.ranking.input_template import Rendering
+    from towers.ranking.input_template import InputTemplate
 
-__all__ = ["CrossEncoder", "Funnel", "History", "Model", "ModelEncoder", "Rendering"]
+__all__ = ["CrossEncoder", "Funnel", "History", "InputTemplate", "ModelEncoder", "OneVectorModel"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -23,8 +23,8 @@ __getattr__ = lazy_names(
         "CrossEncoder": "towers.ranking.cross_encoder",
         "Funnel": "towers.candidates.funnel",
         "History": "towers.events.history",
-        "Model": "towers.model.one_vector",
+        "OneVectorModel": "towers.model.one_vector",
         "ModelEncoder": "towers.model.user_side",
-        "Rendering": "towers.ranking.input_template",
+        "InputTemplate": "towers.ranking.input_template",
     },
 )

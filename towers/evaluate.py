@@ -18,12 +18,12 @@ from towers.baselines import TrainingData
 from towers.candidates.funnel import FUNNEL
 from towers.candidates.train_queries import QueryFunnel
 from towers.diversity import DiversityConfig
-from towers.evaluation.evaluator import TWO_TOWERS, Judge, baseline_scorers, model_scorers
+from towers.evaluation.evaluator import TWO_TOWERS, Evaluator, baseline_scorers, model_scorers
 from towers.evaluation.funnel import evaluate_funnel
 from towers.evaluation.funnel_tables import print_funnel
 from towers.evaluation.search import (
     QUERIES,
-    SearchConfig,
+    SearchEvaluationConfig,
     evaluate_search,
     print_search,
     with_typos,
@@ -34,8 +34,8 @@ from towers.events.reading import read_sequences_of
 from towers.metrics.config import EvaluationConfig
 from towers.metrics.evaluation import Cases, sample
 from towers.metrics.judgement_split import judged_to_judge_by
-from towers.metrics.judgements import JudgedQueries
-from towers.model.one_vector import Model
+from towers.metrics.judgements import Judgements
+from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import ONE_VECTOR, model_scorer
 from towers.model.trained_towers import RUN, dataset_of
 from towers.text.whitening import text_directions
@@ -74,7 +74,7 @@ class EvaluateConfig:
     evaluation: EvaluationConfig
     baselines: dict[str, Any]
     fallbacks: dict[str, Any]
-    search: SearchConfig
+    search: SearchEvaluationConfig
     diversity: DiversityConfig
     funnel_users: int
 
@@ -82,7 +82,9 @@ class EvaluateConfig:
         require("funnel_users", self.funnel_users, 1)
 
 
-def judge_funnel(config: EvaluateConfig, judge: Judge, model: Model, items: pd.DataFrame) -> dict[str, Any] | None:
+def judge_funnel(
+    config: EvaluateConfig, judge: Evaluator, model: OneVectorModel, items: pd.DataFrame
+) -> dict[str, Any] | None:
     """The run's funnel on some of the users, with a row of each in `cases.csv`; None where the run has none.
 
     Raises:
@@ -120,7 +122,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     if config.held_out not in ("test", "valid"):
         raise UsageError(f"held_out: {config.held_out!r} is neither 'test' nor 'valid'")
     torch.set_num_threads(config.threads)
-    model, dataset = Model.open(config.run), dataset_of(config.run, config.data)
+    model, dataset = OneVectorModel.open(config.run), dataset_of(config.run, config.data)
     towers = model.towers
     run = read_json(config.run / RUN)
     sequences = read_sequences_of(dataset, run["config"])
@@ -151,14 +153,14 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def evaluate_users(
-    config: EvaluateConfig, model: Model, run: dict[str, Any], training: TrainingData, cases: Cases
+    config: EvaluateConfig, model: OneVectorModel, run: dict[str, Any], training: TrainingData, cases: Cases
 ) -> dict[str, Any]:
     """Towers and baselines on users with something held out; how many there are where there are none."""
     if not len(cases):
         return {"users": 0, "scorers": {}}
     settings = config.evaluation
     texts = text_directions(training.vectors)
-    judge = Judge(cases, training.interactions.counts(), texts, settings, config.seed)
+    judge = Evaluator(cases, training.interactions.counts(), texts, settings, config.seed)
     left_out: dict[str, str] = {}
     for scorer in model_scorers(model, run, training, cases, settings.batch_size):
         judge(scorer)
@@ -171,7 +173,7 @@ def evaluate_users(
     funnel = judge_funnel(config, judge, model, training.items)
     cold = {
         "users": len(judge.cold),
-        "wanted": sum(map(len, judge.cold.truth)),
+        "relevant": sum(map(len, judge.cold.truth)),
         "scorers": judge.cold_summaries,
         "slices": judge.cold_slices,
     }
@@ -187,7 +189,7 @@ def evaluate_users(
 
 
 def search(
-    config: EvaluateConfig, model: Model, run: dict[str, Any], training: TrainingData, judged: JudgedQueries
+    config: EvaluateConfig, model: OneVectorModel, run: dict[str, Any], training: TrainingData, judged: Judgements
 ) -> dict[str, Any]:
     """Towers and scorers of words on judged queries; why each is what it is goes to `queries.csv`.
 
@@ -212,7 +214,7 @@ def search(
     return report
 
 
-def unlearnt(judged: JudgedQueries, served: QueryFunnel) -> tuple[JudgedQueries, QueryFunnel | None]:
+def unlearnt(judged: Judgements, served: QueryFunnel) -> tuple[Judgements, QueryFunnel | None]:
     """The queries that a funnel did not learn from, and the funnel; all of them and None where it learnt from all."""
     places = [place for place, query in enumerate(judged.queries) if query not in served.learnt]
     if places:
@@ -238,7 +240,7 @@ def print_users(report: dict[str, Any], run: Path, cutoffs: list[int]) -> None:
         title = f"above {baseline}, the strongest baseline, user by user (* beyond chance)"
         print_comparison(report["against"], cutoffs, title)
     slices = {name: summary["slices"] for name, summary in report["scorers"].items()}
-    print_by_slice(slices, f"ndcg@{cutoffs[0]}", "by history and by popularity of what was wanted")
+    print_by_slice(slices, f"ndcg@{cutoffs[0]}", "by history and by popularity of what was relevant")
     print_newcomers(report["newcomers"], cutoffs)
     if report["cold"]["users"]:
         print_cold(report["cold"])

@@ -8,7 +8,7 @@ from data_prep.command import command
 from data_prep.config import require
 from data_prep.errors import GateFailed, UsageError
 from towers.tuning.table import explanation, failures, group_frame, markdown, print_groups, trial_frame
-from towers.tuning.trials import Group, Trial, compare, gather
+from towers.tuning.trials import Trial, TrialGroup, compare, gather
 
 
 @dataclass
@@ -56,7 +56,7 @@ class SweepReport:
     """
 
     folder: Path
-    groups: list[Group]
+    groups: list[TrialGroup]
     failed: list[Trial]
     plots: list[Path]
 

@@ -21,7 +21,7 @@ from towers.fitting.checkpoints import begin
 from towers.fitting.cost import CostMeter
 from towers.metrics.evaluation import Cases, evaluate, metric_names, sample
 from towers.metrics.judgements import judged_cases
-from towers.model.one_vector import Model, WeightedBlock
+from towers.model.one_vector import OneVectorModel, WeightedBlock
 from towers.model.scorer import ONE_VECTOR, model_scorer
 from towers.model.selection import SELECTION
 from towers.model.trained_towers import RUN
@@ -96,7 +96,7 @@ def train(config: TrainConfig, run: Path, overrides: Sequence[str] = ()) -> Trai
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenModel:
     """What validation decided beside the number of epochs.
 
     Attributes:
@@ -104,11 +104,11 @@ class Chosen:
         report: for `run.json`: the blocks' weights, those of channels fused late, and the figures behind them.
     """
 
-    model: Model
+    model: OneVectorModel
     report: dict[str, Any]
 
 
-def choose(config: TrainConfig, trained: Trained) -> Chosen:
+def choose(config: TrainConfig, trained: Trained) -> ChosenModel:
     """Fit blocks to what the towers saw, and choose on validation what they weigh."""
     settings, batch_size = config.weighing, config.evaluation.batch_size
     cases = sample(deciding_cases(config, trained), settings.users, config.seed)
@@ -121,7 +121,7 @@ def choose(config: TrainConfig, trained: Trained) -> Chosen:
         outcome = evaluate(model_scorer(ONE_VECTOR, model, items), cases, batch_size)
         report["figures"] = dict(zip(metric_names(cases.cutoffs), outcome.metrics.mean(axis=0).tolist(), strict=True))
     report["blocks"] = {part.block.name: part.weight for part in model.blocks}
-    return Chosen(model, report)
+    return ChosenModel(model, report)
 
 
 def deciding_cases(config: TrainConfig, trained: Trained) -> Cases:
@@ -144,11 +144,11 @@ def fit_blocks(trained: Trained, configured: Mapping[str, Any]) -> list[FittedBl
     return fitted
 
 
-def reweigh(config: TrainConfig, trained: Trained, chosen: Model) -> Model:
+def reweigh(config: TrainConfig, trained: Trained, chosen: OneVectorModel) -> OneVectorModel:
     """A refit model: the chosen blocks fitted to all that its towers saw, with the weights that were chosen before."""
     weights = {part.block.name: part.weight for part in chosen.blocks}
     blocks = fit_blocks(trained, {name: node for name, node in config.blocks.items() if name in weights})
-    return Model(trained.towers, [WeightedBlock(block, weights[block.name]) for block in blocks])
+    return OneVectorModel(trained.towers, [WeightedBlock(block, weights[block.name]) for block in blocks])
 
 
 def finished(config: TrainConfig, run: Path) -> TrainResult:

@@ -13,7 +13,7 @@ from data_prep.files import lock
 from towers.candidates.config import DERIVED, FunnelConfig
 from towers.candidates.train_queries import QueryFunnelResult, train_query_funnel
 from towers.candidates.train_users import FunnelResult, train_user_funnel
-from towers.candidates.trained_run import Shop
+from towers.candidates.trained_run import TrainedRun
 from towers.model.selection import selection_of
 from towers.model.trained_towers import dataset_of
 
@@ -50,7 +50,7 @@ def train_funnel(config: FunnelConfig) -> FunnelsResult:
     """
     left_out: dict[str, str] = {}
 
-    def attempted(name: str, train: Callable[[FunnelConfig, Shop, Shop], Result]) -> Result | None:
+    def attempted(name: str, train: Callable[[FunnelConfig, TrainedRun, TrainedRun], Result]) -> Result | None:
         try:
             return train(config, shop, served)
         except GateFailed as reason:
@@ -61,8 +61,8 @@ def train_funnel(config: FunnelConfig) -> FunnelsResult:
     with lock(config.run / ".funnel.lock", f"train the funnel of {config.run}"):
         torch.set_num_threads(config.threads)
         learner, dataset = selection_of(config.run), dataset_of(config.run, config.data)
-        shop = Shop.of(learner, dataset)
-        served = shop if learner == config.run else Shop.of(config.run, dataset)
+        shop = TrainedRun.of(learner, dataset)
+        served = shop if learner == config.run else TrainedRun.of(config.run, dataset)
         result = FunnelsResult(
             attempted("users", train_user_funnel), attempted("queries", train_query_funnel), left_out
         )
@@ -78,10 +78,10 @@ def print_users(result: FunnelResult, certainty: float) -> None:
         print("the run was refit: what reads facts of items is judged on items, too, that it did not learn from")
     if result.fused is not None:
         print(f"fused beside recall: {result.fused.told()}")
-    print(f"blended beside {'fused' if result.kept else 'recall'}: {result.blended.told()}")
-    if not result.blended.sure(certainty):
-        print(f"the blender does not gain {certainty:g} standard errors, so it is left out")
-    print(f"{result.missed:.1%} of the wanted items are in nobody's pool; written to {result.folder}")
+    print(f"ranked beside {'fused' if result.kept else 'recall'}: {result.ranked.told()}")
+    if not result.ranked.sure(certainty):
+        print(f"the ranker does not gain {certainty:g} standard errors, so it is left out")
+    print(f"{result.missed:.1%} of the relevant items are in nobody's pool; written to {result.folder}")
 
 
 def print_queries(result: QueryFunnelResult) -> None:
@@ -90,7 +90,7 @@ def print_queries(result: QueryFunnelResult) -> None:
     print(f"queries, by {result.queries:,} {result.source} ones: channels kept beside the towers: {kept}")
     if result.fused is not None:
         print(f"fused beside the towers: {result.fused.told('queries')}")
-    print(f"{result.missed:.1%} of the wanted items are in no query's pool; written to {result.folder}")
+    print(f"{result.missed:.1%} of the relevant items are in no query's pool; written to {result.folder}")
     if result.source == DERIVED and result.kept:
         print(
             "these queries are words of the items themselves and say little of how people ask, so the channels' "

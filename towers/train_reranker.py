@@ -20,17 +20,17 @@ from towers.candidates.train_queries import QueryFunnel
 from towers.events.reading import read_sequences_of
 from towers.metrics.evaluation import Cases
 from towers.metrics.judgement_split import judged_to_judge_by
-from towers.model.one_vector import Model
+from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import ONE_VECTOR, Recall, model_scorer
 from towers.model.selection import selection_of
 from towers.model.trained_towers import RUN, dataset_of
 from towers.ranking.comparison import CUTOFF, Comparison, compare_orders, ndcg_of, readings
 from towers.ranking.config import RerankConfig
 from towers.ranking.cross_encoder import CrossEncoder
-from towers.ranking.examples import Moment, of_items, of_judgements, of_users
+from towers.ranking.examples import RankingExample, of_items, of_judgements, of_users
 from towers.ranking.mining import Shortlist, shortlists
 from towers.ranking.training import Fitting
-from towers.ranking.training_set import Material
+from towers.ranking.training_set import RankingTrainingSet
 from towers.text.synthetic_queries import QueryConfig, derive_one
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class RerankResult:
     recalled_by: list[str]
 
 
-def mine(config: RerankConfig, learner: Path, dataset: Dataset) -> Material:
+def mine(config: RerankConfig, learner: Path, dataset: Dataset) -> RankingTrainingSet:
     """Shortlists of the validation split, which the model did not learn from, so that its scores do not flatter.
 
     Strangers who ask are answered as by a server: by the run's funnel for queries, where it has one. Its order of
@@ -74,7 +74,7 @@ def mine(config: RerankConfig, learner: Path, dataset: Dataset) -> Material:
         UsageError: the run's funnel was trained for other towers.
         GateFailed: there are too few users.
     """
-    model, run = Model.open(learner), read_json(learner / RUN)
+    model, run = OneVectorModel.open(learner), read_json(learner / RUN)
     settings = run["config"]
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(read_sequences_of(dataset, settings), item_ids, Split.VALID, model.exclude_seen, [CUTOFF])
@@ -87,10 +87,10 @@ def mine(config: RerankConfig, learner: Path, dataset: Dataset) -> Material:
     answered = towers.score if served is None else served.recall(config.mining.depth)
     titles = [str(title) for title in dataset.items[Columns.TITLE]]
 
-    def found(moments: Sequence[Moment], recall: Recall) -> list[Shortlist]:
-        return list(shortlists(recall, moments, titles, config.rendering, config.mining.depth, MOMENTS_AT_ONCE))
+    def found(moments: Sequence[RankingExample], recall: Recall) -> list[Shortlist]:
+        return list(shortlists(recall, moments, titles, config.input_template, config.mining.depth, MOMENTS_AT_ONCE))
 
-    queries: list[Moment] = []
+    queries: list[RankingExample] = []
     folds: list[NDArray[np.int64]] = []
     judged = judged_to_judge_by(run, dataset) if config.judged.folds else None
     if judged is not None:
@@ -100,7 +100,7 @@ def mine(config: RerankConfig, learner: Path, dataset: Dataset) -> Material:
     if by_towers:
         log.info("the funnel for queries has learnt from judged ones: these are answered by the towers alone")
     lists = found(queries, towers.score if by_towers else answered)
-    material = Material.of(found(users, towers.score), found(asked, answered), lists, folds, config)
+    material = RankingTrainingSet.of(found(users, towers.score), found(asked, answered), lists, folds, config)
     return material if served is None or by_towers else replace(material, recalled_by=served.funnel.names)
 
 
@@ -119,14 +119,14 @@ def train_reranker(config: RerankConfig) -> RerankResult:
         learner = selection_of(config.run)
         dataset = dataset_of(config.run, config.data)
         material = mine(config, learner, dataset)
-        texts = config.rendering.items(dataset.items)
+        texts = config.input_template.items(dataset.items)
         towers = read_json(config.run / RUN)["fingerprint"]
         result = train_on(Fitting(config, towers, texts, training), material)
         shutil.rmtree(training)  # what it was for is published; the next training begins anew
         return result
 
 
-def train_on(fitting: Fitting, material: Material) -> RerankResult:
+def train_on(fitting: Fitting, material: RankingTrainingSet) -> RerankResult:
     """Train on shortlists, whatever recalled them, compare, and write the reranker.
 
     Args:
@@ -163,8 +163,8 @@ def publish(
         write_json(folder / RUN, json.loads(json.dumps(described, default=str)))
 
 
-def judge_folds(fitting: Fitting, material: Material) -> tuple[Comparison | None, list[CrossEncoder]]:
-    """Judge every fold's queries by a reranker that learnt from the other folds; the comparison and the rerankers."""
+def judge_folds(fitting: Fitting, material: RankingTrainingSet) -> tuple[Comparison | None, list[CrossEncoder]]:
+    """Evaluate every fold's queries by a reranker that learnt from the other folds; the comparison and the rerankers."""
     if not material.folds:
         return None, []
     config, kept = fitting.config, []

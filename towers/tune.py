@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class SearchConfig:
+class TuneConfig:
     """`python -m towers.tune`.
 
     Attributes:
@@ -92,7 +92,7 @@ class SearchResult:
     confidence: float
 
 
-def search(config: SearchConfig) -> SearchResult:
+def search(config: TuneConfig) -> SearchResult:
     """Run trials until there are as many as asked for; what an earlier call began is gone on with.
 
     Raises:
@@ -120,7 +120,7 @@ def search(config: SearchConfig) -> SearchResult:
         return SearchResult(folder, best.number, best.value, overrides, study.ended(), base.evaluation.confidence)
 
 
-def checked(config: SearchConfig, dimensions: list[Dimension]) -> TrainConfig:
+def checked(config: TuneConfig, dimensions: list[Dimension]) -> TrainConfig:
     """The configuration of training that the search varies, after everything that can be refused was tried.
 
     Raises:
@@ -136,13 +136,13 @@ def checked(config: SearchConfig, dimensions: list[Dimension]) -> TrainConfig:
     return base
 
 
-def begun_with(config: SearchConfig, base: TrainConfig) -> dict[str, Any]:
+def begun_with(config: TuneConfig, base: TrainConfig) -> dict[str, Any]:
     """What a search keeps from its first trial to its last; the number of trials may grow."""
     names = ("overrides", "space", "sampler", "metric", "seeds_per_trial", "seed")
     return {"dataset": Dataset.open(base.data).fingerprint, **{name: getattr(config, name) for name in names}}
 
 
-def run_trial(config: SearchConfig, study: "Study", trial: "FrozenTrial", settings: list[str]) -> None:
+def run_trial(config: TuneConfig, study: "Study", trial: "FrozenTrial", settings: list[str]) -> None:
     """Train with every seed and note the mean, or that it failed."""
     told = f"trial {trial.number} of {config.trials}: {' '.join(settings)}"
     twin = study.twin(trial)
@@ -173,8 +173,8 @@ def run_trial(config: SearchConfig, study: "Study", trial: "FrozenTrial", settin
     log.info("%s → %s %.4f (best %.4f, trial %d)", told, config.metric, np.mean(values), best.value, best.number)
 
 
-@command(SearchConfig, "search")
-def main(config: SearchConfig) -> SearchResult:
+@command(TuneConfig, "search")
+def main(config: TuneConfig) -> SearchResult:
     """Search, print the table and the best settings."""
     result = search(config)
     trials = gather([result.folder])

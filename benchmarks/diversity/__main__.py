@@ -19,7 +19,7 @@ from towers.diversity.diversify import METHODS, POOL, DiversityConfig, unit
 from towers.evaluate import trained_until
 from towers.events.reading import read_sequences_of
 from towers.metrics.evaluation import Cases, sample
-from towers.model.one_vector import Model
+from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import ONE_VECTOR, model_scorer
 from towers.model.trained_towers import RUN, dataset_of
 from towers.text.whitening import text_directions
@@ -81,7 +81,7 @@ def measure(config: TradeoffConfig) -> pd.DataFrame:
         GateFailed: nobody has anything to be found.
     """
     torch.set_num_threads(config.threads)
-    model, dataset = Model.open(config.run), dataset_of(config.run, config.data)
+    model, dataset = OneVectorModel.open(config.run), dataset_of(config.run, config.data)
     run, split = read_json(config.run / RUN), Split[config.held_out.upper()]
     if split < trained_until(run):
         raise UsageError(f"held_out: {config.run} was trained on the {config.held_out} events; leave held_out=test")
@@ -106,7 +106,7 @@ def _settings(config: TradeoffConfig) -> list[Setting]:
     ]
 
 
-def _space(model: Model, training: TrainingData) -> Space:
+def _space(model: OneVectorModel, training: TrainingData) -> Space:
     items = training.items
     names = items[Columns.CATEGORY] if Columns.CATEGORY in items else pd.Series(None, items.index, dtype="str")
     codes, _ = pd.factorize(names)

@@ -13,14 +13,14 @@ from data_prep.command import instantiate, load_config
 from data_prep.dataset import Dataset
 from towers.text.vector_cache import VectorCache
 from towers.training.config import TrainConfig
-from towers.training.training_set import Material
+from towers.training.training_set import TrainingSet
 
 
 def main(overrides: list[str]) -> None:
     """Encode every text that a training with these overrides would read."""
     config = load_config(TrainConfig, "train", overrides)
     torch.set_num_threads(config.trainer.threads)
-    material = Material.of(Dataset.open(config.data), config.protocol, config.queries)
+    material = TrainingSet.of(Dataset.open(config.data), config.protocol, config.queries)
     VectorCache(Path(config.text["cache"]), instantiate(config.encoder)).encode(material.texts)
 
 

@@ -102,8 +102,8 @@ def _readings(
     readings: list[Callable[[], object]] = []
     for user, vector in zip(users, vectors, strict=False):
         (hits,) = bundle.index.search(vector[np.newaxis], candidates, [np.unique(user.rows)])
-        read = user.last(reranker.rendering.context_items)
-        context = reranker.rendering.context(titles[read.rows].tolist(), read.events, "")
+        read = user.last(reranker.input_template.context_items)
+        context = reranker.input_template.context(titles[read.rows].tolist(), read.events, "")
         readings.append(partial(_read, reranker, context, texts[hits.rows].tolist(), hits.scores))
     return readings
 

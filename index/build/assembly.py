@@ -35,9 +35,9 @@ from index.bundle.item_table import POPULARITY
 from index.bundle.publish import disk_full_said, new_bundle, switch_current
 from index.calibration.calibrate import Calibration
 from index.calibration.choice import IndexChoice
-from index.calibration.trial import Chosen, choose_index, take_over
+from index.calibration.trial import ChosenIndex, choose_index, take_over
 from index.search.factory import Plan
-from towers import Funnel, History, Model, ModelEncoder
+from towers import Funnel, History, ModelEncoder, OneVectorModel
 from towers.events.history import Sequences
 from towers.events.reading import read_sequences
 
@@ -82,7 +82,7 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
     faiss.omp_set_num_threads(threads)
     stages = Stages()
     with stages("read"):
-        model = Model.open(inputs.run)
+        model = OneVectorModel.open(inputs.run)
         model = model if config.dim is None else model.cut(config.dim)
         changes = _logged_changes(config, inputs.dataset)
         items, sequences, places = _read(inputs.dataset, model.towers.users.attributes.columns, changes)
@@ -172,7 +172,7 @@ def _logged_changes(config: BuildConfig, dataset: Dataset) -> LoggedChanges:
 def _encode(
     config: BuildConfig,
     inputs: Inputs,
-    model: Model,
+    model: OneVectorModel,
     items: pd.DataFrame,
     changes: LoggedChanges,
     previous: Previous | None,
@@ -201,7 +201,7 @@ def _index(
     vectors: NDArray[np.float32],
     users: NDArray[np.float32],
     previous: Previous | None,
-) -> tuple[Chosen, bool]:
+) -> tuple[ChosenIndex, bool]:
     """The index of the catalogue, and whether it has the training of the previous bundle's."""
     trained = None if previous is None else previous.trained(plans)
     if trained is not None:

@@ -14,13 +14,13 @@ from data_prep.columns import Columns, Split
 from data_prep.errors import GateFailed
 from index.build.config import ExportConfig
 from index.bundle.histories import Histories
-from towers import CrossEncoder, Model
+from towers import CrossEncoder, OneVectorModel
 from towers.events.history import Sequences
 from towers.metrics.evaluation import Cases
 from towers.model.scorer import ONE_VECTOR, VectorScorer
 from towers.modules.onnx_runtime import FLOAT32, INT8
 from towers.ranking.comparison import CUTOFF, shortlist_ndcg
-from towers.ranking.examples import Moment, of_users
+from towers.ranking.examples import RankingExample, of_users
 from towers.ranking.mining import Shortlist, shortlists
 from towers.ranking.onnx import export_cross_encoder, graph_path, load_exported, quantise_cross_encoder
 
@@ -89,7 +89,7 @@ class Material:
         histories: what is known of users, for where nothing is held out.
     """
 
-    model: Model
+    model: OneVectorModel
     items: pd.DataFrame
     vectors: NDArray[np.float32]
     sequences: Sequences
@@ -112,12 +112,12 @@ class Material:
         recall = VectorScorer(ONE_VECTOR, users.encode, vectors, users.max_history).score
         titles = [str(title) for title in self.items[Columns.TITLE]]
         at_once = max(1, SCORES_AT_ONCE // len(titles))
-        return list(shortlists(recall, moments, titles, reranker.rendering, config.candidates, at_once))
+        return list(shortlists(recall, moments, titles, reranker.input_template, config.candidates, at_once))
 
-    def _moments(self, count: int, seed: int) -> list[Moment]:
+    def _moments(self, count: int, seed: int) -> list[RankingExample]:
         drawn = np.random.default_rng(seed).permutation(len(self.histories))[:count]
         nothing = np.zeros(0, np.int64)
-        return [Moment(self.histories.at(int(place)), "", nothing, nothing, nothing) for place in drawn]
+        return [RankingExample(self.histories.at(int(place)), "", nothing, nothing, nothing) for place in drawn]
 
 
 def export_reranker(folder: Path, material: Material, config: ExportConfig, seed: int) -> ServedReranker:
@@ -133,7 +133,7 @@ def export_reranker(folder: Path, material: Material, config: ExportConfig, seed
         GateFailed: the graph scores otherwise than the model it was written from.
     """
     model = CrossEncoder.load(folder)
-    lists, texts = material.shortlists(model, config, seed), model.rendering.items(material.items)
+    lists, texts = material.shortlists(model, config, seed), model.input_template.items(material.items)
     export_cross_encoder(folder)
     exact = load_exported(folder, FLOAT32)
     for one in lists[:PROOFS]:

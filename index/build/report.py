@@ -12,7 +12,7 @@ from rich.table import Table
 from index.build.catalogue import Comparison
 from index.build.inputs import RerankerChoice
 from index.calibration.calibrate import Calibration
-from index.calibration.trial import Chosen, Trial
+from index.calibration.trial import ChosenIndex, IndexTrial
 from index.search.factory import Plan
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class BuildResult:
     dim: int
     plan: Plan
     calibration: Calibration
-    trials: list[Trial]
+    trials: list[IndexTrial]
     floor: float
     model_recall: "ModelRecall | None"
     sizes: dict[str, int]
@@ -83,7 +83,7 @@ class BuildResult:
 
 
 def as_json(
-    chosen: Chosen,
+    chosen: ChosenIndex,
     floor: float,
     model: "ModelRecall | None",
     origin: Origin,
@@ -126,7 +126,7 @@ def told_of(funnel: "Funnel | None", query_funnel: "Funnel | None") -> str:
 def _channels(funnel: "Funnel | None") -> str:
     if funnel is None:
         return "the towers alone"
-    return f"{' + '.join(funnel.names)}{'' if funnel.blender is None else ', blended'}"
+    return f"{' + '.join(funnel.names)}{'' if funnel.ranker is None else ', ranked'}"
 
 
 def show(result: BuildResult) -> None:
@@ -187,7 +187,7 @@ def _model_recall(found: "ModelRecall | None") -> str:
     return f"{means} on {found.users:,} users' {found.split} events ({found.scorer}, ranked exactly)"
 
 
-def _trials(trials: list[Trial], k: int) -> Table:
+def _trials(trials: list[IndexTrial], k: int) -> Table:
     """Every index that was tried: the one taken first."""
     table = Table(title="indexes tried, the one taken first", title_justify="left", box=SIMPLE)
     for name in ("index", "vectors"):

@@ -10,7 +10,7 @@ from data_prep.files import read_json
 from index.build.config import BuildConfig
 from index.build.inputs import Inputs
 from index.search.exact import exact_scores
-from towers import History, Model
+from towers import History, OneVectorModel
 from towers.baselines import Baseline
 from towers.candidates.candidate_pool import TOWERS
 from towers.candidates.fallback import Fallback
@@ -26,7 +26,7 @@ from towers.model.trained_towers import RUN
 def decide(
     config: BuildConfig,
     inputs: Inputs,
-    model: Model,
+    model: OneVectorModel,
     items: pd.DataFrame,
     vectors: NDArray[np.float32],
     sequences: Sequences,

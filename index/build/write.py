@@ -42,8 +42,8 @@ from index.bundle.histories import Histories
 from index.bundle.item_file import save_items
 from index.bundle.manifest import FORMAT, IndexRecord, Manifest, records
 from index.calibration.curve_plot import CURVE, draw_curve
-from index.calibration.trial import Chosen
-from towers import CrossEncoder, Funnel, Model, ModelEncoder
+from index.calibration.trial import ChosenIndex
+from towers import CrossEncoder, Funnel, ModelEncoder, OneVectorModel
 from towers.candidates.candidate_pool import TOWERS
 from towers.candidates.fallback import FALLBACK, Fallback
 from towers.candidates.funnel import FUNNEL, QUERY_FUNNEL
@@ -73,11 +73,11 @@ class Contents:
     """
 
     inputs: Inputs
-    model: Model
+    model: OneVectorModel
     items: pd.DataFrame
     vectors: NDArray[np.float32]
     changes: Merged | None
-    chosen: Chosen
+    chosen: ChosenIndex
     sequences: Sequences
     histories: Histories
     funnel: Funnel | None
@@ -153,9 +153,9 @@ def _export(folder: Path, contents: Contents, users: ModelEncoder, config: Build
 def _write_reranker(folder: Path, trained: Path, items: pd.DataFrame) -> None:
     """Copy a reranker without those of its folds, and write what it reads of items where that is not their text."""
     shutil.copytree(trained, folder, ignore=lambda _, names: [name for name in names if name.startswith("fold-")])
-    rendering = CrossEncoder.load(folder).rendering
-    if rendering.template is not None:
-        save_items(folder / RENDERED, pd.DataFrame({Columns.TEXT: rendering.items(items)}))
+    input_template = CrossEncoder.load(folder).input_template
+    if input_template.template is not None:
+        save_items(folder / RENDERED, pd.DataFrame({Columns.TEXT: input_template.items(items)}))
 
 
 def check_answers(folder: Path, contents: Contents, users: NDArray[np.float32]) -> None:

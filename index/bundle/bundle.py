@@ -164,7 +164,7 @@ class Bundle:
 
 def _texts(folder: Path, items: pd.DataFrame, reranker: CrossEncoder | None) -> TextColumn:
     """What the reranker reads of each row: the prepared texts, or those made for it when the bundle was built."""
-    if reranker is None or reranker.rendering.template is None:
+    if reranker is None or reranker.input_template.template is None:
         return TextColumn(items[Columns.TEXT])
     texts = _parsed(map_items, folder / RENDERED)
     if len(texts) != len(items):

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from index.calibration.calibrate import Calibration
-from index.calibration.trial import Trial
+from index.calibration.trial import IndexTrial
 
 log = logging.getLogger(__name__)
 
 CURVE = "curve.png"
 
 
-def draw_curve(path: Path, calibration: Calibration, trials: Sequence[Trial]) -> None:
+def draw_curve(path: Path, calibration: Calibration, trials: Sequence[IndexTrial]) -> None:
     """Draw index recall against time, the setting taken, and what other indexes reached.
 
     Without matplotlib, which is an extra, a line in the log says what is missing and nothing is drawn.

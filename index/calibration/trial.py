@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Trial:
+class IndexTrial:
     """What an index reached when it was tried.
 
     Attributes:
@@ -61,7 +61,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenIndex:
     """The index that was taken.
 
     Attributes:
@@ -77,7 +77,7 @@ class Chosen:
     index: Any
     stored: StoredVectors
     calibration: Calibration
-    trials: list[Trial]
+    trials: list[IndexTrial]
     tried_on: int
 
     @property
@@ -102,7 +102,7 @@ class _Candidate:
 
 def choose_index(
     plans: Sequence[Plan], vectors: NDArray[np.float32], users: NDArray[np.float32], config: BuildConfig
-) -> Chosen:
+) -> ChosenIndex:
     """Build the index of a catalogue: the one planned, or of several the cheapest that recalls enough.
 
     Of a catalogue of more than `trial_rows` items so many are drawn, and k is lowered in proportion: as far from a
@@ -137,12 +137,12 @@ def choose_index(
     plan = replace(best.plan, reason=_reason(best.plan, trials, len(part)))
     if len(part) < len(vectors):
         return _built(plan, vectors, users, config, centroids, trials, len(part))
-    return Chosen(plan, best.index, fit.stored, fit.calibration, trials, len(part))
+    return ChosenIndex(plan, best.index, fit.stored, fit.calibration, trials, len(part))
 
 
 def take_over(
     plan: Plan, trained: Any, vectors: NDArray[np.float32], users: NDArray[np.float32], config: BuildConfig
-) -> Chosen | None:
+) -> ChosenIndex | None:
     """An index that was chosen and trained before, filled with other vectors; None where it is not good enough.
 
     Args:
@@ -153,7 +153,7 @@ def take_over(
     candidate = _tried(plan, trained, Yardstick.of(vectors, users, config.recall_k), config)
     if candidate.fit is None or not candidate.fit.calibration.reached:
         return None
-    return Chosen(candidate.plan, trained, candidate.fit.stored, candidate.fit.calibration, [], 0)
+    return ChosenIndex(candidate.plan, trained, candidate.fit.stored, candidate.fit.calibration, [], 0)
 
 
 def coarsest_form(vectors: NDArray[np.float32], users: NDArray[np.float32], k: int, target: float) -> str:
@@ -185,14 +185,14 @@ def _built(
     users: NDArray[np.float32],
     config: BuildConfig,
     centroids: NDArray[np.float32] | None,
-    trials: list[Trial],
+    trials: list[IndexTrial],
     tried_on: int,
-) -> Chosen:
+) -> ChosenIndex:
     index = train_index(plan, vectors, config.points_per_list, config.seed, config.require_gpu, centroids)
     stored, yardstick = StoredVectors.keep(vectors, plan.vectors), Yardstick.of(vectors, users, config.recall_k)
     _fill(index, yardstick, config.recall_target)
     calibration = calibrate(index, yardstick, config.recall_target, stored)
-    return Chosen(plan, index, stored, calibration, trials, tried_on)
+    return ChosenIndex(plan, index, stored, calibration, trials, tried_on)
 
 
 def _fill(index: Any, yardstick: Yardstick, target: float) -> None:
@@ -221,7 +221,7 @@ def _tried(plan: Plan, index: Any, yardstick: Yardstick, config: BuildConfig) ->
 
 def _cheapest(
     candidates: list[_Candidate], queries: NDArray[np.float32], budget: float | None
-) -> tuple[_Candidate, _Fit, list[Trial]]:
+) -> tuple[_Candidate, _Fit, list[IndexTrial]]:
     """The candidate to take, and what all of them reached: cheapest first, those that miss the target last."""
     times = _times(candidates, queries)
     trials = {id(each): _trial(each, times.get(id(each))) for each in candidates}
@@ -253,8 +253,8 @@ def _times(candidates: list[_Candidate], queries: NDArray[np.float32]) -> dict[i
     return times
 
 
-def _trial(candidate: _Candidate, taken: float | None) -> Trial:
-    tried = Trial(candidate.plan.factory, candidate.plan.vectors, round(candidate.bytes_per_item, 1))
+def _trial(candidate: _Candidate, taken: float | None) -> IndexTrial:
+    tried = IndexTrial(candidate.plan.factory, candidate.plan.vectors, round(candidate.bytes_per_item, 1))
     if candidate.fit is None:
         return tried
     found = candidate.fit.calibration
@@ -268,7 +268,7 @@ def _trial(candidate: _Candidate, taken: float | None) -> Trial:
     )
 
 
-def _reason(plan: Plan, trials: list[Trial], rows: int) -> str:
+def _reason(plan: Plan, trials: list[IndexTrial], rows: int) -> str:
     """What was planned, and how it stood against the others."""
     first, *others = trials
     rivals = [

@@ -78,18 +78,18 @@ class LiveIndex:
             ValueError: as `ItemIndex.search`.
         """
         count = len(self.main)
-        barred = (
+        excluded = (
             [np.empty(0, np.int64)] * len(queries) if exclude is None else list(map(self._with_successors, exclude))
         )
-        if len(barred) != len(queries):
-            raise ValueError(f"exclude has {len(barred)} entries for {len(queries)} queries")
+        if len(excluded) != len(queries):
+            raise ValueError(f"exclude has {len(excluded)} entries for {len(queries)} queries")
         main = None if allowed is None else allowed.main
-        hits = self._search_main(queries, k, [rows[rows < count] for rows in barred], main)
+        hits = self._search_main(queries, k, [rows[rows < count] for rows in excluded], main)
         added = None if allowed is None else allowed.added
         if self.added is None or (allowed is not None and added is None):
             return hits
         dead = np.flatnonzero(~self.added_alive)
-        own = [np.append(rows[rows >= count] - count, dead) for rows in barred]
+        own = [np.append(rows[rows >= count] - count, dead) for rows in excluded]
         found = self.added.search(queries, k, own, added)
         moved = (Hits(answer.rows + count, answer.scores) for answer in found)
         return [merged(pair, k) for pair in zip(hits, moved, strict=True)]
@@ -98,14 +98,14 @@ class LiveIndex:
         self, rows: NDArray[np.int64], exclude: NDArray[np.int64], allowed: LiveSelection | None = None
     ) -> NDArray[np.bool_]:
         """Which of some rows [n] may come back, [n]; see `ItemIndex.returnable`."""
-        count, barred = len(self.main), self._with_successors(exclude)
+        count, excluded = len(self.main), self._with_successors(exclude)
         may, own = np.zeros(len(rows), bool), rows < count
         main = None if allowed is None else allowed.main
-        may[own] = self.alive[rows[own]] & self.main.returnable(rows[own], barred, main)
+        may[own] = self.alive[rows[own]] & self.main.returnable(rows[own], excluded, main)
         added = None if allowed is None else allowed.added
         if self.added is not None and (allowed is None or added is not None):
             later = rows[~own] - count
-            may[~own] = self.added_alive[later] & self.added.returnable(later, barred - count, added)
+            may[~own] = self.added_alive[later] & self.added.returnable(later, excluded - count, added)
         return may
 
     def current(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -173,7 +173,7 @@ class LiveView:
         """What the reranker reads of items, [n]."""
         if self.reranker is None:
             return items[Columns.TEXT].to_numpy(dtype=object)
-        return np.array(self.reranker.rendering.items(items), dtype=object)
+        return np.array(self.reranker.input_template.items(items), dtype=object)
 
 
 def _grown(funnel: Funnel | None, items: pd.DataFrame) -> Funnel | None:

@@ -124,8 +124,8 @@ def exact_search(
     hits: list[Hits] = []
     for start in range(0, len(queries), QUERIES_AT_ONCE):
         stop = min(start + QUERIES_AT_ONCE, len(queries))
-        barred = None if exclude is None else exclude[start:stop]
-        hits += _search_some(vectors, queries[start:stop], k, barred, allowed)
+        excluded = None if exclude is None else exclude[start:stop]
+        hits += _search_some(vectors, queries[start:stop], k, excluded, allowed)
     return hits
 
 

@@ -69,9 +69,7 @@ def plan_index(template: str, count: int, dim: int, lists_per_root: float, vecto
     try:
         factory = template.format(lists=lists, dim=dim, half=max(1, dim // 2))
     except (KeyError, IndexError, ValueError) as error:
-        raise UsageError(
-            f"index.factory: '{template}' may hold {{lists}}, {{dim}} and {{half}}; {error}"
-        ) from error
+        raise UsageError(f"index.factory: '{template}' may hold {{lists}}, {{dim}} and {{half}}; {error}") from error
     index = parse_factory(factory, dim)
     if isinstance(index, faiss.IndexFlat):
         return Plan(FLAT, f"exact search over {count:,} vectors was asked for")
@@ -97,16 +95,12 @@ def parse_factory(factory: str, dim: int) -> Any:
     """
     for part, what in OURS.items():
         if part in factory:
-            raise UsageError(
-                f"index.factory: '{factory}' has {part}, but {what} is this package's; leave it out"
-            )
+            raise UsageError(f"index.factory: '{factory}' has {part}, but {what} is this package's; leave it out")
     try:
         index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:
         said = str(error).rsplit("Error: ", 1)[-1].strip()
-        raise UsageError(
-            f"index.factory: FAISS makes no index of dimension {dim} from '{factory}': {said}"
-        ) from error
+        raise UsageError(f"index.factory: FAISS makes no index of dimension {dim} from '{factory}': {said}") from error
     if index.metric_type != faiss.METRIC_INNER_PRODUCT:
         raise UsageError(f"index.factory: '{factory}' cannot search by inner product, the towers' metric")
     inner = inner_index(index)

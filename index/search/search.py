@@ -127,14 +127,14 @@ class ItemIndex:
         if queries.ndim == 3:
             return self._search_interests(queries, k, exclude, allowed)
         queries = self._checked(queries, k)
-        barred = self._barred(exclude, len(queries))
+        excluded = self._barred(exclude, len(queries))
         if allowed is not None and not isinstance(allowed, Selection):
             allowed = self.allow(allowed)
         weighed = self.stored.weighed(queries)
         hits: dict[int, Hits] = {}
         missing = list(range(len(queries)))
         for effort in self._efforts(k, allowed):
-            left = [barred[number] for number in missing]
+            left = [excluded[number] for number in missing]
             depth = self._depth(k, max(map(len, left), default=0))
             if not missing or depth > EXACT_SHARE * (len(self) if allowed is None else len(allowed.rows)):
                 break
@@ -149,7 +149,7 @@ class ItemIndex:
                 hits[missing[place]] = Hits(found.rows[place, : wanted[place]], found.scores[place, : wanted[place]])
             missing = [number for number in missing if number not in hits]
         if missing:
-            left = [barred[number] for number in missing]
+            left = [excluded[number] for number in missing]
             rows_allowed = None if allowed is None else allowed.rows
             scanned = exact_search(self.stored.numbers, weighed[missing], k, left, rows_allowed)
             hits.update(zip(missing, scanned, strict=True))
@@ -229,23 +229,23 @@ class ItemIndex:
         weighed: NDArray[np.float32],
         rows: NDArray[np.int64],
         k: int,
-        barred: Sequence[NDArray[np.int64]],
+        excluded: Sequence[NDArray[np.int64]],
         allowed: Selection | None,
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Ranking keys of the k best of what FAISS offers, [B, k], and how many answers are wanted, [B]."""
         keys = ranking_keys(self.stored.scores(weighed, rows), rows)
         keys[rows < 0] = NOTHING  # -1 is FAISS's "nothing"
         wanted = np.full(len(rows), min(k, len(self) if allowed is None else len(allowed.rows)))
-        for place, some in enumerate(barred):
+        for place, some in enumerate(excluded):
             if len(some):
                 keys[place, among(rows[place], some)] = NOTHING
                 wanted[place] = min(k, self._left(some, allowed))
         return first_keys(keys, k), wanted
 
-    def _left(self, barred: NDArray[np.int64], allowed: Selection | None) -> int:
+    def _left(self, excluded: NDArray[np.int64], allowed: Selection | None) -> int:
         if allowed is None:
-            return len(self) - len(barred)
-        return len(allowed.rows) - int(np.count_nonzero(among(barred, allowed.rows)))
+            return len(self) - len(excluded)
+        return len(allowed.rows) - int(np.count_nonzero(among(excluded, allowed.rows)))
 
     def _efforts(self, k: int, allowed: Selection | None) -> Iterator[int]:
         """How hard to look, one effort after another; none where a scan of all that may be found is better."""
@@ -291,10 +291,10 @@ class ItemIndex:
             return [np.empty(0, np.int64)] * batch
         if len(exclude) != batch:
             raise ValueError(f"exclude has {len(exclude)} entries for {batch} queries")
-        barred = [np.unique(np.asarray(rows, np.int64)) for rows in exclude]
-        for rows in barred:
+        excluded = [np.unique(np.asarray(rows, np.int64)) for rows in exclude]
+        for rows in excluded:
             self._check_rows("exclude", rows)
-        return barred
+        return excluded
 
     def _check_rows(self, name: str, rows: NDArray[np.int64]) -> None:
         if len(rows) and (rows[0] < 0 or rows[-1] >= len(self)):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from data_prep.grown_table import Table
 from index import Bundle, Filter, Hits, ItemIndex, LiveBundle, LiveIndex, LiveView
 from retrieval_server.api.errors import NotReady
-from towers import Funnel, History, Rendering
+from towers import Funnel, History, InputTemplate
 from towers.candidates.fallback import Fallback
 
 
@@ -70,7 +70,7 @@ class Scoring(Protocol):
     """Scores candidate texts against a context; `towers.CrossEncoder` is one."""
 
     @property
-    def rendering(self) -> Rendering:
+    def input_template(self) -> InputTemplate:
         """How those asking were shown to it in training, and are to be now."""
         ...
 

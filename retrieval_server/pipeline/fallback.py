@@ -29,7 +29,7 @@ def name_of_fallback(bundle: ServedBundle, profile: Profile) -> str:
 
 
 def listed(
-    fallback: Fallback, index: ItemSearch, total: int, k: int, barred: NDArray[np.int64], allowed: Any = None
+    fallback: Fallback, index: ItemSearch, total: int, k: int, excluded: NDArray[np.int64], allowed: Any = None
 ) -> Hits:
     """The first k items of a fallback that may come back; behind those it knows, the others in the catalogue's order.
 
@@ -38,12 +38,12 @@ def listed(
         index: of the bundle. An item that has changed keeps its place, one taken out has none.
         total: rows of the bundle, those of items that came later included.
         k: how many items at most.
-        barred: rows that may not come back.
+        excluded: rows that may not come back.
         allowed: what the index takes for the filter; None for none.
     """
     rows, scores, missing = [], [], k
     for some, own in _pieces(fallback, index, total, k):
-        may = np.flatnonzero(index.returnable(some, barred, allowed))[:missing]
+        may = np.flatnonzero(index.returnable(some, excluded, allowed))[:missing]
         rows.append(some[may])
         scores.append(own[may])
         missing -= len(may)

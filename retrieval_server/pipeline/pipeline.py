@@ -93,7 +93,7 @@ class Recommended:
         recall_scores: what recall gave each of them [n].
         reranked: how many the reranker scored, the first ones.
         diversified: how they were chosen among what was recalled; None for the best ones.
-        blended: whether a blender gave the scores.
+        ranked: whether a ranker gave the scores.
         recalled: what they were chosen from.
     """
 
@@ -102,7 +102,7 @@ class Recommended:
     recall_scores: NDArray[np.float32]
     reranked: int
     diversified: Diversified | None
-    blended: bool
+    ranked: bool
     recalled: Ranking
 
 
@@ -165,9 +165,9 @@ class Pipeline:
         )
 
     def recommend(self, bundle: ServedBundle, profile: Profile, wanted: Wanted, budget: Budget) -> Recommended:
-        """The best items of the whole catalogue, or the best that are not all alike, by blender or reranker.
+        """The best items of the whole catalogue, or the best that are not all alike, by ranker or reranker.
 
-        A blender was learnt from users who did not ask, so the reranker orders what a query finds. Neither has anything
+        A ranker was learnt from users who did not ask, so the reranker orders what a query finds. Neither has anything
         to read of those of whom nothing is known: where there is a fallback, its order stands.
 
         Args:
@@ -181,9 +181,9 @@ class Pipeline:
         """
         if fallback_of(bundle, profile) is not None:
             return self._without_reading(bundle, profile, wanted, budget)
-        blender = bundle.funnel.blender if bundle.funnel is not None else None
-        if blender is not None and not profile.query:
-            return self._blended(bundle, blender, profile, wanted, budget)
+        ranker = bundle.funnel.ranker if bundle.funnel is not None else None
+        if ranker is not None and not profile.query:
+            return self._blended(bundle, ranker, profile, wanted, budget)
         needed = bundle.reranker is not None or wanted.diversity is not None
         recalled = self._found(bundle, profile, wanted, max(wanted.k, wanted.pool if needed else 0), budget)
         if bundle.reranker is None:
@@ -197,7 +197,7 @@ class Pipeline:
             recall_scores=recalled.scores[order][cut.places],
             reranked=int(np.count_nonzero(cut.places < reranked)),
             diversified=cut.diversified,
-            blended=False,
+            ranked=False,
             recalled=recalled,
         )
 
@@ -210,22 +210,22 @@ class Pipeline:
             recall_scores=found.scores,
             reranked=0,
             diversified=found.diversified,
-            blended=False,
+            ranked=False,
             recalled=found.recalled,
         )
 
     def _blended(
-        self, bundle: ServedBundle, blender: FittedFusion, profile: Profile, wanted: Wanted, budget: Budget
+        self, bundle: ServedBundle, ranker: FittedFusion, profile: Profile, wanted: Wanted, budget: Budget
     ) -> Recommended:
-        """The best of the pool's head in the blender's order, or the best that are not all alike."""
+        """The best of the pool's head in the ranker's order, or the best that are not all alike."""
         pool = wanted.pool if wanted.diversity is not None else 0
         recalled = self._found(bundle, profile, wanted, max(wanted.k, pool), budget)
         assert recalled.pooled is not None  # there is a funnel, and no query
         head, fused = recalled.pooled.pool, recalled.pooled.fused
         with budget.stage(Stage.BLEND):
-            blended = blender.scores(head)
-            order = head.order(blended)
-        rows, scores = head.rows[order], blended[order].astype(np.float32)
+            ranked = ranker.scores(head)
+            order = head.order(ranked)
+        rows, scores = head.rows[order], ranked[order].astype(np.float32)
         cut = choose(bundle, rows, scores, len(rows), wanted.k, wanted.diversity, budget)
         return Recommended(
             rows=rows[cut.places],
@@ -233,7 +233,7 @@ class Pipeline:
             recall_scores=fused[order][cut.places].astype(np.float32),
             reranked=0,
             diversified=cut.diversified,
-            blended=True,
+            ranked=True,
             recalled=recalled,
         )
 
@@ -251,12 +251,12 @@ class Pipeline:
         """
         if not len(rows):
             return Ranking(np.empty(0, np.int64), np.empty(0, np.float32))
-        barred = np.concatenate([rows, rows_of(bundle, wanted.exclude_ids)])
+        excluded = np.concatenate([rows, rows_of(bundle, wanted.exclude_ids)])
         with budget.stage(Stage.SEARCH):
             direction = unit(bundle.vectors[rows]).sum(axis=0)  # [d]
             query = unit(direction[np.newaxis]).astype(np.float32)  # [1, d]
             allowed = narrowed(bundle, wanted.filter)
-            (hits,) = bundle.index.search(query, SIMILAR_DEPTH * wanted.k, [barred], allowed)
+            (hits,) = bundle.index.search(query, SIMILAR_DEPTH * wanted.k, [excluded], allowed)
             cosines = exact_scores(unit(bundle.vectors[hits.rows]), query[0])  # [depth]
         best = _descending(cosines)[: wanted.k]
         return Ranking(hits.rows[best], cosines[best])
@@ -268,8 +268,8 @@ class Pipeline:
     def _found(self, bundle: ServedBundle, profile: Profile, wanted: Wanted, count: int, budget: Budget) -> Ranking:
         """The best items that may come back, so many of them."""
         seen = profile.seen if bundle.exclude_seen and not wanted.include_seen else np.empty(0, np.int64)
-        barred = np.concatenate([seen, rows_of(bundle, wanted.exclude_ids)])
-        return self._recalling.best(bundle, profile, count, barred, wanted.filter, budget)
+        excluded = np.concatenate([seen, rows_of(bundle, wanted.exclude_ids)])
+        return self._recalling.best(bundle, profile, count, excluded, wanted.filter, budget)
 
     def _ordered(
         self,
@@ -285,9 +285,9 @@ class Pipeline:
             budget.degraded[Stage.RERANK] = Reason.OVERLOAD
         if bundle.reranker is None or not len(rows) or budget.pressure >= Pressure.NO_RERANK:
             return 0, recalled, recall_scores[recalled]
-        rendering = bundle.reranker.rendering
-        read = profile.history.last(rendering.context_items)
-        context = rendering.context(list(bundle.titles[read.rows]), read.events, profile.query)
+        input_template = bundle.reranker.input_template
+        read = profile.history.last(input_template.context_items)
+        context = input_template.context(list(bundle.titles[read.rows]), read.events, profile.query)
         texts = list(bundle.texts[rows[recalled]])
         weighed = ranking.for_reranker()[recalled]
         with budget.stage(Stage.RERANK):

@@ -46,7 +46,7 @@ class Asking:
         query: search text, "" for none.
         vector: of the user [d] or [interests, d].
         hits: what the index found, at least `Funnel.depth` items where there are as many.
-        barred: rows that may not come back.
+        excluded: rows that may not come back.
         allowed: what the index takes for the filter; None for none.
     """
 
@@ -54,7 +54,7 @@ class Asking:
     query: str
     vector: NDArray[np.float32]
     hits: Hits
-    barred: NDArray[np.int64]
+    excluded: NDArray[np.int64]
     allowed: Any
 
 
@@ -73,7 +73,7 @@ def pooled(bundle: ServedBundle, funnel: Funnel, index: ItemSearch, users: Seque
         return exact_scores(bundle.vectors[rows], users[user].vector)
 
     def may(user: int, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return index.returnable(rows, users[user].barred, users[user].allowed)
+        return index.returnable(rows, users[user].excluded, users[user].allowed)
 
     found = [Found(user.hits.rows, user.hits.scores) for user in users]
     histories, queries = [user.history for user in users], [user.query for user in users]

@@ -31,7 +31,7 @@ class Ranking:
     Attributes:
         rows: rows of the items [n].
         scores: what put them into this order [n], descending.
-        pooled: what the channels of the bundle's funnel said, of these items and as many more as a blender looks at;
+        pooled: what the channels of the bundle's funnel said, of these items and as many more as a ranker looks at;
             None where the index recalled alone.
         channel: who recalled, where it was one alone.
     """
@@ -54,7 +54,7 @@ class _Job:
     index: ItemSearch
     profile: Profile
     k: int
-    barred: NDArray[np.int64]
+    excluded: NDArray[np.int64]
     filter: Filter | None
     allowed: Any = None
 
@@ -86,17 +86,17 @@ class Recalling:
         bundle: ServedBundle,
         profile: Profile,
         k: int,
-        barred: NDArray[np.int64],
+        excluded: NDArray[np.int64],
         wanted: Filter | None,
         budget: Budget,
     ) -> Ranking:
-        """The k best items but the barred ones; of those of whom nothing is known the first of the bundle's fallback.
+        """The k best items but the excluded ones; of those of whom nothing is known the first of the bundle's fallback.
 
         Args:
             bundle: where to look.
             profile: who is asking.
             k: how many items at most.
-            barred: rows that may not come back, in any order, with repetitions.
+            excluded: rows that may not come back, in any order, with repetitions.
             wanted: conditions on the items, None for none.
             budget: the request's means.
 
@@ -105,7 +105,7 @@ class Recalling:
         """
         fallback = fallback_of(bundle, profile)
         index = bundle.index if fallback is not None else _index(bundle, budget)
-        job = _Job(bundle, index, profile, k, np.unique(barred), wanted)
+        job = _Job(bundle, index, profile, k, np.unique(excluded), wanted)
 
         def compute() -> Ranking:
             budget.require()
@@ -125,7 +125,7 @@ class Recalling:
 
 def _fallen_back(fallback: Fallback, job: _Job, started: float, budget: Budget) -> Ranking:
     """What a fallback answers; all that was done since `started` was searching."""
-    hits = listed(fallback, job.index, len(job.bundle.item_ids), job.k, job.barred, job.allowed)
+    hits = listed(fallback, job.index, len(job.bundle.item_ids), job.k, job.excluded, job.allowed)
     budget.took.append(Took(Stage.SEARCH, started, time.monotonic()))
     return Ranking(hits.rows, hits.scores, channel=fallback.name)
 
@@ -151,7 +151,7 @@ def _key(job: _Job) -> Hashable:
         tuple(history.events),
         history.timestamps.tobytes(),
         tuple(sorted(history.attributes.items())),
-        job.barred.tobytes(),
+        job.excluded.tobytes(),
         job.filter,
     )
 
@@ -178,11 +178,11 @@ def _ranked(jobs: Sequence[_Job], vectors: NDArray[np.float32], funnel: Funnel |
     """The best items for users of one filter, whose vectors are known, by a funnel or by the index alone."""
     first = jobs[0]
     depth = first.k if funnel is None else max(first.k, funnel.depth)
-    hits = first.index.search(vectors, depth, [job.barred for job in jobs], first.allowed)
+    hits = first.index.search(vectors, depth, [job.excluded for job in jobs], first.allowed)
     if funnel is None:
         return [Ranking(found.rows, found.scores) for found in hits]
     users = [
-        Asking(job.profile.history, job.profile.query, vector, found, job.barred, job.allowed)
+        Asking(job.profile.history, job.profile.query, vector, found, job.excluded, job.allowed)
         for job, vector, found in zip(jobs, vectors, hits, strict=True)
     ]
     rankings = []

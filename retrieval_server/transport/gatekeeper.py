@@ -9,7 +9,7 @@ from retrieval_server.transport.admission import Admission
 from retrieval_server.transport.interception import Find, Handler
 from retrieval_server.transport.service import SERVICE_NAME
 from retrieval_server.transport.side_services import SideServices
-from retrieval_server.transport.tokens import Role, Tokens
+from retrieval_server.transport.tokens import AccessTokens, Role
 
 NEEDED = {f"/{SERVICE_NAME}": Role.READER, f"/{ADMIN_NAME}": Role.ADMIN}
 """Role that each service needs; health and reflection need none."""
@@ -33,7 +33,7 @@ class Gatekeeper(grpc.ServerInterceptor):
     """
 
     def __init__(
-        self, tokens: Tokens | None, anonymous: Role, admission: Admission, side: SideServices, observer: Observer
+        self, tokens: AccessTokens | None, anonymous: Role, admission: Admission, side: SideServices, observer: Observer
     ) -> None:
         self._tokens = tokens
         self._anonymous = anonymous

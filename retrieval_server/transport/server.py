@@ -37,7 +37,7 @@ from retrieval_server.transport.service import SERVICE_NAME, RetrievalService
 from retrieval_server.transport.side_services import Health, SideServices, add_reflection
 from retrieval_server.transport.streams import Streams
 from retrieval_server.transport.tls import server_credentials
-from retrieval_server.transport.tokens import Role, Tokens
+from retrieval_server.transport.tokens import AccessTokens, Role
 
 
 class RetrievalServer:
@@ -87,7 +87,7 @@ class RetrievalServer:
         self.recorder = _recorder(config)
         trusted = is_loopback(host) or config.tls.client_ca is not None
         self._gatekeeper = Gatekeeper(
-            tokens=None if config.tokens is None else Tokens.read(config.tokens),
+            tokens=None if config.tokens is None else AccessTokens.read(config.tokens),
             anonymous=Role.ADMIN if trusted else Role.WRITER,
             admission=self._admission,
             side=self._side,

@@ -158,7 +158,7 @@ class RetrievalService(RetrievalServiceServicer):
             recall_scores=found.recall_scores.tolist(),
             reranked_count=found.reranked,
             diversified=_told(found.diversified),
-            blended=found.blended,
+            ranked=found.ranked,
             fallback=name_of_fallback(bundle, profile),
             channels=_channels(found.recalled, found.rows, request.explain),
             **_about(profile),

@@ -23,7 +23,7 @@ class Role(IntEnum):
     """Everything that changes what is served."""
 
 
-class Tokens:
+class AccessTokens:
     """Tells the role of a token without keeping, comparing or logging the token itself.
 
     Args:
@@ -34,7 +34,7 @@ class Tokens:
         self._roles = roles
 
     @classmethod
-    def read(cls, path: Path) -> "Tokens":
+    def read(cls, path: Path) -> "AccessTokens":
         """Read a file of lines `role sha256`; empty ones and what follows a # do not count.
 
         Raises:

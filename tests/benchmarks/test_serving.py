@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.serving import ceilings
 from benchmarks.serving.load import Sample, closed_loop, open_loop
-from towers import CrossEncoder, Rendering
+from towers import CrossEncoder, InputTemplate
 from towers.ranking.cross_encoder import small_backbone
 
 
@@ -80,7 +80,7 @@ def test_the_raw_reading_gives_what_the_server_reads_without_its_memory(
     tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backbone, tokenizer = small_backbone(tiny_encoder.parent / "bert", layers=1, width=32)
-    model = CrossEncoder(backbone, tokenizer, 24, Rendering(None, 3, event_types=False), recall_weight=0.5).eval()
+    model = CrossEncoder(backbone, tokenizer, 24, InputTemplate(None, 3, event_types=False), recall_weight=0.5).eval()
     torch.nn.init.normal_(model.head.weight)
     texts, recalled = [f"{'rye ' * (n % 5)}bread {n}" for n in range(70)], np.linspace(1, -1, 70, dtype=np.float32)
     expected = model.score("green tea", texts, recalled)

@@ -21,15 +21,15 @@ from tests.tiny import TRAIN_OVERRIDES
 from towers.candidates.config import FunnelConfig
 from towers.evaluate import EvaluateConfig, evaluate_run
 from towers.events.history import History
-from towers.metrics.judgements import JudgedQueries
-from towers.model.one_vector import Model
+from towers.metrics.judgements import Judgements
+from towers.model.one_vector import OneVectorModel
 from towers.ranking.config import RerankConfig
 from towers.text.whitening import Whitening
 from towers.train import train
 from towers.train_funnel import train_funnel
 from towers.train_reranker import mine
 from towers.training.config import TrainConfig
-from towers.tune import SearchConfig, search
+from towers.tune import TuneConfig, search
 
 SEARCH = ["experiment=search", "queries.columns=[title]", "queries.max_words=4", "blocks=text", "trainer.epochs=2"]
 
@@ -67,7 +67,7 @@ def report(run: Path, data: Path) -> dict[str, Any]:
 
 
 def test_texts_that_are_searched_are_whitened_by_half(run: Path, data: Path) -> None:
-    model, dataset = Model.open(run), Dataset.open(data)
+    model, dataset = OneVectorModel.open(run), Dataset.open(data)
     vectors = model.towers.sentences.encode(dataset.items["text"].tolist())
     half = Whitening(vectors.shape[1], 0.5).fit(vectors).transform
     torch.testing.assert_close(model.towers.items.whitening.transform, half)
@@ -77,7 +77,7 @@ def test_texts_that_are_searched_are_whitened_by_half(run: Path, data: Path) -> 
 def test_only_queries_that_were_held_out_and_can_be_answered_are_judged(
     run: Path, data: Path, report: dict[str, Any]
 ) -> None:
-    held_out = JudgedQueries.of(Dataset.open(data)).fold(5, 1, read_json(run / "run.json")["config"]["seed"])
+    held_out = Judgements.of(Dataset.open(data)).fold(5, 1, read_json(run / "run.json")["config"]["seed"])
     assert report["users"] == 0
     assert report["search"]["queries"] == len(held_out.answerable()) <= 2
 
@@ -119,7 +119,7 @@ def test_words_answer_queries_of_a_shop_without_events_from_training_to_the_bund
     assert result.users is None and "too few" in result.left_out["users"]
     assert result.queries is not None
     assert (result.queries.source, result.queries.kept) == ("judged", ["bm25"])
-    held_out = JudgedQueries.of(Dataset.open(data)).fold(5, 1, read_json(run / "run.json")["config"]["seed"])
+    held_out = Judgements.of(Dataset.open(data)).fold(5, 1, read_json(run / "run.json")["config"]["seed"])
     evaluated = [f"run={run}", f"data={data}", "search.folds=2"]
     search = evaluate_run(load_config(EvaluateConfig, "evaluate", evaluated))["search"]
     assert search["queries"] == len(held_out.answerable())
@@ -152,7 +152,7 @@ def recalled_by(run: Path, data: Path) -> list[str]:
 
 
 def test_the_model_reads_widths_and_cases_alike(run: Path, data: Path) -> None:
-    model, items = Model.open(run), Dataset.open(data).items
+    model, items = OneVectorModel.open(run), Dataset.open(data).items
     users = model.user_encoder(items, model.item_vectors(items))
     plain, wide = users.encode([History.empty()] * 2, ["usb扩展坞", "　ＵＳＢ扩展坞 "])
     np.testing.assert_array_equal(plain, wide)
@@ -176,5 +176,5 @@ def test_a_search_for_settings_is_refused_where_no_figures_could_guide_it(overri
     space = "+space={tower.dim: {choices: [8, 16]}}"
     settings = [f"artifacts={tmp_path}", "name=s", f"overrides=[{fixed}]", "space=empty", space, "trials=1"]
     with pytest.raises(UsageError, match="has no validation events, so there are no figures to search by"):
-        search(load_config(SearchConfig, "search", settings))
+        search(load_config(TuneConfig, "search", settings))
     assert not (tmp_path / "searches" / "s").exists()

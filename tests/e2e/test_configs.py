@@ -17,7 +17,7 @@ from towers.evaluate import EvaluateConfig
 from towers.ranking.config import RerankConfig
 from towers.sweep_report import SweepReportConfig
 from towers.training.config import TrainConfig
-from towers.tune import SearchConfig
+from towers.tune import TuneConfig
 from towers.tuning.space import check_space, parse_space
 
 ROOTS = {
@@ -26,7 +26,7 @@ ROOTS = {
     "rerank": (RerankConfig, ["run=x"]),
     "funnel": (FunnelConfig, ["run=x"]),
     "evaluate": (EvaluateConfig, ["run=x"]),
-    "search": (SearchConfig, []),
+    "search": (TuneConfig, []),
     "sweep_report": (SweepReportConfig, ["folder=x"]),
     "build": (BuildConfig, ["run=x"]),
     "serve": (ServeConfig, []),
@@ -95,10 +95,10 @@ def test_no_config_file_is_left_out_of_these_tests():
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_every_sampler_can_be_made(sampler: str):
-    config = load_config(SearchConfig, "search", [f"sampler={sampler}"])
+    config = load_config(TuneConfig, "search", [f"sampler={sampler}"])
     assert instantiate(config.sampler)(seed=3).sample_independent
 
 
 def test_the_space_of_the_search_fits_the_training_it_searches():
-    config = load_config(SearchConfig, "search")
+    config = load_config(TuneConfig, "search")
     check_space(parse_space(config.space), config.overrides, config.artifacts)

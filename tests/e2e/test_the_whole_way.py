@@ -11,7 +11,7 @@ import pytest
 
 from data_prep.dataset import Dataset
 from tests.tiny import RERANK_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides
-from towers import Model
+from towers import OneVectorModel
 from towers.events.reading import read_sequences
 from towers.metrics.evaluation import Cases, evaluate
 
@@ -68,7 +68,7 @@ def test_the_metrics_file_holds_what_evaluating_again_finds(tiny_run: Path, tiny
 
     overrides = [f"run={tiny_run}", f"data={tiny_data}", "evaluation.cutoffs=[5]", "threads=1"]
     report = evaluate_run(load_config(EvaluateConfig, "evaluate", overrides))
-    towers, dataset = Model.open(tiny_run), Dataset.open(tiny_data)
+    towers, dataset = OneVectorModel.open(tiny_run), Dataset.open(tiny_data)
     item_ids = [str(i) for i in dataset.items["item_id"]]
     cases = Cases.held_out(read_sequences(dataset, ""), item_ids, Split.TEST, True, [5])
     outcome = evaluate(model_scorer("two towers", towers.only([]), dataset.items), cases, batch_size=7)

@@ -17,7 +17,7 @@ from retrieval_server.api.requester import Asker
 from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.pipeline.profile import resolve
 from tests.tiny import CATEGORIES, USERS, tabular_overrides
-from towers import History, Model, ModelEncoder
+from towers import History, ModelEncoder, OneVectorModel
 from towers.evaluate import EvaluateConfig, evaluate_run
 from towers.model.trained_towers import CONFIG
 from towers.train import train
@@ -59,7 +59,7 @@ def bundle(run: Path, data: Path) -> Bundle:
 
 
 def test_a_run_names_its_options_and_opens_with_them(run: Path) -> None:
-    users = Model.open(run).towers.users
+    users = OneVectorModel.open(run).towers.users
     saved = read_json(run / CONFIG)["user_tower"]
     assert users.config == saved
     assert (saved["block"], saved["positions"], saved["interests"]) == ("ligr", "rotary", 2)
@@ -82,7 +82,7 @@ def test_a_known_user_is_answered_by_the_attributes_kept_in_the_bundle(run: Path
     profile = resolve(served, Asker(user_id="u2"))
     (vectors,) = served.user_encoder.encode([profile.history], [""])
     assert vectors.shape == (2, bundle.manifest.dim)
-    assert (vectors[:, Model.open(run).towers.dim - 1] == 1).all()  # meets the items' prior
+    assert (vectors[:, OneVectorModel.open(run).towers.dim - 1] == 1).all()  # meets the items' prior
     scores = (np.asarray(bundle.vectors) @ vectors.T).max(axis=1)
     scores[stored.rows] = -np.inf
     (found,) = served.index.search(vectors[None], 5, [profile.seen])
@@ -96,7 +96,7 @@ def test_a_known_user_is_answered_by_the_attributes_kept_in_the_bundle(run: Path
 
 
 def test_saved_for_serving_the_options_answer_as_in_memory(run: Path, bundle: Bundle, tmp_path: Path) -> None:
-    encoder = Model.open(run).user_encoder(bundle.items, np.asarray(bundle.vectors))
+    encoder = OneVectorModel.open(run).user_encoder(bundle.items, np.asarray(bundle.vectors))
     encoder.save(tmp_path / "model")
     histories = [
         History(np.array([1, 4, 2]), ["view", "purchase", "?"], np.full(3, np.nan), {"club": "tea"}),
@@ -108,7 +108,7 @@ def test_saved_for_serving_the_options_answer_as_in_memory(run: Path, bundle: Bu
 
 
 def test_a_saved_model_can_name_no_class_but_ours(run: Path, bundle: Bundle, tmp_path: Path) -> None:
-    Model.open(run).user_encoder(bundle.items, bundle.vectors).save(tmp_path / "model")
+    OneVectorModel.open(run).user_encoder(bundle.items, bundle.vectors).save(tmp_path / "model")
     config = read_json(tmp_path / "model" / "config.json")
     write_json(
         tmp_path / "model" / "config.json", config | {"user_tower": config["user_tower"] | {"block": "os.system"}}

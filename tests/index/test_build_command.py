@@ -23,7 +23,7 @@ from index.build.config import BuildConfig
 from index.bundle.publish import building
 from index.calibration.calibrate import index_recall
 from tests.tiny import tabular_overrides
-from towers import CrossEncoder, Model, Rendering
+from towers import CrossEncoder, InputTemplate, OneVectorModel
 from towers.model.truncation import truncate
 from towers.train import train
 from towers.training.config import TrainConfig
@@ -82,7 +82,7 @@ def test_a_build_publishes_a_bundle_and_says_what_and_why(command, tmp_path):
 
 def test_the_manifest_tells_where_everything_came_from(tiny_bundle, tiny_run, tiny_data):
     manifest = Bundle.load(tiny_bundle).manifest
-    towers = Model.open(tiny_run)
+    towers = OneVectorModel.open(tiny_run)
     assert manifest.version == tiny_bundle.resolve().name
     assert manifest.metric == towers.metric == "inner_product"
     assert manifest.dim == towers.dim
@@ -147,8 +147,8 @@ def test_a_larger_catalogue_gets_inverted_lists_that_recall_enough(two_thousand_
     users = bundle.user_encoder.encode(histories, [""] * len(histories))
     assert index_recall(bundle.index, users, 20) >= 0.95
     seen = [history.rows for history in histories]
-    for hits, barred in zip(bundle.index.search(users, 20, seen), seen, strict=True):
-        assert len(hits.rows) == 20 and not np.isin(hits.rows, barred).any()
+    for hits, excluded in zip(bundle.index.search(users, 20, seen), seen, strict=True):
+        assert len(hits.rows) == 20 and not np.isin(hits.rows, excluded).any()
 
 
 def test_data_of_another_fingerprint_is_refused_in_two_seconds_with_both(command, other_data, tiny_data, tmp_path):
@@ -170,7 +170,7 @@ def test_a_reranker_of_other_towers_is_refused_with_both(config, tiny_run, tmp_p
     (run / "reranker" / "run.json").write_text(json.dumps(marks | {"towers_fingerprint": "0123456789abcdef"}))
     with pytest.raises(UsageError, match=r"0123456789abcdef.*train the reranker again") as refusal:
         build(config(f"run={run}"))
-    assert Model.open(tiny_run).fingerprint in str(refusal.value)
+    assert OneVectorModel.open(tiny_run).fingerprint in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_reranker_is_published_where_it_is_better_than_recall(
 def test_what_the_reranker_is_shown_of_items_is_made_at_build_and_for_live_items(config, tiny_run, tmp_path):
     run = shutil.copytree(tiny_run, tmp_path / "run")
     reranker = CrossEncoder.load(run / "reranker")
-    reranker.rendering = Rendering("{title}, {category}, {price}", context_items=2, event_types=True)
+    reranker.input_template = InputTemplate("{title}, {category}, {price}", context_items=2, event_types=True)
     reranker.save(run / "reranker")
     (run / "reranker" / "fold-0").mkdir()
     bundle = build(config(f"run={run}", "reranker=always")).path
@@ -260,14 +260,14 @@ def test_recall_below_the_floor_exits_1_and_publishes_nothing(config, tmp_path, 
 
 
 def test_vectors_with_nan_exit_1_and_name_the_items(config, tiny_data, tmp_path, monkeypatch):
-    whole = Model.item_vectors
+    whole = OneVectorModel.item_vectors
 
     def broken(self, items):
         vectors = whole(self, items)
         vectors[3, 0] = np.nan
         return vectors
 
-    monkeypatch.setattr(Model, "item_vectors", broken)
+    monkeypatch.setattr(OneVectorModel, "item_vectors", broken)
     item_id = Dataset.open(tiny_data).items["item_id"].iloc[3]
     with pytest.raises(GateFailed, match=rf"1 of 30 items have a vector with NaN or infinity: {item_id};"):
         build(config())
@@ -303,7 +303,7 @@ def test_a_bundle_that_does_not_answer_as_its_index_is_not_published(config, tmp
 def test_too_little_room_is_said_before_anything_is_computed(config, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
-    monkeypatch.setattr(Model, "item_vectors", lambda *_: pytest.fail("computed before the check"))
+    monkeypatch.setattr(OneVectorModel, "item_vectors", lambda *_: pytest.fail("computed before the check"))
     with pytest.raises(GateFailed, match=r"needs .* MB, 1\.0 MB free"):
         build(config())
 
@@ -320,7 +320,7 @@ def test_a_model_trained_to_be_cut_is_built_short_and_answers_by_the_short_vecto
 ):
     result = build(config(f"run={run_of_two_lengths}", "dim=12"))
     bundle = Bundle.load(result.path)
-    model = Model.open(run_of_two_lengths)
+    model = OneVectorModel.open(run_of_two_lengths)
     blocks = model.dim - model.towers.dim
     assert bundle.vectors.shape[1] == result.dim == 12 + blocks
 

@@ -9,9 +9,9 @@ from index.search import exact
 from index.search.exact import best, exact_scores, exact_search
 
 
-def sorted_by_hand(vectors, query, k, barred):
+def sorted_by_hand(vectors, query, k, excluded):
     scored = [(float(exact_scores(vectors[[row]], query)[0]), row) for row in range(len(vectors))]
-    allowed = [(score, row) for score, row in scored if row not in set(barred)]
+    allowed = [(score, row) for score, row in scored if row not in set(excluded)]
     return sorted(allowed, key=lambda pair: (-pair[0], pair[1]))[:k]
 
 
@@ -34,9 +34,9 @@ def test_it_finds_what_sorting_every_score_finds(seed, count, dim, k, grid, bloc
         patch.setattr(exact, "ROWS_AT_ONCE", block)
         found = exact_search(vectors, queries, k, exclude)
 
-    for query, hits, barred in zip(queries, found, exclude, strict=True):
+    for query, hits, excluded in zip(queries, found, exclude, strict=True):
         pairs = list(zip(hits.scores.tolist(), hits.rows.tolist(), strict=True))
-        assert pairs == sorted_by_hand(vectors, query, k, barred.tolist())
+        assert pairs == sorted_by_hand(vectors, query, k, excluded.tolist())
 
 
 def test_identical_items_tie_to_the_last_bit_wherever_they_stand():

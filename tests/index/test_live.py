@@ -13,7 +13,7 @@ from index.live.live_bundle import LiveBundle
 from index.live.live_view import LiveView
 from index.search.exact import exact_search
 from index.search.filters import Filter
-from towers import History, Model
+from towers import History, OneVectorModel
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def live(folder):
 
 @pytest.fixture(scope="module")
 def model(tiny_run):
-    return Model.open(tiny_run)
+    return OneVectorModel.open(tiny_run)
 
 
 @pytest.fixture(scope="module")

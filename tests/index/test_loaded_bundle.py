@@ -16,7 +16,7 @@ from index.bundle import bundle
 from index.bundle.item_file import map_items, save_items
 from index.bundle.manifest import BundleError, Manifest, records
 from index.search.exact import exact_search
-from towers import History, Model
+from towers import History, OneVectorModel
 
 FLIPS_IN_A_FILE = 12
 
@@ -58,7 +58,7 @@ def test_rows_ids_and_vectors_belong_together(loaded, tiny_run, tiny_data):
     items = Dataset.open(tiny_data).items
     assert loaded.item_ids.tolist() == items["item_id"].tolist()
     assert [loaded.row_of[item_id] for item_id in loaded.item_ids] == list(range(len(items)))
-    expected = Model.open(tiny_run).item_vectors(items)
+    expected = OneVectorModel.open(tiny_run).item_vectors(items)
     np.testing.assert_allclose(loaded.vectors, expected, atol=1e-6)
 
 
@@ -93,7 +93,7 @@ def test_a_user_has_all_events_of_a_short_log(loaded, tiny_data):
 
 
 def test_search_gives_what_the_towers_themselves_compute(loaded, tiny_run, tiny_data):
-    towers, items = Model.open(tiny_run), Dataset.open(tiny_data).items
+    towers, items = OneVectorModel.open(tiny_run), Dataset.open(tiny_data).items
     vectors = towers.item_vectors(items)
     histories = [loaded.histories.at(place) for place in range(20)] + [History.empty()]
     queries = [""] * 20 + ["green tea"]

@@ -13,7 +13,7 @@ from index import Bundle
 from index.build.__main__ import build
 from index.build.config import BuildConfig
 from index.build.report import REPORT, BuildResult
-from towers import Model
+from towers import OneVectorModel
 from towers.baselines import Popularity
 from towers.events.reading import read_sequences
 from towers.metrics.evaluation import Cases
@@ -33,7 +33,7 @@ def sequences(tiny_data: Path):
 def test_the_list_is_judged_on_users_the_towers_did_not_see_and_counted_on_all_there_is(
     tiny_run: Path, tiny_data: Path, sequences, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    dataset, model = Dataset.open(tiny_data), Model.open(tiny_run)
+    dataset, model = Dataset.open(tiny_data), OneVectorModel.open(tiny_run)
     everything = model.towers.seen(sequences, dataset.items, None)
     popular = everything.interactions.counts()
     cases = Cases.held_out(sequences, [str(i) for i in dataset.items["item_id"]], Split.VALID, True, [10])

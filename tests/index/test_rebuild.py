@@ -25,7 +25,7 @@ from index.bundle.manifest import Manifest
 from index.calibration import trial
 from index.calibration.calibrate import index_recall
 from index.live.live_bundle import LiveBundle
-from towers import Model
+from towers import OneVectorModel
 
 NEW = {"item_id": "new", "text": "iced oolong tea"}
 
@@ -54,8 +54,10 @@ def rebuild(tiny_run, tiny_data, bundles):
 @pytest.fixture
 def encoded(monkeypatch):
     """Ids of the items whose vectors are computed."""
-    whole, ids = Model.item_vectors, []
-    monkeypatch.setattr(Model, "item_vectors", lambda self, items: ids.extend(items["item_id"]) or whole(self, items))
+    whole, ids = OneVectorModel.item_vectors, []
+    monkeypatch.setattr(
+        OneVectorModel, "item_vectors", lambda self, items: ids.extend(items["item_id"]) or whole(self, items)
+    )
     return ids
 
 
@@ -258,7 +260,7 @@ def test_an_interrupted_encoding_goes_on_where_it_was(rebuild, bundles, monkeypa
     monkeypatch.setattr(encoding, "SYNC_SECONDS", 0)
     expected = np.array(Bundle.load(rebuild().path).vectors)
     shutil.rmtree(bundles)
-    whole, asked = Model.item_vectors, []
+    whole, asked = OneVectorModel.item_vectors, []
 
     def dying(self, items):
         asked.append(len(items))
@@ -266,7 +268,7 @@ def test_an_interrupted_encoding_goes_on_where_it_was(rebuild, bundles, monkeypa
             raise KeyboardInterrupt
         return whole(self, items)
 
-    monkeypatch.setattr(Model, "item_vectors", dying)
+    monkeypatch.setattr(OneVectorModel, "item_vectors", dying)
     with pytest.raises(KeyboardInterrupt):
         rebuild()
     assert not list(bundles.glob("2*"))

@@ -69,10 +69,10 @@ def test_answers_are_whole_sorted_exact_and_free_of_excluded_rows(request, name,
     rng = np.random.default_rng(seed)
     queries = rng.normal(size=(2, 32)).astype(np.float32)
     exclude = [rng.choice(4000, excluded, replace=False), np.empty(0, np.int64)]
-    for query, barred, hits in zip(queries, exclude, index.search(queries, k, exclude), strict=True):
-        assert len(hits.rows) == len(hits.scores) == min(k, 4000 - len(barred))
+    for query, excluded, hits in zip(queries, exclude, index.search(queries, k, exclude), strict=True):
+        assert len(hits.rows) == len(hits.scores) == min(k, 4000 - len(excluded))
         assert len(np.unique(hits.rows)) == len(hits.rows)
-        assert hits.rows.min() >= 0 and not np.isin(hits.rows, barred).any()
+        assert hits.rows.min() >= 0 and not np.isin(hits.rows, excluded).any()
         assert (np.diff(hits.scores) <= 0).all()
         np.testing.assert_allclose(hits.scores, catalogue[hits.rows] @ query, rtol=1e-5, atol=1e-5)
 
@@ -217,15 +217,15 @@ def test_an_item_scores_by_the_best_of_several_vectors(request, name, catalogue,
     rng = np.random.default_rng(seed)
     queries = rng.normal(size=(2, interests, 32)).astype(np.float32)
     exclude = [rng.choice(4000, excluded, replace=False), np.empty(0, np.int64)]
-    for query, barred, hits in zip(queries, exclude, index.search(queries, k, exclude), strict=True):
+    for query, excluded, hits in zip(queries, exclude, index.search(queries, k, exclude), strict=True):
         scores = exact_scores(catalogue, query)
         assert scores[:9].tolist() == [
             max(exact_scores(catalogue[row : row + 1], q)[0] for q in query) for row in range(9)
         ]
-        assert len(hits.rows) == k and not np.isin(hits.rows, barred).any()
+        assert len(hits.rows) == k and not np.isin(hits.rows, excluded).any()
         assert hits.scores.tolist() == scores[hits.rows].tolist()
         if name == "flat":
-            scores[barred] = -np.inf
+            scores[excluded] = -np.inf
             assert hits.rows.tolist() == best(np.arange(4000), scores, k).rows.tolist()
 
 
@@ -283,8 +283,8 @@ def test_answers_under_a_filter_are_whole_and_hold_no_other_row(request, name, c
     exclude = [rng.choice(4000, excluded, replace=False), np.empty(0, np.int64)]
     with mock.patch.object(search, "SCANNED_ROWS", 100):
         answers = index.search(queries, k, exclude, allowed)
-    for query, barred, hits in zip(queries, exclude, answers, strict=True):
-        possible = np.setdiff1d(allowed, barred)
+    for query, excluded, hits in zip(queries, exclude, answers, strict=True):
+        possible = np.setdiff1d(allowed, excluded)
         assert len(hits.rows) == len(np.unique(hits.rows)) == min(k, len(possible))
         assert np.isin(hits.rows, possible).all()
         assert hits.scores.tolist() == exact_scores(catalogue[hits.rows], query).tolist()

@@ -13,7 +13,7 @@ from index import Hits
 from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.process.lifecycle import drain
 from retrieval_server.transport.server import RetrievalServer
-from towers import History, Rendering
+from towers import History, InputTemplate
 
 ITEMS = 40
 DIM = 8
@@ -42,8 +42,8 @@ class ExactSearch:
         outside = set() if allowed is None else set(range(len(self.vectors))) - set(allowed.tolist())
         for place, query in enumerate(queries):
             scores = self.vectors @ query
-            barred = outside | (set() if exclude is None else set(exclude[place].tolist()))
-            order = [row for row in np.argsort(-scores, kind="stable") if row not in barred][:k]
+            excluded = outside | (set() if exclude is None else set(exclude[place].tolist()))
+            order = [row for row in np.argsort(-scores, kind="stable") if row not in excluded][:k]
             rows = np.array(order, np.int64)
             found.append(Hits(rows=rows, scores=scores[rows]))
         return found
@@ -97,7 +97,7 @@ class PlainReranker:
     Candidates with a towers' score above one come before all others.
     """
 
-    rendering = Rendering(None, context_items=2, event_types=False)
+    input_template = InputTemplate(None, context_items=2, event_types=False)
 
     def score(self, context: str, candidates: Sequence[str], recall_scores: NDArray[np.float32]) -> NDArray[np.float32]:
         wanted = len(context) % ITEMS

@@ -100,7 +100,7 @@ def test_the_reranker_reads_the_newest_titles_the_texts_and_the_towers_scores(
     candidates = np.array([5, 6, 7, 8])
     (vector,) = bundle.user_encoder.encode([history], ["sweet"])
     titles = [bundle.items["title"].iloc[row] for row in history.rows]
-    context = bundle.reranker.rendering.context(titles, history.events, "sweet")
+    context = bundle.reranker.input_template.context(titles, history.events, "sweet")
     texts = [bundle.items["text"].iloc[row] for row in candidates]
     scores = bundle.reranker.score(context, texts, bundle.vectors[candidates] @ vector)
     answer = real_client.rerank(

@@ -19,13 +19,13 @@ from retrieval_server.pipeline.rerank import Reranking
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallRequest
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import RetrievalServiceStub
 from tests.retrieval_server.shop import Gated, ServerFor, item
-from towers import Rendering
+from towers import InputTemplate
 
 
 class Counted:
     """Scores candidates by the number in their text, and stops at a gate after some of them."""
 
-    rendering = Rendering(None, context_items=2, event_types=False)
+    input_template = InputTemplate(None, context_items=2, event_types=False)
 
     def __init__(self, fast: int) -> None:
         self.fast = fast
@@ -41,7 +41,7 @@ class Counted:
 
 
 class Failing:
-    rendering = Rendering(None, context_items=2, event_types=False)
+    input_template = InputTemplate(None, context_items=2, event_types=False)
 
     def __init__(self, score: float | None = None) -> None:
         self._score = score
@@ -139,7 +139,7 @@ def test_a_late_reranker_leaves_recalls_order_and_no_error(server_for: ServerFor
 
 def test_what_would_not_be_done_in_time_is_not_begun() -> None:
     class Slow:
-        rendering = Rendering(None, context_items=2, event_types=False)
+        input_template = InputTemplate(None, context_items=2, event_types=False)
         calls = 0
 
         def score(self, context: str, candidates: Sequence[str], recall: NDArray[np.float32]) -> NDArray[np.float32]:

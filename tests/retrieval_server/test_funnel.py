@@ -1,4 +1,4 @@
-"""Channels, fusion and blender in the server: what a real bundle answers is what the funnel computes from its files."""
+"""Channels, fusion and ranker in the server: what a real bundle answers is what the funnel computes from its files."""
 
 import shutil
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from index.build.config import BuildConfig
 from retrieval_server import RetrievalClient
 from retrieval_server.bundles.served_bundle import ServedBundle
 from tests.retrieval_server.shop import ServerFor
-from towers import History, Model
+from towers import History, OneVectorModel
 from towers.candidates.candidate_pool import Found
 from towers.candidates.channel_selection import load_variants
 from towers.candidates.config import FunnelConfig
@@ -37,7 +37,7 @@ CHANNELS = sorted(
 
 @pytest.fixture(scope="module")
 def funnel_bundle(tiny_run: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle whose funnel has every channel and a blender, whether they are worth it or not."""
+    """A bundle whose funnel has every channel and a ranker, whether they are worth it or not."""
     root = tmp_path_factory.mktemp("funnel")
     run = root / "run"
     shutil.copytree(tiny_run, run)
@@ -47,12 +47,12 @@ def funnel_bundle(tiny_run: Path, tiny_data: Path, tmp_path_factory: pytest.Temp
     dataset = Dataset.open(tiny_data)
     ids = [str(i) for i in dataset.items["item_id"]]
     cases = Cases.held_out(read_sequences(dataset, ""), ids, Split.VALID, True, [10])
-    labelled = labelled_pools(whole, model_scorer("one vector", Model.open(run), dataset.items), cases)
+    labelled = labelled_pools(whole, model_scorer("one vector", OneVectorModel.open(run), dataset.items), cases)
     number = len(whole.names)
     deviations = labelled.pools.scores.std(axis=0).astype(float).tolist()
     fusion = WeightedScores([1.0, *[0.7] * (number - 1)], deviations)
-    blender = Logistic(1.0, 50).fit(labelled, whole.names)
-    replace(whole, fusion=fusion, blender=blender, depth=7, channel_depth=4, candidates=10).save(run / "funnel-forced")
+    ranker = Logistic(1.0, 50).fit(labelled, whole.names)
+    replace(whole, fusion=fusion, ranker=ranker, depth=7, channel_depth=4, candidates=10).save(run / "funnel-forced")
     (run / "funnel-forced" / "run.json").write_bytes((run / "funnel" / "run.json").read_bytes())
     shutil.rmtree(run / "funnel")
     (run / "funnel-forced").rename(run / "funnel")
@@ -88,9 +88,9 @@ class Expected:
         fused = funnel.fusion.scores(pool)
         self.rows = pool.rows[pool.order(fused)]
         head = pool.kept(pool.ranks(fused) <= max(K, funnel.candidates))
-        assert funnel.blender is not None
-        self.blended_scores = funnel.blender.scores(head)
-        self.blended = head.rows[head.order(self.blended_scores)]
+        assert funnel.ranker is not None
+        self.blended_scores = funnel.ranker.scores(head)
+        self.ranked = head.rows[head.order(self.blended_scores)]
         self.pool = pool
 
 
@@ -115,8 +115,8 @@ def test_recall_is_the_fused_order_of_the_pool(client: RetrievalClient, bundle: 
 def test_recommend_is_the_blended_order_of_the_head(client: RetrievalClient, bundle: Bundle):
     answer = client.recommend(**ask(bundle, 0, 7, 2))
     expected = Expected(bundle, history_of(0, 7, 2), set(range(len(bundle.item_ids))), 7)
-    assert answer.blended and not answer.degraded and answer.reranked_count == 0
-    assert list(answer.item_ids) == ids(bundle, expected.blended)
+    assert answer.ranked and not answer.degraded and answer.reranked_count == 0
+    assert list(answer.item_ids) == ids(bundle, expected.ranked)
     np.testing.assert_allclose(answer.scores, np.sort(expected.blended_scores)[::-1][:K], rtol=1e-4, atol=1e-4)
 
 
@@ -127,7 +127,7 @@ def test_filters_and_exclusions_hold_for_every_channel(client: RetrievalClient, 
     wanted = {"filter": {"categories": ["tea"]}, "exclude": [bundle.item_ids[gone]]}
     expected = Expected(bundle, history_of(0, 7), tea - {gone}, 7)
     assert list(client.recall(**ask(bundle, 0, 7), **wanted).item_ids) == ids(bundle, expected.rows)
-    assert list(client.recommend(**ask(bundle, 0, 7), **wanted).item_ids) == ids(bundle, expected.blended)
+    assert list(client.recommend(**ask(bundle, 0, 7), **wanted).item_ids) == ids(bundle, expected.ranked)
 
 
 def test_an_explained_answer_has_each_channels_place_and_score(client: RetrievalClient, bundle: Bundle):
@@ -150,7 +150,7 @@ def test_a_query_is_for_towers_and_reranker(client: RetrievalClient, bundle: Bun
     assert list(asked.item_ids) == ids(bundle, np.array(order))
     assert [(c.name, list(c.places)) for c in asked.channels] == [("towers", list(range(1, K + 1)))]
     recommended = client.recommend(**ask(bundle, 0), query="green tea")
-    assert not recommended.blended and recommended.reranked_count == K
+    assert not recommended.ranked and recommended.reranked_count == K
 
 
 def test_more_items_than_any_channel_offers_come_from_the_towers(client: RetrievalClient, bundle: Bundle):
@@ -169,8 +169,8 @@ def test_items_that_come_and_go_while_it_serves(funnel_bundle: Path, server_for:
     with server_for(ServedBundle.of(live)) as server, RetrievalClient(server.address) as client:
         answer = client.recall(**{**ask(before, 0, 7), "k": 28})
         assert "new" in answer.item_ids and first not in answer.item_ids
-        blended = client.recommend(history=["new", before.item_ids[3]], k=K)
-        assert blended.blended and len(blended.item_ids) == K and "new" not in blended.item_ids
+        ranked = client.recommend(history=["new", before.item_ids[3]], k=K)
+        assert ranked.ranked and len(ranked.item_ids) == K and "new" not in ranked.item_ids
 
 
 def test_a_rebuilt_bundle_moves_the_funnel_to_its_rows(bundle: Bundle):

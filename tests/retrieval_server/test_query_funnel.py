@@ -19,16 +19,16 @@ from retrieval_server import RetrievalClient
 from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import ServeConfig
 from tests.retrieval_server.shop import ServerFor
-from towers import History, Model
+from towers import History, OneVectorModel
 from towers.candidates.candidate_pool import Found
 from towers.candidates.config import FunnelConfig
 from towers.candidates.funnel import QUERY_FUNNEL, Funnel
 from towers.candidates.fusion import WeightedScores
 from towers.candidates.train_queries import QueryFunnel
-from towers.evaluation.search import SearchConfig, evaluate_search
+from towers.evaluation.search import SearchEvaluationConfig, evaluate_search
 from towers.events.reading import read_sequences
 from towers.metrics.config import EvaluationConfig
-from towers.metrics.judgements import JudgedQueries
+from towers.metrics.judgements import Judgements
 from towers.model.scorer import model_scorer
 from towers.model.trained_towers import RUN
 from towers.ranking.config import RerankConfig
@@ -109,13 +109,13 @@ def history_of(*rows: int) -> History:
 def test_the_server_answers_as_evaluation_says_it_does(
     client: RetrievalClient, bundle: Bundle, asked_run: Path, tiny_data: Path
 ):
-    model, dataset = Model.open(asked_run), Dataset.open(tiny_data)
+    model, dataset = OneVectorModel.open(asked_run), Dataset.open(tiny_data)
     towers = model_scorer("one vector", model, dataset.items)
     served = QueryFunnel.of(asked_run, model.fingerprint, towers)
     assert served is not None and served.name == "served: towers + bm25" and served.source == "derived"
-    judged = JudgedQueries(QUERIES, [np.array([0])] * len(QUERIES), [np.array([1])] * len(QUERIES))
+    judged = Judgements(QUERIES, [np.array([0])] * len(QUERIES), [np.array([1])] * len(QUERIES))
     training = model.towers.seen(read_sequences(dataset, ""), dataset.items, 1)
-    config = SearchConfig(baselines={}, fused=[], folds=2, grid=[1.0], typos=False)
+    config = SearchEvaluationConfig(baselines={}, fused=[], folds=2, grid=[1.0], typos=False)
     settings = EvaluationConfig(**read_json(asked_run / RUN)["config"]["evaluation"])
     report, rows = evaluate_search([towers], training, judged, config, settings, 0, served=served)
     assert report["served"] == {"row": served.name, "learnt_from": "derived"}
@@ -127,7 +127,7 @@ def test_the_server_answers_as_evaluation_says_it_does(
 def test_a_reranker_learns_from_the_order_that_is_served_in_the_unit_of_the_towers(
     bundle: Bundle, asked_run: Path, tiny_data: Path
 ):
-    model, dataset = Model.open(asked_run), Dataset.open(tiny_data)
+    model, dataset = OneVectorModel.open(asked_run), Dataset.open(tiny_data)
     towers, nobody = model_scorer("one vector", model, dataset.items), [History.empty()] * len(QUERIES)
     served = QueryFunnel.of(asked_run, model.fingerprint, towers)
     assert served is not None
@@ -202,10 +202,10 @@ def test_the_reranker_orders_anew_what_the_fused_order_offers_and_weighs_its_sco
     unit = scores[:, 0].std() / fused.std()
     weighed = ((fused - fused.mean()) * unit + scores[:, 0].mean()).astype(np.float32)
     assert bundle.reranker is not None
-    context = bundle.reranker.rendering.context([], [], "green tea")
+    context = bundle.reranker.input_template.context([], [], "green tea")
     reranked = bundle.reranker.score(context, list(bundle.texts[rows]), weighed)
     answer = client.recommend(query="green tea", k=K)
-    assert answer.reranked_count == K and not answer.blended and not answer.degraded
+    assert answer.reranked_count == K and not answer.ranked and not answer.degraded
     assert list(answer.item_ids) == ids(bundle, rows[np.argsort(-reranked, kind="stable")])
     np.testing.assert_allclose(answer.scores, np.sort(reranked)[::-1][:K], rtol=1e-4, atol=1e-4)
 
@@ -240,8 +240,8 @@ def test_an_item_that_comes_is_found_by_its_words_and_one_that_goes_is_not(
         assert sum(place > 0 for place in places.values()) == 2
         cheap = client.recall(**asked, filter={"max_price": 2.6})
         assert "new" in cheap.item_ids and changed not in cheap.item_ids
-        barred = client.recall(**asked, exclude=[changed])
-        assert changed not in barred.item_ids and "new" in barred.item_ids
+        excluded = client.recall(**asked, exclude=[changed])
+        assert changed not in excluded.item_ids and "new" in excluded.item_ids
         assert gone not in client.recall(query="green tea", k=29).item_ids
 
 

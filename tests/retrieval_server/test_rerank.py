@@ -18,13 +18,13 @@ from retrieval_server.pipeline.recall import Recalling
 from retrieval_server.pipeline.rerank import Reranking
 from retrieval_server.telemetry.observation import Observer
 from tests.retrieval_server.shop import ServerFor, item
-from towers import History, Rendering
+from towers import History, InputTemplate
 
 
 def scores_of(shop: ServedBundle, rows: list[int], query: str, candidates: list[int]) -> np.ndarray:
     """The reranker's scores for a history, fed by hand."""
     assert shop.reranker is not None
-    context = shop.reranker.rendering.context([shop.titles[row] for row in rows], [""] * len(rows), query)
+    context = shop.reranker.input_template.context([shop.titles[row] for row in rows], [""] * len(rows), query)
     history = History(np.array(rows, np.int64), [""] * len(rows), np.full(len(rows), np.nan))
     (vector,) = shop.user_encoder.encode([history], [query])
     recall_scores = np.array([shop.vectors[row] @ vector for row in candidates], np.float32)
@@ -50,7 +50,7 @@ def test_a_candidates_recall_score_is_that_of_its_best_interest(shop: ServedBund
             return shop.vectors[[[1, 2]] * len(histories)]  # [B, 2, d]
 
     class Recorded:
-        rendering = Rendering(None, context_items=2, event_types=False)
+        input_template = InputTemplate(None, context_items=2, event_types=False)
 
         def score(self, context: str, candidates: Sequence[str], recall_scores: np.ndarray) -> np.ndarray:
             return recall_scores

@@ -17,7 +17,7 @@ from retrieval_server.config import ServeConfig, Tls
 from retrieval_server.transport.address import resolve
 from retrieval_server.transport.server import RetrievalServer
 from retrieval_server.transport.tls import server_credentials
-from retrieval_server.transport.tokens import Role, Tokens
+from retrieval_server.transport.tokens import AccessTokens, Role
 from tests.retrieval_server.certificates import Pair, authority, needs_openssl, signed
 from tests.retrieval_server.shop import item
 
@@ -229,11 +229,11 @@ def test_a_file_of_tokens_that_makes_no_sense_is_refused_without_quoting_it(tmp_
     path = tmp_path / "tokens"
     path.write_text(content)
     with pytest.raises(UsageError, match=f"tokens={path}") as refused:
-        Tokens.read(path)
+        AccessTokens.read(path)
     assert "secret" not in str(refused.value)
 
 
 def test_a_role_is_told_by_the_header(tokens_file: Path) -> None:
-    tokens = Tokens.read(tokens_file)
+    tokens = AccessTokens.read(tokens_file)
     assert [tokens.role(f"Bearer {token}") for token in TOKENS.values()] == [Role.READER, Role.WRITER, Role.ADMIN]
     assert tokens.role("") is None

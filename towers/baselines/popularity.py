@@ -85,8 +85,8 @@ class Trending:
         log = training.interactions
         if np.isnan(log.timestamps).any() or not len(log.rows):
             raise DoesNotApply("the log has no times, so nothing is newer than anything else; use popularity")
-        wanted = demand(log, training.exclude_seen, self.half_life_days)
-        self.weights = torch.from_numpy(wanted.astype(np.float32))  # [N]
+        relevant = demand(log, training.exclude_seen, self.half_life_days)
+        self.weights = torch.from_numpy(relevant.astype(np.float32))  # [N]
         return self
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:

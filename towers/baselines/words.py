@@ -152,7 +152,7 @@ def limits(rarity: NDArray[np.float64], k1: float) -> NDArray[np.float64]:
 
 
 def folded_terms(text: str, singular: bool) -> list[str]:
-    """The terms of a text; English plurals as their singulars where that is wanted."""
+    """The terms of a text; English plurals as their singulars where that is relevant."""
     return [singular_of(term) for term in terms_of(text)] if singular else terms_of(text)
 
 

@@ -1,10 +1,10 @@
 """Parts of the one vector beside the towers' own: what counting and plain text know, in the same inner product."""
 
-from towers.blocks.block import Block, FittedBlock, Reading
+from towers.blocks.block import Block, FittedBlock, HistoryWeights
 from towers.blocks.cooccurrence import CooccurrenceFactors
 from towers.blocks.factors import FittedFactors
 from towers.blocks.linear import LinearFactors
-from towers.blocks.profile import Profile
+from towers.blocks.profile import BlockProfile
 from towers.blocks.text import FittedText, WhitenedText
 from towers.blocks.trend import FittedTrend, Trend
 
@@ -19,14 +19,14 @@ KINDS: dict[str, type[FittedBlock]] = {
 __all__ = [
     "KINDS",
     "Block",
+    "BlockProfile",
     "CooccurrenceFactors",
     "FittedBlock",
     "FittedFactors",
     "FittedText",
     "FittedTrend",
+    "HistoryWeights",
     "LinearFactors",
-    "Profile",
-    "Reading",
     "Trend",
     "WhitenedText",
 ]

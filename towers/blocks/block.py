@@ -21,7 +21,7 @@ from towers.text.whitening import Whitening
 
 
 @dataclass(frozen=True)
-class Reading:
+class HistoryWeights:
     """How a block reads a history.
 
     Attributes:
@@ -50,7 +50,7 @@ class FittedBlock(Protocol):
     """
 
     name: str
-    reading: Reading
+    reading: HistoryWeights
 
     @property
     def dim(self) -> int: ...
@@ -82,7 +82,9 @@ class FittedBlock(Protocol):
         """All that was learnt, as tensors."""
 
     @classmethod
-    def restore(cls, name: str, reading: Reading, item_ids: pd.Index | None, state: Mapping[str, Tensor]) -> Self:
+    def restore(
+        cls, name: str, reading: HistoryWeights, item_ids: pd.Index | None, state: Mapping[str, Tensor]
+    ) -> Self:
         """The block that these were taken from."""
 
 

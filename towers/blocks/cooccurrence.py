@@ -6,7 +6,7 @@ from data_prep.columns import Columns
 from data_prep.config import require
 from towers.baselines.baseline import DoesNotApply
 from towers.baselines.directional_cooccurrence import directional_cooccurrence, factors
-from towers.blocks.block import Reading
+from towers.blocks.block import HistoryWeights
 from towers.blocks.factors import FittedFactors
 from towers.events.training_data import TrainingData
 
@@ -16,7 +16,7 @@ class CooccurrenceFactors:
 
     Args:
         rank: dimensions; at most one less than there are items.
-        decay, max_history: see `Reading`.
+        decay, max_history: see `HistoryWeights`.
         max_gap, gap_exponent, backward, source_exponent, target_exponent: see `directional_cooccurrence`.
         seed: of the factorisation.
     """
@@ -37,7 +37,7 @@ class CooccurrenceFactors:
     ) -> None:
         require("blocks.cooccurrence.rank", rank, 1)
         self.rank = rank
-        self.reading = Reading(decay, max_history)
+        self.reading = HistoryWeights(decay, max_history)
         self.counting = {
             "max_gap": max_gap,
             "gap_exponent": gap_exponent,

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from towers.blocks.block import Reading, by_item
+from towers.blocks.block import HistoryWeights, by_item
 
 
 class FittedFactors:
@@ -28,7 +28,7 @@ class FittedFactors:
     def __init__(
         self,
         name: str,
-        reading: Reading,
+        reading: HistoryWeights,
         item_ids: pd.Index,
         source: NDArray[np.float32],
         target: NDArray[np.float32],
@@ -59,6 +59,8 @@ class FittedFactors:
         return {"source": torch.from_numpy(self.source), "target": torch.from_numpy(self.target)}
 
     @classmethod
-    def restore(cls, name: str, reading: Reading, item_ids: pd.Index | None, state: Mapping[str, Tensor]) -> Self:
+    def restore(
+        cls, name: str, reading: HistoryWeights, item_ids: pd.Index | None, state: Mapping[str, Tensor]
+    ) -> Self:
         assert item_ids is not None
         return cls(name, reading, item_ids, state["source"].numpy(), state["target"].numpy())

@@ -8,7 +8,7 @@ from data_prep.columns import Columns
 from data_prep.config import require
 from towers.baselines.baseline import DoesNotApply
 from towers.baselines.linear import linear_weights
-from towers.blocks.block import Reading
+from towers.blocks.block import HistoryWeights
 from towers.blocks.factors import FittedFactors
 from towers.events.training_data import TrainingData
 
@@ -23,7 +23,7 @@ class LinearFactors:
 
     Args:
         rank: dimensions.
-        decay, max_history: see `Reading`.
+        decay, max_history: see `HistoryWeights`.
         regularization: L2 penalty, in events.
         most_items: the most frequent items that take part, others have a zero: memory is 12 bytes · most_items².
         seed: of the factorisation.
@@ -38,7 +38,7 @@ class LinearFactors:
         require("blocks.linear.regularization", regularization, 1e-6)
         require("blocks.linear.most_items", most_items, 1)
         self.rank = rank
-        self.reading = Reading(decay, max_history)
+        self.reading = HistoryWeights(decay, max_history)
         self.regularization = regularization
         self.most_items = most_items
         self.seed = seed

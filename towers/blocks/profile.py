@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from data_prep.grown_table import GrownTable
 from towers.baselines.recency import recency_weights
-from towers.blocks.block import Reading
+from towers.blocks.block import HistoryWeights
 from towers.blocks.text import unit_text
 from towers.events.history import History
 from towers.text.whitening import Whitening
 
 
 @dataclass(frozen=True)
-class Profile:
+class BlockProfile:
     """Turns histories and queries into a block's user vectors.
 
     A block that cannot read is silent towards who asks for something: what it knows of the history was weighed for
@@ -32,7 +32,7 @@ class Profile:
 
     table: NDArray[np.float32] | GrownTable[np.float32]
     of_items: bool
-    reading: Reading
+    reading: HistoryWeights
     start: NDArray[np.float32]
     whitening: Whitening | None
     scale: float

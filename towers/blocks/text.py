@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_prep.config import require
-from towers.blocks.block import Reading
+from towers.blocks.block import HistoryWeights
 from towers.events.training_data import TrainingData
 from towers.text.whitening import Whitening
 
@@ -20,7 +20,7 @@ class WhitenedText:
     """Centred, whitened sentence vectors of unit length: what an item has from its first day.
 
     Args:
-        decay, max_history: see `Reading`; a query counts as the newest event of all.
+        decay, max_history: see `HistoryWeights`; a query counts as the newest event of all.
         whitening: its strength (see `Whitening`).
 
     Raises:
@@ -31,7 +31,7 @@ class WhitenedText:
 
     def __init__(self, decay: float, max_history: int, whitening: float = 1.0) -> None:
         require("whitening", whitening, 0, 1)
-        self.reading = Reading(decay, max_history)
+        self.reading = HistoryWeights(decay, max_history)
         self.whitening = whitening
 
     def fit(self, training: TrainingData) -> "FittedText":
@@ -51,7 +51,7 @@ class FittedText:
     name = WhitenedText.name
     item_ids: None = None
 
-    def __init__(self, reading: Reading, whitening: Whitening) -> None:
+    def __init__(self, reading: HistoryWeights, whitening: Whitening) -> None:
         self.reading = reading
         self.whitening = whitening
 
@@ -75,7 +75,9 @@ class FittedText:
         return dict(self.whitening.state_dict())
 
     @classmethod
-    def restore(cls, name: str, reading: Reading, item_ids: pd.Index | None, state: Mapping[str, Tensor]) -> Self:
+    def restore(
+        cls, name: str, reading: HistoryWeights, item_ids: pd.Index | None, state: Mapping[str, Tensor]
+    ) -> Self:
         whitening = Whitening(len(state["mean"]))
         whitening.load_state_dict(dict(state))
         return cls(reading, whitening)

@@ -13,7 +13,7 @@ from data_prep.columns import Columns
 from data_prep.config import require
 from towers.baselines.baseline import DoesNotApply
 from towers.baselines.popularity_trend import hazards
-from towers.blocks.block import Reading, by_item
+from towers.blocks.block import HistoryWeights, by_item
 from towers.events.training_data import TrainingData
 
 
@@ -65,7 +65,7 @@ class FittedTrend:
     """
 
     name = Trend.name
-    reading = Reading(decay=1.0, max_history=0)
+    reading = HistoryWeights(decay=1.0, max_history=0)
     whitening: None = None
 
     def __init__(self, item_ids: pd.Index, trend: NDArray[np.float32]) -> None:
@@ -92,6 +92,8 @@ class FittedTrend:
         return {"trend": torch.from_numpy(self.trend)}
 
     @classmethod
-    def restore(cls, name: str, reading: Reading, item_ids: pd.Index | None, state: Mapping[str, Tensor]) -> Self:
+    def restore(
+        cls, name: str, reading: HistoryWeights, item_ids: pd.Index | None, state: Mapping[str, Tensor]
+    ) -> Self:
         assert item_ids is not None
         return cls(item_ids, state["trend"].numpy())

@@ -13,7 +13,7 @@ from towers.candidates.channels import KINDS, FittedChannel
 from towers.candidates.funnel import CHANNELS, TOWERS_ALONE, Funnel
 from towers.candidates.fusion import FittedFusion, Fusion, described, restored
 from towers.candidates.fusion.features import standing
-from towers.candidates.labelled_pools import Labelled
+from towers.candidates.labelled_pools import LabelledPools
 from towers.metrics.ranking_metrics import bootstrap_intervals
 
 VARIANTS = "variants.json"
@@ -64,7 +64,7 @@ class Gain:
 
 
 def choose_channels(
-    labelled: Labelled, names: Sequence[str], fusion: Fusion, certainty: float, by_item: bool = False
+    labelled: LabelledPools, names: Sequence[str], fusion: Fusion, certainty: float, by_item: bool = False
 ) -> list[int]:
     """The channels that are worth having, found one at a time.
 
@@ -100,7 +100,7 @@ def choose_channels(
 
 
 def scores_by_others(
-    learning: Labelled, judged: Labelled, names: Sequence[str], fusion: Fusion, by_item: bool
+    learning: LabelledPools, judged: LabelledPools, names: Sequence[str], fusion: Fusion, by_item: bool
 ) -> NDArray[np.float64]:
     """Scores of the candidates of some users by a fusion that was fitted to others, [T].
 
@@ -110,7 +110,7 @@ def scores_by_others(
         names: of the channels.
         fusion: what is fitted.
         by_item: whether an item is scored by a fusion that saw it in nobody's pool, if the fusion could know it again.
-            Boosted trees tell a much-wanted item by its popularity, to the digit, and so learn how much it is wanted,
+            Boosted trees tell an item by its popularity, to the digit, and so learn how often it is relevant,
             not items like it: worth something only as long as the facts of items stay as they were learnt from.
     """
     if not (by_item and fusion.reads_facts):
@@ -120,14 +120,14 @@ def scores_by_others(
         own = judged.pools.rows % ITEM_PARTS == part
         try:
             found = fusion.fit(learning.kept(learning.pools.rows % ITEM_PARTS != part), names).scores(judged.pools)
-        except GateFailed:  # nobody wanted anything of the other items, so these stay in the towers' order
+        except GateFailed:  # nobody relevant anything of the other items, so these stay in the towers' order
             found = judged.pools.scores[:, 0].astype(np.float64)
         scores[own] = standing(judged.pools.users[own], found[own], len(judged))  # the fits have no scale in common
     return scores
 
 
 def crossed(
-    labelled: Labelled, names: Sequence[str], fusion: Fusion, folds: int, seed: int, by_item: bool = False
+    labelled: LabelledPools, names: Sequence[str], fusion: Fusion, folds: int, seed: int, by_item: bool = False
 ) -> NDArray[np.float64]:
     """NDCG@10 of each user by a fusion that was fitted to the users of the other folds, [U].
 
@@ -161,7 +161,7 @@ class Halves:
         by_item: as of `scores_by_others`.
     """
 
-    everyone: Labelled
+    everyone: LabelledPools
     names: Sequence[str]
     learning: NDArray[np.bool_]
     fusion: Fusion
@@ -172,7 +172,7 @@ class Halves:
     @classmethod
     def drawn(
         cls,
-        everyone: Labelled,
+        everyone: LabelledPools,
         names: Sequence[str],
         fusion: Fusion,
         certainty: float,

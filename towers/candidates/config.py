@@ -56,15 +56,15 @@ class FunnelConfig:
         seed: decides everything that is random.
         threads: intra-op threads of torch.
         users: of the validation split that are learnt from, at most; 0 leaves their funnel out.
-        folds: parts of them; a blender is judged on each by one that learnt from the others.
+        folds: parts of them; a ranker is judged on each by one that learnt from the others.
         depth: items taken from the towers.
         channel_depth: items taken from each other channel.
-        candidates: of the fused order that the blender orders anew.
-        certainty: standard errors that a channel, the fused order and the blender must gain to be kept.
+        candidates: of the fused order that the ranker orders anew.
+        certainty: standard errors that a channel, the fused order and the ranker must gain to be kept.
         bootstrap_samples, confidence: of the intervals.
         channels: recall channels beside the towers, by name; conf/channels.
         fusion: what orders the pool; conf/fusion.
-        blender: what orders its head anew; conf/fusion too.
+        ranker: what orders its head anew; conf/fusion too.
         queries: the funnel of those who ask by a query.
     """
 
@@ -83,7 +83,7 @@ class FunnelConfig:
     confidence: float
     channels: dict[str, Any]
     fusion: dict[str, Any]
-    blender: dict[str, Any]
+    ranker: dict[str, Any]
     queries: QueryFunnelConfig
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The funnel: what channels recall, in one order, and what a blender makes of its head."""
+"""The funnel: what channels recall, in one order, and what a ranker makes of its head."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from data_prep.files import read_json, write_json
 from towers.candidates.candidate_pool import TOWERS, Found, Pools
 from towers.candidates.channels import KINDS, FittedChannel
 from towers.candidates.fusion import FittedFusion, WeightedScores, described, restored
-from towers.candidates.item_statistics import ItemFacts
+from towers.candidates.item_statistics import ItemStatistics
 from towers.events.history import History
 
 FUNNEL, QUERY_FUNNEL = "funnel", "query_funnel"
@@ -41,7 +41,7 @@ class Funnel:
     Attributes:
         channels: by name; the towers, which come first everywhere, are none of them.
         fusion: orders a pool.
-        blender: orders the head of the fused order anew; None where that was not better.
+        ranker: orders the head of the fused order anew; None where that was not better.
         facts: of the items.
         depth: items taken from the towers, at least.
         channel_depth: items taken from each other channel.
@@ -50,8 +50,8 @@ class Funnel:
 
     channels: Mapping[str, FittedChannel]
     fusion: FittedFusion
-    blender: FittedFusion | None
-    facts: ItemFacts
+    ranker: FittedFusion | None
+    facts: ItemStatistics
     depth: int
     channel_depth: int
     candidates: int
@@ -96,7 +96,7 @@ class Funnel:
         return replace(self, channels={name: whole.channels[name] for name in names}, facts=whole.facts)
 
     def over(self, places: NDArray[np.int64], items: pd.DataFrame) -> "Funnel":
-        """The same funnel over another catalogue; arguments as of `ItemFacts.over`."""
+        """The same funnel over another catalogue; arguments as of `ItemStatistics.over`."""
         channels = {name: channel.over(places, items) for name, channel in self.channels.items()}
         return replace(self, channels=channels, facts=self.facts.over(places, items))
 
@@ -108,10 +108,10 @@ class Funnel:
     @property
     def orders(self) -> bool:
         """Whether it does anything that the towers' own order does not."""
-        return bool(self.channels) or self.blender is not None
+        return bool(self.channels) or self.ranker is not None
 
     def head(self, pools: Pools, fused: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """The candidates that a blender orders: the first of each user in the fused order, [T]."""
+        """The candidates that a ranker orders: the first of each user in the fused order, [T]."""
         return pools.ranks(fused) <= self.candidates
 
     def save(self, folder: Path) -> None:
@@ -124,7 +124,7 @@ class Funnel:
             "format": FORMAT_VERSION,
             "channels": list(self.channels),
             "fusion": described(self.fusion),
-            "blender": None if self.blender is None else described(self.blender),
+            "ranker": None if self.ranker is None else described(self.ranker),
             "depth": self.depth,
             "channel_depth": self.channel_depth,
             "candidates": self.candidates,
@@ -148,8 +148,8 @@ class Funnel:
         return cls(
             channels={name: FittedChannel.load(folder / CHANNELS / name, KINDS) for name in settings["channels"]},
             fusion=restored(settings["fusion"]),
-            blender=None if settings["blender"] is None else restored(settings["blender"]),
-            facts=ItemFacts.load(folder),
+            ranker=None if settings["ranker"] is None else restored(settings["ranker"]),
+            facts=ItemStatistics.load(folder),
             depth=settings["depth"],
             channel_depth=settings["channel_depth"],
             candidates=settings["candidates"],

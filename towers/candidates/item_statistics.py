@@ -28,11 +28,11 @@ NOW = 20
 """Newest events of a history that tell what somebody is after now."""
 
 ABOUT = ("popularity", "recency", "price fit", "category share", "category now", "brand share", "repeats")
-"""What `ItemFacts.about` tells of a candidate, in its order."""
+"""What `ItemStatistics.about` tells of a candidate, in its order."""
 
 
 @dataclass(frozen=True)
-class ItemFacts:
+class ItemStatistics:
     """Facts of the catalogue.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""What the channels offer users of whom it is known what they wanted, with the towers' part searched exactly."""
+"""What the channels offer users of whom it is known what they relevant, with the towers' part searched exactly."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from data_prep.progress import track
 from towers.candidates.candidate_pool import Found, Pools
 from towers.candidates.funnel import Funnel
-from towers.candidates.labelled_pools import Labelled
+from towers.candidates.labelled_pools import LabelledPools
 from towers.events.history import History
 from towers.metrics.evaluation import Cases
 from towers.model.scorer import VectorScorer
@@ -18,23 +18,23 @@ from towers.model.scorer import VectorScorer
 USERS_AT_ONCE = 256
 
 
-def labelled_pools(funnel: Funnel, towers: VectorScorer, cases: Cases) -> Labelled:
+def labelled_pools(funnel: Funnel, towers: VectorScorer, cases: Cases) -> LabelledPools:
     """The pools of all cases, in their order.
 
     Args:
         funnel: the channels.
         towers: the model's one vector; scores the catalogue, and says how much of a history counts.
-        cases: users, what they ask for if anything, and what they wanted.
+        cases: users, what they ask for if anything, and what they relevant.
     """
-    parts, wanted, missed = [], [], []
+    parts, relevant, missed = [], [], []
     for start in track(range(0, len(cases), USERS_AT_ONCE), "recalling"):
         chosen = range(start, min(start + USERS_AT_ONCE, len(cases)))
         for case, pool in zip(chosen, _pools(funnel, towers, cases, chosen), strict=True):
             inside = np.isin(pool.rows, cases.truth[case])
             parts.append(pool)
-            wanted.append(inside)
+            relevant.append(inside)
             missed.append(len(cases.truth[case]) - int(inside.sum()))
-    return Labelled(Pools.joined(parts), np.concatenate(wanted), np.array(missed, np.int64))
+    return LabelledPools(Pools.joined(parts), np.concatenate(relevant), np.array(missed, np.int64))
 
 
 def _pools(funnel: Funnel, towers: VectorScorer, cases: Cases, chosen: range) -> list[Pools]:

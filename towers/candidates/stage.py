@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from towers.candidates.labelled_pools import Labelled
+from towers.candidates.labelled_pools import LabelledPools
 from towers.metrics.evaluation import Cases, Outcome
 from towers.metrics.ranking_metrics import per_user
 
-RECALL, FUSED, RERANKED, BLENDED, DIVERSIFIED = "recall", "fused", "reranked", "blended", "diversified"
+RECALL, FUSED, RERANKED, RANKED, DIVERSIFIED = "recall", "fused", "reranked", "ranked", "diversified"
 
 
 NOT_FOUND = 1_000_000
-"""The rank of a wanted item that no stage offers."""
+"""The rank of a relevant item that no stage offers."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Stage:
     """
 
     name: str
-    labelled: Labelled
+    labelled: LabelledPools
     scores: NDArray[np.floating]
     ranks: NDArray[np.int64]
 
     @classmethod
-    def by(cls, name: str, labelled: Labelled, scores: NDArray[np.floating]) -> "Stage":
+    def by(cls, name: str, labelled: LabelledPools, scores: NDArray[np.floating]) -> "Stage":
         """The order of some scores."""
         return cls(name, labelled, scores, labelled.pools.ranks(scores))
 

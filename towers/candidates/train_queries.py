@@ -20,7 +20,7 @@ from towers.candidates.funnel import QUERY_FUNNEL, Funnel
 from towers.candidates.pool_builder import labelled_pools, pools_of
 from towers.candidates.query_examples import query_material
 from towers.candidates.stage import Stage
-from towers.candidates.trained_run import Shop, whole_funnel
+from towers.candidates.trained_run import TrainedRun, whole_funnel
 from towers.events.history import History
 from towers.metrics.evaluation import Cases
 from towers.model.scorer import Recall, VectorScorer
@@ -42,7 +42,7 @@ class QueryFunnelResult:
         left_out: channels that do not apply, name -> reason.
         fused: the fused order beside the towers' own, on the half of the queries that chose nothing; None where no
             channel was worth having.
-        missed: share of the wanted items that are in no query's pool.
+        missed: share of the relevant items that are in no query's pool.
     """
 
     folder: Path
@@ -54,7 +54,7 @@ class QueryFunnelResult:
     missed: float
 
 
-def train_query_funnel(config: FunnelConfig, shop: Shop, served: Shop) -> QueryFunnelResult:
+def train_query_funnel(config: FunnelConfig, shop: TrainedRun, served: TrainedRun) -> QueryFunnelResult:
     """Fit channels to the items, and a fusion to queries; write the funnel into the run, whole or not at all.
 
     Args:

@@ -15,7 +15,7 @@ from towers.candidates.funnel import FUNNEL, Funnel
 from towers.candidates.fusion import Fusion
 from towers.candidates.labelled_pools import CUTOFF
 from towers.candidates.pool_builder import labelled_pools
-from towers.candidates.trained_run import Shop, whole_funnel
+from towers.candidates.trained_run import TrainedRun, whole_funnel
 from towers.metrics.evaluation import Cases, sample
 from towers.model.trained_towers import RUN
 
@@ -30,9 +30,9 @@ class FunnelResult:
         left_out: channels that do not apply, name -> reason.
         fused: the fused order beside recall's, on the half that it was not fitted to; None where no channel was worth
             having.
-        blended: the blender's order beside the plain one, which is the fused order if that is used, or recall's; each
-            user judged by a blender that did not learn from them.
-        missed: share of the wanted items that are in nobody's pool.
+        ranked: the ranker's order beside the plain one, which is the fused order if that is used, or recall's; each
+            user judged by a ranker that did not learn from them.
+        missed: share of the relevant items that are in nobody's pool.
         by_item: whether what reads facts of items was judged on items, too, that it did not learn from.
     """
 
@@ -40,13 +40,13 @@ class FunnelResult:
     kept: list[str]
     left_out: dict[str, str]
     fused: Gain | None
-    blended: Gain
+    ranked: Gain
     missed: float
     by_item: bool
 
 
-def train_user_funnel(config: FunnelConfig, shop: Shop, served: Shop) -> FunnelResult:
-    """Fit channels to what the towers learnt from, and fusion and blender to users of the validation split.
+def train_user_funnel(config: FunnelConfig, shop: TrainedRun, served: TrainedRun) -> FunnelResult:
+    """Fit channels to what the towers learnt from, and fusion and ranker to users of the validation split.
 
     Args:
         config: the command's.
@@ -76,19 +76,19 @@ def train_user_funnel(config: FunnelConfig, shop: Shop, served: Shop) -> FunnelR
 
 
 def choose(config: FunnelConfig, whole: Funnel, users: Halves) -> tuple[Funnel, FunnelResult]:
-    """The channels, the fusion and the blender that are better than what is there without them."""
+    """The channels, the fusion and the ranker that are better than what is there without them."""
     columns, order, gain = users.choose()
     kept = [whole.names[channel] for channel in columns[1:]]
     funnel = replace(whole, fusion=order).of_channels(kept, whole)
     plain = users.everyone.only(columns)
     fused = order.scores(plain.pools)
     head = plain.kept(funnel.head(plain.pools, fused))
-    blender: Fusion = instantiate(config.blender)
-    found = crossed(head, funnel.names, blender, config.folds, config.seed, users.by_item)
-    blended = users.gain(plain.ndcg(fused), found)
-    if blended.sure(config.certainty):
-        funnel = replace(funnel, blender=blender.fit(head, funnel.names))
-    return funnel, FunnelResult(config.run / FUNNEL, kept, {}, gain, blended, plain.missed_share, users.by_item)
+    ranker: Fusion = instantiate(config.ranker)
+    found = crossed(head, funnel.names, ranker, config.folds, config.seed, users.by_item)
+    ranked = users.gain(plain.ndcg(fused), found)
+    if ranked.sure(config.certainty):
+        funnel = replace(funnel, ranker=ranker.fit(head, funnel.names))
+    return funnel, FunnelResult(config.run / FUNNEL, kept, {}, gain, ranked, plain.missed_share, users.by_item)
 
 
 def publish(

@@ -15,10 +15,10 @@ from towers.baselines import DoesNotApply, TrainingData
 from towers.candidates.channels import FittedChannel
 from towers.candidates.config import FunnelConfig
 from towers.candidates.funnel import TOWERS_ALONE, Funnel
-from towers.candidates.item_statistics import ItemFacts
+from towers.candidates.item_statistics import ItemStatistics
 from towers.events.history import Sequences
 from towers.events.reading import read_sequences_of
-from towers.model.one_vector import Model
+from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import ONE_VECTOR, VectorScorer, model_scorer
 from towers.model.trained_towers import RUN
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Shop:
+class TrainedRun:
     """A run, and the data it was trained on.
 
     Attributes:
@@ -36,7 +36,7 @@ class Shop:
         sequences: the log, as the run saw it.
     """
 
-    model: Model
+    model: OneVectorModel
     dataset: Dataset
     run: Mapping[str, Any]
     sequences: Sequences
@@ -50,7 +50,7 @@ class Shop:
             dataset: what it was trained on.
         """
         run = read_json(folder / RUN)
-        return cls(Model.open(folder), dataset, run, read_sequences_of(dataset, run["config"]))
+        return cls(OneVectorModel.open(folder), dataset, run, read_sequences_of(dataset, run["config"]))
 
     @property
     def until(self) -> Split:
@@ -73,7 +73,7 @@ class Shop:
         return model_scorer(ONE_VECTOR, self.model, self.dataset.items)
 
 
-def whole_funnel(config: FunnelConfig, channels: Mapping[str, Any], shop: Shop) -> tuple[Funnel, dict[str, str]]:
+def whole_funnel(config: FunnelConfig, channels: Mapping[str, Any], shop: TrainedRun) -> tuple[Funnel, dict[str, str]]:
     """The funnel of all channels, whose order is the towers' yet, and the channels that do not apply, with the reasons.
 
     Args:
@@ -92,8 +92,8 @@ def whole_funnel(config: FunnelConfig, channels: Mapping[str, Any], shop: Shop) 
     whole = Funnel(
         channels=fitted,
         fusion=TOWERS_ALONE,
-        blender=None,
-        facts=ItemFacts.of(shop.dataset.items, shop.training.interactions),
+        ranker=None,
+        facts=ItemStatistics.of(shop.dataset.items, shop.training.interactions),
         depth=config.depth,
         channel_depth=config.channel_depth,
         candidates=config.candidates,

@@ -25,7 +25,7 @@ METHODS: dict[str, Callable[[NDArray[np.float32]], Novelty]] = {
 """Ways to tell what an item adds to others, by the names they have in requests and configuration."""
 
 POOL = 3
-"""Items that are chosen from, at least, for each one wanted."""
+"""Items that are chosen from, at least, for each one relevant."""
 
 DUPLICATE = 2
 """Tier of an item that is the same as a better one: behind those over their category's quota."""
@@ -108,7 +108,7 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class DiverseList:
     """What was chosen.
 
     Attributes:
@@ -122,7 +122,7 @@ class Chosen:
     duplicates: int
 
 
-def diversify(pool: Pool, k: int, how: Diversity) -> Chosen:
+def diversify(pool: Pool, k: int, how: Diversity) -> DiverseList:
     """Choose k items, or all where the pool has no more, and leave them in the pool's order.
 
     What makes a list diverse is which items are in it. Their order stays that of the scores: the best one first costs
@@ -145,7 +145,7 @@ def diversify(pool: Pool, k: int, how: Diversity) -> Chosen:
     waiting = Tiers(tiers, _groups(pool.categories), how.max_per_category)
     relevance = standardised(pool.scores, pool.scored)
     order = greedy(relevance, METHODS[how.method](directions), how.strength, min(k, count), waiting)
-    return Chosen(np.sort(order), waiting.over_quota, int(same.sum()))
+    return DiverseList(np.sort(order), waiting.over_quota, int(same.sum()))
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

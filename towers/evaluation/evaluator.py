@@ -15,7 +15,7 @@ from towers.metrics.cold_items import cold_cases, summarize_cold
 from towers.metrics.config import EvaluationConfig
 from towers.metrics.evaluation import Cases, Scorer, evaluate, metric_names
 from towers.metrics.users_without_history import ByAttributes, as_newcomers, stranger_scores
-from towers.model.one_vector import Model
+from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import ONE_VECTOR, model_scorer
 from towers.training.block_weights import late_fusion
 
@@ -25,7 +25,7 @@ TWO_TOWERS = "two towers"
 
 
 def model_scorers(
-    model: Model, run: dict[str, Any], training: TrainingData, cases: Cases, batch_size: int
+    model: OneVectorModel, run: dict[str, Any], training: TrainingData, cases: Cases, batch_size: int
 ) -> Iterator[Scorer]:
     """The towers, alone and cut short, and with their blocks; each made when its turn comes.
 
@@ -75,7 +75,7 @@ def baseline_scorers(
         yield baseline
 
 
-class Judge:
+class Evaluator:
     """Scorers one after the other, on the same users.
 
     Args:

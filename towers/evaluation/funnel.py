@@ -15,9 +15,9 @@ from data_prep.progress import track
 from towers.candidates.candidate_pool import Pools, stretched
 from towers.candidates.channel_selection import Gain, Variant, load_variants
 from towers.candidates.funnel import FUNNEL, TOWERS_ALONE, Funnel
-from towers.candidates.labelled_pools import Labelled
+from towers.candidates.labelled_pools import LabelledPools
 from towers.candidates.pool_builder import labelled_pools
-from towers.candidates.stage import BLENDED, DIVERSIFIED, FUSED, NOT_FOUND, RECALL, RERANKED, Stage
+from towers.candidates.stage import DIVERSIFIED, FUSED, NOT_FOUND, RANKED, RECALL, RERANKED, Stage
 from towers.diversity import Diversity, DiversityConfig, mean_distance, unit
 from towers.evaluation.funnel_diversity import Looks, diversified_ranks, looked_at
 from towers.evaluation.tables import compare, summarize
@@ -28,7 +28,9 @@ from towers.model.trained_towers import RUN
 from towers.ranking.cross_encoder import CrossEncoder
 
 
-def stages(funnel: Funnel, whole: Labelled, names: Sequence[str], reading: "Reading | None") -> list[Stage]:
+def stages(
+    funnel: Funnel, whole: LabelledPools, names: Sequence[str], reading: "CrossEncoderReading | None"
+) -> list[Stage]:
     """What each stage of the funnel makes of the pools; a server answers the last one that is published.
 
     Args:
@@ -45,14 +47,14 @@ def stages(funnel: Funnel, whole: Labelled, names: Sequence[str], reading: "Read
         found.append(fused)
     if reading is not None:
         found.append(Stage(RERANKED, some, *reading.read(some.pools, fused)))
-    if funnel.blender is not None:
+    if funnel.ranker is not None:
         head = some.kept(fused.ranks <= funnel.candidates)
-        found.append(Stage.by(BLENDED, head, funnel.blender.scores(head.pools)))
+        found.append(Stage.by(RANKED, head, funnel.ranker.scores(head.pools)))
     return found
 
 
 @dataclass(frozen=True)
-class Reading:
+class CrossEncoderReading:
     """A cross-encoder at work on users of whom all is known.
 
     Attributes:
@@ -70,15 +72,15 @@ class Reading:
     better: bool
 
     @classmethod
-    def of(cls, folder: Path, items: pd.DataFrame, cases: Cases, depth: int) -> "Reading":
+    def of(cls, folder: Path, items: pd.DataFrame, cases: Cases, depth: int) -> "CrossEncoderReading":
         """The cross-encoder of a folder, for these users."""
         model = CrossEncoder.load(folder)
-        rendering, titles, contexts = model.rendering, items[Columns.TITLE].astype(str).tolist(), []
+        input_template, titles, contexts = model.input_template, items[Columns.TITLE].astype(str).tolist(), []
         for case in range(len(cases)):
-            read = cases.history(case).last(rendering.context_items)
-            contexts.append(rendering.context([titles[row] for row in read.rows], read.events, ""))
+            read = cases.history(case).last(input_template.context_items)
+            contexts.append(input_template.context([titles[row] for row in read.rows], read.events, ""))
         better = bool(read_json(folder / RUN)["result"]["better"])
-        return cls(model, contexts, rendering.items(items), depth, better)
+        return cls(model, contexts, input_template.items(items), depth, better)
 
     def read(self, pools: Pools, fused: Stage) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
         """Scores of what is read of all candidates in the order of a stage, [T], and their ranks then, [T]."""
@@ -124,7 +126,7 @@ def evaluate_funnel(
         For `metrics.json`: `stages`, as `summarize` has them, and in `beyond` the `item_distance` within lists, by item
         vectors; `against` recall, as `compare` has it; `served`, the stage that a server answers by unless it is to be
         diverse; `diversified`, how the last stage is made of that one, and how far it lies `against` it; `ablation`,
-        what each fusion of some of the channels is worth beside recall; `missed`, the share of wanted items that no
+        what each fusion of some of the channels is worth beside recall; `missed`, the share of relevant items that no
         channel in use found. And a row for each user, see `rows_of_cases`.
     """
     bootstrap, k = (settings.bootstrap_samples, settings.confidence, seed), min(cases.cutoffs)
@@ -132,7 +134,7 @@ def evaluate_funnel(
     everything, variants = load_variants(run / FUNNEL)
     whole, names = labelled_pools(everything, towers, cases), everything.names
     folder = run / "reranker"
-    reading = Reading.of(folder, items, cases, looked_at(k)) if folder.is_dir() else None
+    reading = CrossEncoderReading.of(folder, items, cases, looked_at(k)) if folder.is_dir() else None
     found = stages(funnel, whole, names, reading)
     answering = [stage for stage in found if stage.name != RERANKED or (reading is not None and reading.better)]
     served, looks, how = answering[-1], Looks.of(items, towers.items.numpy()), diversity.standard()
@@ -162,7 +164,7 @@ def evaluate_funnel(
 
 
 def _ablation(
-    whole: Labelled,
+    whole: LabelledPools,
     names: Sequence[str],
     variants: Sequence[Variant],
     recall: Stage,
@@ -188,8 +190,8 @@ def diversified(stage: Stage, k: int, how: Diversity, looks: Looks) -> Stage:
 def rows_of_cases(found: Sequence[Stage], served: Stage, names: Sequence[str], cases: Cases) -> pd.DataFrame:
     """A row for each user, for people who ask why.
 
-    `user_id`, `history` (its length), `wanted` (item ids), `missed` (how many of them no stage offers); for each stage
-    `<stage>_ranks`, the places of the wanted items, in the order of `wanted` and "-" for none; `stage`, the one that a
+    `user_id`, `history` (its length), `relevant` (item ids), `missed` (how many of them no stage offers); for each stage
+    `<stage>_ranks`, the places of the relevant items, in the order of `relevant` and "-" for none; `stage`, the one that a
     server answers by unless it is to be diverse, and of that `top`, its first item ids, and `channels`, which offered
     each: `towers+bm25`.
     """
@@ -198,7 +200,7 @@ def rows_of_cases(found: Sequence[Stage], served: Stage, names: Sequence[str], c
     columns: dict[str, list[Any]] = {
         "user_id": [str(cases.sequences.user_ids[user]) for user in cases.users],
         "history": (cases.ends - cases.sequences.offsets[cases.users]).tolist(),
-        "wanted": [" ".join(ids[rows]) for rows in cases.truth],
+        "relevant": [" ".join(ids[rows]) for rows in cases.truth],
         "missed": served.labelled.missed.tolist(),
     }
     for stage in found:
@@ -211,10 +213,10 @@ def rows_of_cases(found: Sequence[Stage], served: Stage, names: Sequence[str], c
     return pd.DataFrame(columns)
 
 
-def _places(stage: Stage, wanted: Sequence[NDArray[np.int64]]) -> list[str]:
-    """For each user the ranks of the wanted items, "-" for what is not among the candidates."""
-    lengths = [len(rows) for rows in wanted]
-    ranks = stage.ranks_of(np.repeat(np.arange(len(wanted)), lengths), np.concatenate(wanted))
+def _places(stage: Stage, relevant: Sequence[NDArray[np.int64]]) -> list[str]:
+    """For each user the ranks of the relevant items, "-" for what is not among the candidates."""
+    lengths = [len(rows) for rows in relevant]
+    ranks = stage.ranks_of(np.repeat(np.arange(len(relevant)), lengths), np.concatenate(relevant))
     told = np.where(ranks == NOT_FOUND, "-", ranks.astype(str))
     return [" ".join(own) for own in np.split(told, np.cumsum(lengths)[:-1])]
 

@@ -21,7 +21,7 @@ from towers.candidates.train_queries import QueryFunnel
 from towers.evaluation.tables import with_intervals
 from towers.metrics.config import EvaluationConfig
 from towers.metrics.evaluation import Cases, EvaluationBatches, Scorer
-from towers.metrics.judgements import JudgedQueries, graded_ndcg, judged_cases
+from towers.metrics.judgements import Judgements, graded_ndcg, judged_cases
 from towers.metrics.ranking_metrics import per_user, ranks
 from towers.text.tokenization import normalized
 from towers.text.typos import misspelt
@@ -37,7 +37,7 @@ REACH = 100
 
 
 @dataclass
-class SearchConfig:
+class SearchEvaluationConfig:
     """How judged queries are evaluated.
 
     Attributes:
@@ -70,7 +70,7 @@ class Answers:
     top: NDArray[np.int64]
 
 
-def answer(scorer: Scorer, judged: JudgedQueries, cases: Cases, batch_size: int) -> Answers:
+def answer(scorer: Scorer, judged: Judgements, cases: Cases, batch_size: int) -> Answers:
     """Rank the whole catalogue for every query.
 
     Args:
@@ -94,7 +94,7 @@ def answer(scorer: Scorer, judged: JudgedQueries, cases: Cases, batch_size: int)
     return Answers(scorer.name, metrics, top)
 
 
-def answer_served(served: QueryFunnel, judged: JudgedQueries, cases: Cases) -> Answers:
+def answer_served(served: QueryFunnel, judged: Judgements, cases: Cases) -> Answers:
     """As `answer`, by the funnel that a server answers with; what is not in its pool is not found."""
     stage = served.stage(cases)
     query, row, _ = judged.pairs
@@ -102,7 +102,7 @@ def answer_served(served: QueryFunnel, judged: JudgedQueries, cases: Cases) -> A
     return Answers(served.name, _figures(found, judged), stage.top(min(DEPTH, len(cases.item_ids))))
 
 
-def _figures(found: Tensor, judged: JudgedQueries) -> NDArray[np.float64]:
+def _figures(found: Tensor, judged: Judgements) -> NDArray[np.float64]:
     """The metrics of Q queries, [Q, M], from the rank of each judged item, [T]."""
     query, _, grade = judged.pairs
     good = grade > 0
@@ -140,7 +140,7 @@ class FoldedMix:
             mix.weights = choose_weights(mix, others, grid, passes=len(parts), certainty=0, batch_size=batch_size)
             self.mixes.append(mix)
 
-    def answer(self, judged: JudgedQueries, cases: Cases, batch_size: int) -> Answers:
+    def answer(self, judged: Judgements, cases: Cases, batch_size: int) -> Answers:
         """As `answer`, each query by the mix of its fold."""
         answers = [
             answer(mix, judged[fold], cases[fold], batch_size) for mix, fold in zip(self.mixes, self.folds, strict=True)
@@ -153,14 +153,14 @@ class FoldedMix:
 def evaluate_search(
     models: Sequence[Scorer],
     training: TrainingData,
-    judged: JudgedQueries,
-    config: SearchConfig,
+    judged: Judgements,
+    config: SearchEvaluationConfig,
     settings: EvaluationConfig,
     seed: int,
     reworded: Mapping[str, Sequence[str]] | None = None,
     served: QueryFunnel | None = None,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Judge a model beside scorers that need no training, and fused with some of them.
+    """Evaluate a model beside scorers that need no training, and fused with some of them.
 
     Where it is known how a server fuses them, by what it would answer; otherwise with weights by cross-validation.
 
@@ -227,7 +227,7 @@ def _above(answers: Sequence[Answers], baselines: Sequence[str], bootstrap: tupl
     return {"baseline": best.name, "scorers": _summaries(above, bootstrap)}
 
 
-def _rows(answers: Sequence[Answers], judged: JudgedQueries, item_ids: Sequence[str], wording: str) -> pd.DataFrame:
+def _rows(answers: Sequence[Answers], judged: Judgements, item_ids: Sequence[str], wording: str) -> pd.DataFrame:
     """Why a figure is what it is: what each scorer put first for each query, and how that was judged."""
     rows = []
     for one in answers:

@@ -140,12 +140,12 @@ def by_history(metrics: NDArray[np.float64], cases: Cases) -> dict[str, NDArray[
 def _by_popularity(outcome: Outcome, cases: Cases, counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     """Metrics of those who want an item of a decile, by decile.
 
-    Of a user who wants items of several deciles each has its own say: in a decile only the wanted items that are of it
+    Of a user who wants items of several deciles each has its own say: in a decile only the relevant items that are of it
     count, at the ranks that they have in the whole catalogue.
     """
     parts = {}
     deciles = popularity_deciles(counts)[np.concatenate(cases.truth)]  # [T]
-    owners = np.repeat(np.arange(len(cases)), [len(wanted) for wanted in cases.truth])  # [T]
+    owners = np.repeat(np.arange(len(cases)), [len(relevant) for relevant in cases.truth])  # [T]
     for decile in range(1, DECILES + 1):
         own = deciles == decile
         users, places = np.unique(owners[own], return_inverse=True)
@@ -264,7 +264,7 @@ def print_cold(report: dict[str, Any]) -> None:
     """One row a scorer, best first, of how well items are found that it never saw in training."""
     summaries: dict[str, dict[str, Any]] = report["scorers"]
     columns = list(next(iter(summaries.values())))
-    table = Table(title=f"cold items: {report['users']:,} users want {report['wanted']:,} without any training event")
+    table = Table(title=f"cold items: {report['users']:,} users want {report['relevant']:,} without any training event")
     table.add_column("")
     for column in columns:
         table.add_column(column, justify="right")

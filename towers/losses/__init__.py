@@ -11,7 +11,7 @@ from towers.losses.cross_batch import CrossBatch
 from towers.losses.full import Full
 from towers.losses.hard import Hard
 from towers.losses.in_batch import InBatch
-from towers.losses.source import Encoded, Setting, Source
+from towers.losses.source import Encoded, NegativeSource, Setting
 from towers.losses.uniform import Uniform
 
 __all__ = [
@@ -24,8 +24,8 @@ __all__ = [
     "Full",
     "Hard",
     "InBatch",
+    "NegativeSource",
     "Negatives",
     "Setting",
-    "Source",
     "Uniform",
 ]

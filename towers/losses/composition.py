@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from data_prep.errors import UsageError
 from towers.losses.counts import Counts
 from towers.losses.hard import Hard
-from towers.losses.source import Encoded, Setting, Source
+from towers.losses.source import Encoded, NegativeSource, Setting
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Negatives(nn.Module):
 
     Each candidate is corrected by the number of copies of it that *all* schemes together were expected to offer,
     whichever of them did: the balance heuristic, which estimates the sum over the catalogue without bias and with
-    nearly the least variance (Veach & Guibas, "Optimally Combining Sampling Techniques for Monte Carlo Rendering",
+    nearly the least variance (Veach & Guibas, "Optimally Combining Sampling Techniques for Monte Carlo InputTemplate",
     1995). Correcting each by its own scheme's probability would count an item offered by two schemes twice.
 
     Args:
@@ -63,7 +63,7 @@ class Negatives(nn.Module):
         if not 0 <= correction <= 1:
             raise UsageError(f"negatives.correction must lie within 0…1, not {correction:g}")
         check_sources(sources)
-        self.sources = [source for source in sources.values() if isinstance(source, Source)]
+        self.sources = [source for source in sources.values() if isinstance(source, NegativeSource)]
         self.hard = next((source for source in sources.values() if isinstance(source, Hard)), None)
         self.correction = correction
         self.counts = counts(target_counts=target_counts)
@@ -127,7 +127,7 @@ def check_sources(sources: Mapping[str, Any]) -> None:
     Raises:
         UsageError: none, the whole catalogue and others, two of the hard kind, or only a memory that starts empty.
     """
-    shared = {name: source for name, source in sources.items() if isinstance(source, Source)}
+    shared = {name: source for name, source in sources.items() if isinstance(source, NegativeSource)}
     complete = [name for name, source in shared.items() if source.complete]
     if not sources:
         raise UsageError("negatives: none given; negatives=uniform, or several: negatives=[in_batch,uniform]")

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from data_prep.errors import UsageError
-from towers.losses.source import Encoded, Setting, Source
+from towers.losses.source import Encoded, NegativeSource, Setting
 
 
-class CrossBatch(Source):
+class CrossBatch(NegativeSource):
     """A memory of the last batches' positives: many candidates for no more encoding, a little out of date.
 
     The memory is emptied at the start of each epoch and is in no checkpoint: a resumed run, which starts at an epoch's

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from towers.losses.source import Setting, Source
+from towers.losses.source import NegativeSource, Setting
 
 
-class Full(Source):
+class Full(NegativeSource):
     """Every item that occurs in training: the exact softmax, for catalogues up to some tens of thousands of items."""
 
     complete = True

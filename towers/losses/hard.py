@@ -56,7 +56,7 @@ class Hard:
         self,
         users: Tensor,
         positives: Tensor,
-        barred: Tensor,
+        excluded: Tensor,
         row_users: Tensor,
         encode: Callable[[], Tensor],
     ) -> Tensor:
@@ -65,7 +65,7 @@ class Hard:
         Args:
             users: user vectors, [P, dim].
             positives: [P].
-            barred: items that are no negatives for each of the batch's users, [U, N].
+            excluded: items that are no negatives for each of the batch's users, [U, N].
             row_users: user of each row, [P].
             encode: gives the vectors of the whole catalogue, [N, dim].
 
@@ -79,7 +79,7 @@ class Hard:
             part = slice(start, start + step)
             scores = users[part] @ catalogue.T  # [p, N]
             own = scores.gather(1, positives[part].unsqueeze(1))  # [p, 1]
-            scores = scores.masked_fill(barred[row_users[part]], -torch.inf).scatter(
+            scores = scores.masked_fill(excluded[row_users[part]], -torch.inf).scatter(
                 1, positives[part].unsqueeze(1), -torch.inf
             )
             if self.skip:

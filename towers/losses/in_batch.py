@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from towers.losses.source import Encoded, Setting, Source
+from towers.losses.source import Encoded, NegativeSource, Setting
 
 
-class InBatch(Source):
+class InBatch(NegativeSource):
     """The other positives of the batch: free of cost, offered as often as they are popular.
 
     A row's own positive is not among its negatives, so P - 1 draws are left, each with the item's share of all targets.

@@ -56,8 +56,8 @@ def sampled_softmax(
         total = torch.logaddexp(total, logits.logsumexp(dim=1))  # [P]
     if not smoothing:
         return total - positive
-    negative, log_weight, barred = (torch.cat(parts, dim=1) for parts in zip(*groups, strict=True))  # [P, C + H]
-    return total - positive + smoothing * (positive - _mean_of_others(negative, log_weight, barred, positive))
+    negative, log_weight, excluded = (torch.cat(parts, dim=1) for parts in zip(*groups, strict=True))  # [P, C + H]
+    return total - positive + smoothing * (positive - _mean_of_others(negative, log_weight, excluded, positive))
 
 
 def _barred(logits: Tensor, excluded: Tensor) -> Tensor:
@@ -93,9 +93,9 @@ def excluded_candidates(
     num_users = int(row_users.max()) + 1
     span = int(torch.cat([candidates, known_rows, positives]).max()) + 1
     pairs = torch.cat([known_users * span + known_rows, row_users * span + positives]).unique()
-    wanted = torch.arange(num_users, device=candidates.device).unsqueeze(1) * span + candidates  # [U, C]
-    place = torch.searchsorted(pairs, wanted).clamp(max=len(pairs) - 1)
-    excluded: Tensor = (pairs[place] == wanted)[row_users]
+    relevant = torch.arange(num_users, device=candidates.device).unsqueeze(1) * span + candidates  # [U, C]
+    place = torch.searchsorted(pairs, relevant).clamp(max=len(pairs) - 1)
+    excluded: Tensor = (pairs[place] == relevant)[row_users]
     return excluded  # [P, C]
 
 
@@ -132,6 +132,6 @@ def repeated_candidates(own: Tensor, candidates: Tensor) -> Tensor:
         [P, C] boolean.
     """
     ascending = own.sort(dim=1).values
-    wanted = candidates.expand(len(own), -1).contiguous()  # [P, C]
-    place = torch.searchsorted(ascending, wanted).clamp(max=own.shape[1] - 1)
-    return ascending.gather(1, place) == wanted
+    relevant = candidates.expand(len(own), -1).contiguous()  # [P, C]
+    place = torch.searchsorted(ascending, relevant).clamp(max=own.shape[1] - 1)
+    return ascending.gather(1, place) == relevant

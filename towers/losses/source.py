@@ -36,7 +36,7 @@ class Setting:
     generator: torch.Generator
 
 
-class Source:
+class NegativeSource:
     """A scheme. The answers of this class are those of a scheme that offers nothing.
 
     Attributes:

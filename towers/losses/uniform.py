@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from data_prep.errors import UsageError
-from towers.losses.source import Setting, Source
+from towers.losses.source import NegativeSource, Setting
 
 
-class Uniform(Source):
+class Uniform(NegativeSource):
     """Items drawn uniformly from those that occur in training, with replacement, shared by the batch.
 
     Args:

@@ -17,13 +17,13 @@ def cold_cases(cases: Cases, counts: NDArray[np.int64]) -> Cases:
         cases: everyone.
         counts: training events of each item, [N].
     """
-    truth = [wanted[counts[wanted] == 0] for wanted in cases.truth]
-    kept = np.array([len(wanted) > 0 for wanted in truth], np.bool_)
+    truth = [relevant[counts[relevant] == 0] for relevant in cases.truth]
+    kept = np.array([len(relevant) > 0 for relevant in truth], np.bool_)
     return replace(
         cases,
         users=cases.users[kept],
         ends=cases.ends[kept],
-        truth=[wanted for wanted in truth if len(wanted)],
+        truth=[relevant for relevant in truth if len(relevant)],
     )
 
 

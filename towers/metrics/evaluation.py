@@ -47,7 +47,7 @@ class Cases:
         users: [U] users who have at least one item to be found.
         ends: [U] position in the log one past what is known of each.
         truth: for each user the distinct items to be found.
-        exclude_seen: items of a user's history are neither recommended nor wanted.
+        exclude_seen: items of a user's history are neither recommended nor relevant.
         cutoffs: the k of the metrics.
         queries: what each of them asks for, [U]; empty where nobody asks for anything.
     """
@@ -77,12 +77,12 @@ class Cases:
         ends, until = sequences.ends(split), sequences.ends(split + 1)
         users, truth = [], []
         for user in np.flatnonzero(until > ends):
-            wanted = np.unique(sequences.rows[ends[user] : until[user]])
+            relevant = np.unique(sequences.rows[ends[user] : until[user]])
             if exclude_seen:
-                wanted = np.setdiff1d(wanted, sequences.rows[sequences.offsets[user] : ends[user]])
-            if len(wanted):
+                relevant = np.setdiff1d(relevant, sequences.rows[sequences.offsets[user] : ends[user]])
+            if len(relevant):
                 users.append(user)
-                truth.append(wanted)
+                truth.append(relevant)
         chosen = np.arange(len(users))
         if max_users is not None and len(users) > max_users:
             chosen = np.sort(np.random.default_rng(seed).choice(len(users), max_users, replace=False))
@@ -137,7 +137,7 @@ class EvaluationBatch:
         places: of each among all cases, [B]; on the CPU.
         histories: what is known of each, B of them.
         queries: what each asks for, "" for nothing, B of them.
-        truth_users, truth_rows: the wanted (case of the batch, item) pairs, [T] each.
+        truth_users, truth_rows: the relevant (case of the batch, item) pairs, [T] each.
         seen_users, seen_rows: pairs that are not to be recommended, [S] each.
     """
 
@@ -228,7 +228,7 @@ class Outcome:
     Attributes:
         name: the scorer's.
         metrics: [U, M] each case's metrics, columns as `metric_names`.
-        ranks: [T] rank of each wanted item, the cases' one after the other in the order of `truth`.
+        ranks: [T] rank of each relevant item, the cases' one after the other in the order of `truth`.
         top: [U, K] the first K items of each case, K the smallest cutoff; -1 where there were fewer.
     """
 
@@ -249,13 +249,13 @@ def evaluate(scorer: Scorer, cases: Cases, batch_size: int) -> Outcome:
     metrics = room_for_metrics(cases)
     depth = min(*cases.cutoffs, len(cases.item_ids))
     top = torch.empty(len(cases), depth, dtype=torch.int64)
-    wanted = np.split(np.arange(sum(map(len, cases.truth))), np.cumsum([len(rows) for rows in cases.truth])[:-1])
-    found = np.empty(sum(map(len, wanted)), np.int64)
+    relevant = np.split(np.arange(sum(map(len, cases.truth))), np.cumsum([len(rows) for rows in cases.truth])[:-1])
+    found = np.empty(sum(map(len, relevant)), np.int64)
     batches = EvaluationBatches(cases, batch_size)
     for batch in track(batches, f"evaluating {scorer.name}", total=len(batches)):
         scores = scorer.score(batch.histories, batch.queries)
         own = wanted_ranks(scores, batch, cases)
-        found[np.concatenate([wanted[place] for place in batch.places.tolist()])] = own.numpy()
+        found[np.concatenate([relevant[place] for place in batch.places.tolist()])] = own.numpy()
         metrics[batch.places] = metrics_of(own, batch, cases)
         best = scores.topk(depth, dim=1)
         top[batch.places] = torch.where(best.values.isfinite(), best.indices, -1).cpu()  # seen is not recommended

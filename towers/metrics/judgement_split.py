@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_prep.dataset import Dataset
-from towers.metrics.judgements import JudgedQueries
+from towers.metrics.judgements import Judgements
 
 log = logging.getLogger(__name__)
 
@@ -13,7 +13,7 @@ UNTOLD = {"rate": 0, "held_out": None}
 """What runs of before there were judgements learnt from them: nothing."""
 
 
-def judged_to_judge_by(run: Mapping[str, Any], dataset: Dataset) -> JudgedQueries | None:
+def judged_to_judge_by(run: Mapping[str, Any], dataset: Dataset) -> Judgements | None:
     """The queries that the towers of a run did not learn from; None where there are none.
 
     Args:
@@ -22,7 +22,7 @@ def judged_to_judge_by(run: Mapping[str, Any], dataset: Dataset) -> JudgedQuerie
     """
     if dataset.judgements is None:
         return None
-    judged, config = JudgedQueries.of(dataset), run["config"]
+    judged, config = Judgements.of(dataset), run["config"]
     settings = config.get("judgements", UNTOLD)
     if not _learnt(run):
         return judged
@@ -32,7 +32,7 @@ def judged_to_judge_by(run: Mapping[str, Any], dataset: Dataset) -> JudgedQuerie
     return judged.fold(settings["folds"], settings["held_out"], config["seed"])
 
 
-def judged_to_learn_from(run: Mapping[str, Any], dataset: Dataset) -> JudgedQueries | None:
+def judged_to_learn_from(run: Mapping[str, Any], dataset: Dataset) -> Judgements | None:
     """The queries that neither the towers of a run learnt from nor are held out; None where there are none.
 
     What the towers learnt from would flatter them beside anything else. Arguments as of `judged_to_judge_by`.
@@ -41,7 +41,7 @@ def judged_to_learn_from(run: Mapping[str, Any], dataset: Dataset) -> JudgedQuer
     settings = config.get("judgements", UNTOLD)
     if dataset.judgements is None or _learnt(run):
         return None
-    judged = JudgedQueries.of(dataset)
+    judged = Judgements.of(dataset)
     if settings["held_out"] is None:
         return judged
     return judged.outside(settings["folds"], settings["held_out"], config["seed"])

@@ -19,7 +19,7 @@ from towers.metrics.evaluation import Cases
 
 
 @dataclass(frozen=True)
-class JudgedQueries:
+class Judgements:
     """Queries and their judged items.
 
     Attributes:
@@ -53,10 +53,10 @@ class JudgedQueries:
     def __len__(self) -> int:
         return len(self.queries)
 
-    def __getitem__(self, chosen: NDArray[np.int64]) -> "JudgedQueries":
+    def __getitem__(self, chosen: NDArray[np.int64]) -> "Judgements":
         """Some of the queries, by their positions, [n]."""
         places = chosen.tolist()
-        return JudgedQueries(*([part[i] for i in places] for part in (self.queries, self.rows, self.grades)))
+        return Judgements(*([part[i] for i in places] for part in (self.queries, self.rows, self.grades)))
 
     def folds(self, count: int, seed: int) -> list[NDArray[np.int64]]:
         """Positions of the queries in `count` parts of like size, drawn at random, each query in one of them.
@@ -69,16 +69,16 @@ class JudgedQueries:
         drawn = np.random.default_rng(seed).permutation(len(self))
         return [np.sort(part) for part in np.array_split(drawn, count)]
 
-    def fold(self, count: int, number: int, seed: int) -> "JudgedQueries":
+    def fold(self, count: int, number: int, seed: int) -> "Judgements":
         """The queries of one of the `folds`."""
         return self[self.folds(count, seed)[number]]
 
-    def outside(self, count: int, number: int, seed: int) -> "JudgedQueries":
+    def outside(self, count: int, number: int, seed: int) -> "Judgements":
         """The queries of all `folds` but one."""
         parts = self.folds(count, seed)
         return self[np.sort(np.concatenate(parts[:number] + parts[number + 1 :]))]
 
-    def answerable(self) -> "JudgedQueries":
+    def answerable(self) -> "Judgements":
         """The queries of which at least one item is of a grade above 0: on the others every ranking does as well."""
         return self[np.array([i for i, grades in enumerate(self.grades) if (grades > 0).any()], np.int64)]
 
@@ -91,7 +91,7 @@ class JudgedQueries:
         return query, row, grade
 
 
-def judged_cases(judged: JudgedQueries, item_ids: Sequence[str], cutoffs: Sequence[int]) -> Cases:
+def judged_cases(judged: Judgements, item_ids: Sequence[str], cutoffs: Sequence[int]) -> Cases:
     """Queries as cases: nothing is known of who asks, and every item of a grade above 0 is to be found.
 
     Args:

@@ -25,8 +25,8 @@ def ranks(scores: Tensor, users: Tensor, rows: Tensor, ties: Tensor) -> Tensor:
 
     Args:
         scores: [B, N]; -inf for items that are not to be recommended.
-        users: user of each wanted item, [T], values 0…B-1.
-        rows: the wanted items, [T].
+        users: user of each relevant item, [T], values 0…B-1.
+        rows: the relevant items, [T].
         ties: `tie_order` of the catalogue, [N].
 
     Returns:
@@ -38,9 +38,9 @@ def ranks(scores: Tensor, users: Tensor, rows: Tensor, ties: Tensor) -> Tensor:
     matrix = scores.cpu().numpy()
     if matrix.size and np.isnan(matrix.min()):  # the least of numbers and NaN is NaN
         raise ValueError("scores hold NaN: a ranking of them means nothing")
-    places, wanted = ties.cpu().numpy(), rows.cpu().numpy()
-    found = np.empty(len(wanted), np.int64)
-    for i, (user, item) in enumerate(zip(users.tolist(), wanted.tolist(), strict=True)):
+    places, relevant = ties.cpu().numpy(), rows.cpu().numpy()
+    found = np.empty(len(relevant), np.int64)
+    for i, (user, item) in enumerate(zip(users.tolist(), relevant.tolist(), strict=True)):
         found[i] = _rank(matrix[user], item, places)
     return torch.from_numpy(found)
 

@@ -39,10 +39,10 @@ def as_newcomers(scores: NDArray[np.float32], cases: Cases) -> NDArray[np.float6
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(1, len(order) + 1)
     found = []
-    for case, wanted in enumerate(cases.truth):
+    for case, relevant in enumerate(cases.truth):
         seen = np.sort(places[np.unique(cases.seen(case))])
-        found.append(places[wanted] - np.searchsorted(seen, places[wanted]))
-    users = np.repeat(np.arange(len(cases)), [len(wanted) for wanted in cases.truth])
+        found.append(places[relevant] - np.searchsorted(seen, places[relevant]))
+    users = np.repeat(np.arange(len(cases)), [len(relevant) for relevant in cases.truth])
     ranks = torch.from_numpy(np.concatenate(found))
     metrics = per_user(ranks, torch.from_numpy(users), len(cases), cases.cutoffs)
     return torch.stack(list(metrics.values()), dim=1).numpy()

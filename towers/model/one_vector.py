@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from data_prep.columns import Columns
 from data_prep.files import read_json, write_json
-from towers.blocks import KINDS, FittedBlock, Profile, Reading
+from towers.blocks import KINDS, BlockProfile, FittedBlock, HistoryWeights
 from towers.model.item_encoder import ItemEncoder, texts_of
 from towers.model.trained_towers import BLOCKS, ITEMS_AT_ONCE, METRIC, TrainedTowers
 from towers.model.truncation import truncate
@@ -43,7 +43,7 @@ class WeightedBlock:
 
 
 @dataclass(frozen=True)
-class Model:
+class OneVectorModel:
     """Towers and blocks as one vector.
 
     Attributes:
@@ -78,11 +78,11 @@ class Model:
         """Of the run it was saved to; "" before that."""
         return self.towers.fingerprint
 
-    def only(self, names: Sequence[str]) -> "Model":
+    def only(self, names: Sequence[str]) -> "OneVectorModel":
         """The same towers with some of the blocks: what an ablation looks at."""
         return replace(self, blocks=[part for part in self.blocks if part.block.name in names])
 
-    def cut(self, dim: int) -> "Model":
+    def cut(self, dim: int) -> "OneVectorModel":
         """The same model with a shorter towers' part, for a model that was trained to be cut (`loss.dims`)."""
         return replace(self, shortened=dim)
 
@@ -123,7 +123,7 @@ class Model:
         profiles = {}
         for part, dim in zip(self.blocks, self._block_dims(), strict=True):
             history = part.block.history_vectors(items)
-            profiles[part.block.name] = Profile(
+            profiles[part.block.name] = BlockProfile(
                 table=vectors[:, start : start + dim] if history is None else part.scale * history,
                 of_items=history is None,
                 reading=part.block.reading,
@@ -148,7 +148,7 @@ class Model:
     def _block_dims(self) -> list[int]:
         return [part.block.dim for part in self.blocks]
 
-    def save(self, run: Path, report: dict[str, Any]) -> "Model":
+    def save(self, run: Path, report: dict[str, Any]) -> "OneVectorModel":
         """Write the run; see `TrainedTowers.save`, which comes last."""
         folder = run / BLOCKS
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ class Model:
         return replace(self, towers=towers)
 
     @classmethod
-    def open(cls, run: Path) -> "Model":
+    def open(cls, run: Path) -> "OneVectorModel":
         """Load a run.
 
         Raises:
@@ -177,7 +177,7 @@ class Model:
         for name, settings in read_json(folder / "blocks.json").items():
             ids = folder / f"{name}.parquet"
             item_ids = pd.Index(pd.read_parquet(ids)[Columns.ITEM_ID]) if ids.exists() else None
-            reading = Reading(**settings["reading"])
+            reading = HistoryWeights(**settings["reading"])
             block = KINDS[name].restore(name, reading, item_ids, load_file(folder / f"{name}.safetensors"))
             blocks.append(WeightedBlock(block, settings["weight"]))
         return cls(towers, blocks)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from towers.events.history import History, packs_of_like_length
-from towers.model.one_vector import Model
+from towers.model.one_vector import OneVectorModel
 from towers.modules.multi_interest import score
 
 TOKENS_AT_ONCE = 4096  # of histories encoded together
@@ -49,7 +49,7 @@ class VectorScorer:
         return score(torch.from_numpy(users), self.items)
 
 
-def model_scorer(name: str, model: Model, items: pd.DataFrame) -> VectorScorer:
+def model_scorer(name: str, model: OneVectorModel, items: pd.DataFrame) -> VectorScorer:
     """A model as a scorer.
 
     Args:

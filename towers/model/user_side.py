@@ -13,7 +13,7 @@ from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
 from data_prep.grown_table import GrownTable
 from data_prep.vector_file import map_vectors, save_vectors
-from towers.blocks import Profile, Reading
+from towers.blocks import BlockProfile, HistoryWeights
 from towers.events.history import History
 from towers.model.truncation import truncate
 from towers.modules.user_encoder import UserEncoder
@@ -51,7 +51,7 @@ class ModelEncoder:
         tower_dim: length that the towers' part is cut to (see `truncate`).
     """
 
-    def __init__(self, towers: UserEncoder, profiles: dict[str, Profile], of_items: bool, tower_dim: int) -> None:
+    def __init__(self, towers: UserEncoder, profiles: dict[str, BlockProfile], of_items: bool, tower_dim: int) -> None:
         self.tower_dim = tower_dim
         self.of_items = of_items
         self.towers = towers
@@ -138,10 +138,10 @@ class ModelEncoder:
             state = load_file(folder / f"{name}.safetensors")
             own_table = state.get("history")
             own = vectors[:, start : start + block["dim"]]
-            profiles[name] = Profile(
+            profiles[name] = BlockProfile(
                 table=own if own_table is None else own_table,
                 of_items=own_table is None,
-                reading=Reading(**block["reading"]),
+                reading=HistoryWeights(**block["reading"]),
                 start=state["start"],
                 whitening=_whitening(state) if "mean" in state else None,
                 scale=block["scale"],

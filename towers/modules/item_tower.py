@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from towers.modules.item_features import ItemFeatures
-from towers.modules.word_embeddings import Bags, Words
+from towers.modules.word_embeddings import Bags, WordEmbeddings
 from towers.text.whitening import Whitening
 
 NO_ID = -1
@@ -47,7 +47,7 @@ class ItemTower(nn.Module):
         num_priors: int | None,
         id_dropout: float = 0.0,
         features: ItemFeatures | None = None,
-        words: Words | None = None,
+        words: WordEmbeddings | None = None,
         history: bool = False,
         whitening: float = 1.0,
     ) -> None:
@@ -73,7 +73,7 @@ class ItemTower(nn.Module):
             text: whitened sentence vectors, [n, text_dim].
             id_rows: rows of id embedding and prior, [n]; NO_ID for text alone and the average prior, 0.
             features: values of the features (see `ItemFeatures.read`); None adds nothing, as for a query.
-            bags: words of the texts (see `Words.read`); None adds nothing.
+            bags: words of the texts (see `WordEmbeddings.read`); None adds nothing.
 
         Returns:
             [n, dim].
@@ -184,7 +184,7 @@ def restore_item_tower(
             num_ids=0 if ids is None else len(ids),
             num_priors=None if priors is None else len(priors),
             features=ItemFeatures.load(features, width),
-            words=Words(vocabulary, width) if vocabulary else None,
+            words=WordEmbeddings(vocabulary, width) if vocabulary else None,
             history="history.weight" in state,
         )
     tower.load_state_dict(dict(state), assign=True)

@@ -25,7 +25,7 @@ GAP_BUCKETS = 32  # 0 unknown, then one for each doubling of seconds: 2^30 s is 
 
 
 @dataclass(frozen=True)
-class Tokens:
+class SequenceTokens:
     """A batch of token sequences, padded on the right.
 
     Attributes:
@@ -42,10 +42,10 @@ class Tokens:
     lengths: Tensor
     attributes: Tensor | None = None
 
-    def to(self, device: torch.device, non_blocking: bool = False) -> "Tokens":
+    def to(self, device: torch.device, non_blocking: bool = False) -> "SequenceTokens":
         """The same tokens on another device."""
         known = {name: part for name, part in vars(self).items() if part is not None}
-        return Tokens(**{name: part.to(device, non_blocking=non_blocking) for name, part in known.items()})
+        return SequenceTokens(**{name: part.to(device, non_blocking=non_blocking) for name, part in known.items()})
 
 
 class EventTypes:
@@ -86,11 +86,11 @@ def pad(
     events: Sequence[NDArray[np.int64]],
     gaps: Sequence[NDArray[np.int64]],
     attributes: Tensor,
-) -> Tokens:
+) -> SequenceTokens:
     """Stack sequences of B different lengths, and [B, A] codes of their users' attributes, into one batch."""
     lengths = np.array([len(r) for r in rows], np.int64)
     inside = np.arange(lengths.max(initial=0)) < lengths[:, None]  # [B, L]
-    return Tokens(
+    return SequenceTokens(
         torch.from_numpy(_stacked(rows, inside, PADDING)),
         torch.from_numpy(_stacked(events, inside, UNKNOWN_EVENT)),
         torch.from_numpy(_stacked(gaps, inside, UNKNOWN_GAP)),
@@ -112,7 +112,7 @@ def tokenize(
     event_types: EventTypes,
     max_history: int,
     attributes: UserAttributes,
-) -> Tokens:
+) -> SequenceTokens:
     """Tokens for answering: the newest `max_history` events of each history, then the query.
 
     Args:
@@ -134,7 +134,7 @@ def tokenize(
     rows[asked, known[asked]] = queries[asked]
     events[asked, known[asked]] = event_types.query
     gaps = gap_buckets(_stacked([history.timestamps for history in newest], inside, np.nan))
-    return Tokens(
+    return SequenceTokens(
         torch.from_numpy(rows),
         torch.from_numpy(events),
         torch.from_numpy(gaps),

@@ -16,10 +16,10 @@ from data_prep.files import read_json, write_json
 from data_prep.grown_table import GrownTable
 from towers.events.history import History
 from towers.modules.item_tower import NO_ID, ItemTower, text_width
-from towers.modules.tokens import PADDING, EventTypes, Tokens, tokenize
+from towers.modules.tokens import PADDING, EventTypes, SequenceTokens, tokenize
 from towers.modules.user_tower import UserTower
 from towers.modules.user_tower_onnx import GRAPH, OnnxUserTower
-from towers.modules.word_embeddings import Words
+from towers.modules.word_embeddings import WordEmbeddings
 from towers.text.encoder import TextEncoder, load_text_encoder
 from towers.text.query_text import QueryText
 
@@ -52,7 +52,7 @@ class UserEncoder:
         queries: QueryText,
     ) -> None:
         self.users = users.eval()
-        self.last: Callable[[Tensor, Tokens], Tensor] = users.last
+        self.last: Callable[[Tensor, SequenceTokens], Tensor] = users.last
         self.query_tower = query_tower.eval()
         self.text_encoder = text_encoder.eval()
         self.event_types = event_types
@@ -189,7 +189,7 @@ def _remembering(text_encoder: TextEncoder) -> Callable[[str], NDArray[np.float3
 
 def query_side(text_dim: int, users: UserTower, vocabulary: Sequence[str]) -> ItemTower:
     """An item tower for texts alone that goes with a user tower; its weights are still to be loaded."""
-    words = Words(vocabulary, text_width(users.dim, users.prior)) if vocabulary else None
+    words = WordEmbeddings(vocabulary, text_width(users.dim, users.prior)) if vocabulary else None
     return ItemTower(text_dim, users.dim, num_ids=0, num_priors=0 if users.prior else None, words=words)
 
 

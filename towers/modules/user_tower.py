@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from towers.events.user_attributes import UNKNOWN_CODE, UserAttributes
 from towers.modules.layers import make_blocks, picked
-from towers.modules.tokens import GAP_BUCKETS, Tokens
+from towers.modules.tokens import GAP_BUCKETS, SequenceTokens
 
 RECENCY = 0.6
 """Weight of a token on the direct path relative to the next newer one, before training."""
@@ -172,7 +172,7 @@ class UserTower(nn.Module):
             users = functional.pad(strength * functional.normalize(users[..., :-1], dim=3), (0, 1), value=1.0)
         return users if self.interests > 1 else users.squeeze(2)
 
-    def last(self, vectors: Tensor, tokens: Tokens) -> Tensor:
+    def last(self, vectors: Tensor, tokens: SequenceTokens) -> Tensor:
         """User vectors after each sequence's last token, [B, dim] or [B, interests, dim].
 
         Args:

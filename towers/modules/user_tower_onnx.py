@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from towers.modules.onnx_runtime import open_session, run, write_graph
-from towers.modules.tokens import Tokens
+from towers.modules.tokens import SequenceTokens
 from towers.modules.user_tower import UserTower
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class OnnxUserTower:
         """Read what `export_user_tower` wrote."""
         return cls(open_session(folder / GRAPH))
 
-    def last(self, vectors: Tensor, tokens: Tokens) -> Tensor:
+    def last(self, vectors: Tensor, tokens: SequenceTokens) -> Tensor:
         """As `UserTower.last`."""
         return run(self._session, _inputs(vectors, tokens))
 
@@ -46,13 +46,13 @@ class _Last(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         vectors, events, gaps, lengths = (inputs[name] for name in ("vectors", "events", "gaps", "lengths"))
-        return self.tower.last(vectors, Tokens(events, events, gaps, lengths, inputs["attributes"]))
+        return self.tower.last(vectors, SequenceTokens(events, events, gaps, lengths, inputs["attributes"]))
 
 
 def export_user_tower(tower: UserTower, folder: Path) -> None:
     """Write a tower as a graph into the folder of its saved encoder."""
     length = 3
-    example = Tokens(
+    example = SequenceTokens(
         rows=torch.zeros(2, length, dtype=torch.int64),
         events=torch.zeros(2, length, dtype=torch.int64),
         gaps=torch.zeros(2, length, dtype=torch.int64),
@@ -64,7 +64,7 @@ def export_user_tower(tower: UserTower, folder: Path) -> None:
     write_graph(_Last(tower).eval(), inputs, dynamic, folder / GRAPH)
 
 
-def _inputs(vectors: Tensor, tokens: Tokens) -> dict[str, Tensor]:
+def _inputs(vectors: Tensor, tokens: SequenceTokens) -> dict[str, Tensor]:
     assert tokens.attributes is not None  # as `tokenize` makes them
     return {
         "vectors": vectors,

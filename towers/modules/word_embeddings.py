@@ -40,7 +40,7 @@ class WordsConfig:
 
 @dataclass(frozen=True)
 class Bags:
-    """Words of n texts.
+    """Word bags of n texts.
 
     Attributes:
         words: [n, L] places in the vocabulary; its size where there is no word.
@@ -51,7 +51,7 @@ class Bags:
     weights: Tensor
 
 
-class Words(nn.Module):
+class WordEmbeddings(nn.Module):
     """A text's vector is the sum of its words', weighed by TF-IDF.
 
     With tf occurrences in the text, and df of the N texts holding the word, the weight is
@@ -72,7 +72,7 @@ class Words(nn.Module):
         self.register_buffer("idf", torch.ones(len(self.vocabulary)))
 
     @classmethod
-    def fit(cls, config: WordsConfig, texts: Sequence[str], width: int) -> "Words | None":
+    def fit(cls, config: WordsConfig, texts: Sequence[str], width: int) -> "WordEmbeddings | None":
         """The words of item texts, their vectors fresh; None where none are to be had."""
         # Not set(): its order, and so that of equally frequent words, differs from one process to the next.
         frequency = Counter(word for text in texts for word in dict.fromkeys(words_of(text)))
@@ -125,7 +125,7 @@ class WordTable(nn.Module):
     words: Tensor
     weights: Tensor
 
-    def __init__(self, words: Words | None, texts: Sequence[str]) -> None:
+    def __init__(self, words: WordEmbeddings | None, texts: Sequence[str]) -> None:
         super().__init__()
         self.empty = words is None
         bags = words.read(texts) if words is not None else Bags(torch.zeros(0, 0), torch.zeros(0, 0))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from towers.metrics.judgements import graded_ndcg
 from towers.metrics.ranking_metrics import bootstrap_intervals
 from towers.ranking.cross_encoder import CrossEncoder
-from towers.ranking.groups import Group
+from towers.ranking.groups import CandidateGroup
 from towers.ranking.mining import Shortlist
 
 CUTOFF = 10
@@ -26,7 +26,7 @@ class Comparison:
         recall_ndcg: mean NDCG@10 of the recall order.
         reranked_ndcg: of the reranker's.
         mean, low, high: of the difference, case by case, with its bootstrap interval.
-        missed: share of the wanted items that were not among the candidates; in both figures they count as not found.
+        missed: share of the relevant items that were not among the candidates; in both figures they count as not found.
     """
 
     cases: int
@@ -50,7 +50,7 @@ class Comparison:
     def __str__(self) -> str:
         return (
             f"NDCG@{CUTOFF} {self.recall_ndcg:.4f} recall order, {self.reranked_ndcg:.4f} reranked, difference "
-            f"{self.mean:+.4f} ({self.low:+.4f} … {self.high:+.4f}); {self.missed:.1%} of the wanted were not among "
+            f"{self.mean:+.4f} ({self.low:+.4f} … {self.high:+.4f}); {self.missed:.1%} of the relevant were not among "
             "the candidates"
         )
 
@@ -69,7 +69,7 @@ def shortlist_ndcg(one: Shortlist, scores: NDArray[np.float32]) -> float:
 
 
 def readings(
-    model: CrossEncoder, lists: Sequence[Shortlist | Group], texts: Sequence[str]
+    model: CrossEncoder, lists: Sequence[Shortlist | CandidateGroup], texts: Sequence[str]
 ) -> list[NDArray[np.float32]]:
     """What reading adds to the score of each candidate, [K] for each list: the score but for recall's part.
 
@@ -136,5 +136,5 @@ def compare_orders(
         mean=float(difference.mean()),
         low=float(low[0]),
         high=float(high[0]),
-        missed=sum(one.missed for one in lists) / max(sum(one.wanted for one in lists), 1),
+        missed=sum(one.missed for one in lists) / max(sum(one.relevant for one in lists), 1),
     )

@@ -7,7 +7,7 @@ from typing import Any
 from data_prep.config import require
 from data_prep.errors import UsageError
 from towers.fitting.trainer import TrainerConfig
-from towers.ranking.input_template import Rendering
+from towers.ranking.input_template import InputTemplate
 
 
 @dataclass
@@ -34,19 +34,19 @@ class MiningConfig:
 
     Attributes:
         depth: candidates taken from recall for each user or query.
-        wanted: candidates above grade 0 in a group, at most.
+        relevant: candidates above grade 0 in a group, at most.
         negatives: other candidates in a group, at most.
         max_groups: groups in all at most; those of judged queries come on top.
         held_out: share of the users kept aside; half of them choose epoch and strength, the other half judge.
         max_held_out: and their number at most.
         query_rate: share of the users' moments in which they ask, by a query derived from what they went on to.
         item_queries: queries derived from items to learn from beside users, asked by strangers.
-        always_rerank_positives: wanted items that recall missed join training groups, as if it had found them. In
+        always_rerank_positives: relevant items that recall missed join training groups, as if it had found them. In
             every figure they count as missed all the same.
     """
 
     depth: int
-    wanted: int
+    relevant: int
     negatives: int
     max_groups: int
     held_out: float
@@ -56,7 +56,7 @@ class MiningConfig:
     always_rerank_positives: bool
 
     def __post_init__(self) -> None:
-        for name in ("depth", "wanted", "negatives", "max_groups"):
+        for name in ("depth", "relevant", "negatives", "max_groups"):
             require(f"mining.{name}", getattr(self, name), 1)
         require("mining.max_held_out", self.max_held_out, 2)
         require("mining.held_out", self.held_out, 0.01, 0.9)
@@ -119,7 +119,7 @@ class RerankConfig:
         learning_rate, weight_decay, warmup_steps: of AdamW, with linear decay.
         groups_per_batch: groups in a batch.
         rerank_loss: a class of `towers.ranking.losses` and its settings.
-        model, rendering, mining, judged, comparison, trainer: see there.
+        model, input_template, mining, judged, comparison, trainer: see there.
     """
 
     run: Path
@@ -135,7 +135,7 @@ class RerankConfig:
     groups_per_batch: int
     rerank_loss: Any
     model: CrossEncoderConfig
-    rendering: Rendering
+    input_template: InputTemplate
     mining: MiningConfig
     judged: JudgedConfig
     comparison: ComparisonConfig

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
-from towers.ranking.input_template import Rendering
+from towers.ranking.input_template import InputTemplate
 from towers.ranking.pair_tokenizer import encode_pairs, remembering
 
 FORMAT_VERSION = 2
@@ -34,18 +34,18 @@ class CrossEncoder(nn.Module):
         backbone: a BERT-like transformer.
         tokenizer: its tokenizer.
         max_tokens: context and item text together; the longer of the two is cut first.
-        rendering: how users and items were shown to it.
+        input_template: how users and items were shown to it.
         recall_weight: initial w.
     """
 
     def __init__(
-        self, backbone: nn.Module, tokenizer: Any, max_tokens: int, rendering: Rendering, recall_weight: float
+        self, backbone: nn.Module, tokenizer: Any, max_tokens: int, input_template: InputTemplate, recall_weight: float
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
-        self.rendering = rendering
+        self.input_template = input_template
         self.head = nn.Linear(int(backbone.config.hidden_size), 1)  # type: ignore[union-attr, arg-type]
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -56,7 +56,7 @@ class CrossEncoder(nn.Module):
         """Scores of n pairs, [n].
 
         Args:
-            contexts: n contexts, as `rendering` makes them.
+            contexts: n contexts, as `input_template` makes them.
             candidates: n item texts.
             recall_scores: the towers' inner products, [n].
         """
@@ -67,7 +67,7 @@ class CrossEncoder(nn.Module):
         """Scores of candidates for one user, higher is better; what was read of an item's text before is remembered.
 
         Args:
-            context: as `rendering` makes it.
+            context: as `input_template` makes it.
             candidates: n item texts.
             recall_scores: the towers' inner products with the user's vector, [n].
 
@@ -117,7 +117,11 @@ class CrossEncoder(nn.Module):
         save_file(
             {"weight": self.head.weight, "bias": self.head.bias, "recall_weight": self.recall_weight}, folder / HEAD
         )
-        config = {"format": FORMAT_VERSION, "max_tokens": self.max_tokens, "rendering": asdict(self.rendering)}
+        config = {
+            "format": FORMAT_VERSION,
+            "max_tokens": self.max_tokens,
+            "input_template": asdict(self.input_template),
+        }
         write_json(folder / CONFIG, config)
 
     @classmethod
@@ -138,7 +142,9 @@ class CrossEncoder(nn.Module):
             raise UsageError(f"{folder}: format {config['format']}, this version reads {FORMAT_VERSION}; train it anew")
         tokenizer = _tokenizer(folder)
         backbone = _transformer(folder) if backbone is None else backbone
-        model = cls(backbone, tokenizer, config["max_tokens"], Rendering(**config["rendering"]), recall_weight=0.0)
+        model = cls(
+            backbone, tokenizer, config["max_tokens"], InputTemplate(**config["input_template"]), recall_weight=0.0
+        )
         head = load_file(folder / HEAD)
         model.head.load_state_dict({"weight": head["weight"], "bias": head["bias"]})
         model.recall_weight.data = head["recall_weight"]

@@ -13,7 +13,7 @@ from towers.text.synthetic_queries import rows_by_query
 
 
 @dataclass(frozen=True)
-class Moment:
+class RankingExample:
     """One of them.
 
     Attributes:
@@ -21,20 +21,20 @@ class Moment:
         query: what they asked for, "" for nothing.
         rows: items of which it is known how well they fit, [M].
         grades: of each, [M]; 0 for what does not fit, 1 for what a user took, more where judges said more.
-        barred: items that are not offered.
+        excluded: items that are not offered.
     """
 
     history: History
     query: str
     rows: NDArray[np.int64]
     grades: NDArray[np.int64]
-    barred: NDArray[np.int64]
+    excluded: NDArray[np.int64]
 
 
-def of_users(cases: Cases, derived: Sequence[str], query_rate: float, rng: np.random.Generator) -> list[Moment]:
-    """One moment a user: what they went on to is wanted.
+def of_users(cases: Cases, derived: Sequence[str], query_rate: float, rng: np.random.Generator) -> list[RankingExample]:
+    """One moment a user: what they went on to is relevant.
 
-    Where the log has a query for what came next, or one is derived, only what it was asked for is wanted then; the
+    Where the log has a query for what came next, or one is derived, only what it was asked for is relevant then; the
     rest of what they went on to is not offered, for it is neither right nor wrong.
 
     Args:
@@ -45,20 +45,20 @@ def of_users(cases: Cases, derived: Sequence[str], query_rate: float, rng: np.ra
     """
     log, found = cases.sequences, []
     for case in range(len(cases)):
-        wanted, history = cases.truth[case], cases.history(case)
+        relevant, history = cases.truth[case], cases.history(case)
         logged = int(log.queries[cases.ends[case]])
-        query, asked = "", wanted
+        query, asked = "", relevant
         if logged != NO_QUERY:
             after = slice(int(cases.ends[case]), int(log.offsets[cases.users[case] + 1]))
             same = np.unique(log.rows[after][log.queries[after] == logged])
-            query, asked = log.query_texts[logged], np.intersect1d(same, wanted)
+            query, asked = log.query_texts[logged], np.intersect1d(same, relevant)
         elif rng.random() < query_rate:
-            row = int(rng.choice(wanted))
+            row = int(rng.choice(relevant))
             query = derived[row]
-            asked = np.array([row], np.int64) if query else wanted
+            asked = np.array([row], np.int64) if query else relevant
         if len(asked):
-            barred = np.union1d(cases.seen(case), np.setdiff1d(wanted, asked))
-            found.append(Moment(history, query, asked, np.ones(len(asked), np.int64), barred))
+            excluded = np.union1d(cases.seen(case), np.setdiff1d(relevant, asked))
+            found.append(RankingExample(history, query, asked, np.ones(len(asked), np.int64), excluded))
     return found
 
 
@@ -69,10 +69,10 @@ def of_events(
     queries: Callable[[int], str],
     length: int,
     rng: np.random.Generator,
-) -> list[Moment]:
-    """Moments of the log itself: what was taken at that instant is wanted, and nothing else the user has is offered.
+) -> list[RankingExample]:
+    """Moments of the log itself: what was taken at that instant is relevant, and nothing else the user has is offered.
 
-    Where the event was asked for, only the item it led to is wanted. Moments of which nothing is known are left out.
+    Where the event was asked for, only the item it led to is relevant. Moments of which nothing is known are left out.
 
     Args:
         interactions: the events that may be learnt from.
@@ -91,15 +91,15 @@ def of_events(
         if not query and basket == own.start:
             continue
         together = interactions.rows[own][interactions.baskets[own] == basket]
-        wanted = np.unique(together) if not query else interactions.rows[event : event + 1]
+        relevant = np.unique(together) if not query else interactions.rows[event : event + 1]
         history = sequences.history(user, basket + before, length)
-        barred = np.setdiff1d(interactions.rows[own], wanted)
-        found.append(Moment(history, query, wanted, np.ones(len(wanted), np.int64), barred))
+        excluded = np.setdiff1d(interactions.rows[own], relevant)
+        found.append(RankingExample(history, query, relevant, np.ones(len(relevant), np.int64), excluded))
     return found
 
 
-def of_items(derived: Sequence[str], number: int, rng: np.random.Generator) -> list[Moment]:
-    """Strangers who ask with a query derived from an item: that item, and all that give the same query, are wanted.
+def of_items(derived: Sequence[str], number: int, rng: np.random.Generator) -> list[RankingExample]:
+    """Strangers who ask with a query derived from an item: that item, and all that give the same query, are relevant.
 
     Args:
         derived: query derived from each item, "" for none, [N].
@@ -110,14 +110,14 @@ def of_items(derived: Sequence[str], number: int, rng: np.random.Generator) -> l
     queries = list(rows)
     nothing = np.zeros(0, np.int64)
     return [
-        Moment(History.empty(), query, rows[query], np.ones(len(rows[query]), np.int64), nothing)
+        RankingExample(History.empty(), query, rows[query], np.ones(len(rows[query]), np.int64), nothing)
         for query in (queries[i] for i in rng.permutation(len(queries))[:number])
     ]
 
 
 def of_judgements(
     queries: Sequence[str], rows: Sequence[NDArray[np.int64]], grades: Sequence[NDArray[np.int64]]
-) -> list[Moment]:
+) -> list[RankingExample]:
     """Strangers who ask what judges have judged.
 
     Args:
@@ -126,6 +126,6 @@ def of_judgements(
         grades: of each, Q times [M].
     """
     return [
-        Moment(History.empty(), query, judged, marks, np.zeros(0, np.int64))
+        RankingExample(History.empty(), query, judged, marks, np.zeros(0, np.int64))
         for query, judged, marks in zip(queries, rows, grades, strict=True)
     ]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Group:
+class CandidateGroup:
     """Some candidates of one moment that are compared in training.
 
     Attributes:
@@ -48,7 +48,7 @@ class PaddedGroups:
     teacher: Tensor
 
     @classmethod
-    def of(cls, groups: Sequence[Group]) -> Self:
+    def of(cls, groups: Sequence[CandidateGroup]) -> Self:
         """Put groups side by side; there may be none."""
         lengths = torch.tensor([len(group.rows) for group in groups], dtype=torch.int64)
         mask = torch.arange(int(lengths.max()) if groups else 0) < lengths.unsqueeze(1)

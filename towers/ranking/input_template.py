@@ -10,7 +10,7 @@ from data_prep.text import render
 
 
 @dataclass
-class Rendering:
+class InputTemplate:
     """What is read of either side; it is stored with the model.
 
     Attributes:

@@ -1,7 +1,7 @@
 """What a reranker is trained to do with a group of candidates: losses as pure functions, and a class for each.
 
 All take scores, grades and a mask of G groups of at most n candidates, [G, n] each, and return one number a group, [G].
-A grade is 0 for what is not wanted; the mask is False where a group has fewer candidates than n. The gain of a grade is
+Grade 0 is not relevant; the mask is False where a group has fewer candidates than n. The gain of a grade is
 2^grade - 1, as in NDCG, so an event (grade 1) weighs 1. A group in which a loss finds nothing to compare costs 0.
 """
 
@@ -22,9 +22,9 @@ def gains(grades: Tensor) -> Tensor:
 
 
 def softmax(scores: Tensor, grades: Tensor, mask: Tensor) -> Tensor:
-    """Cross-entropy of each wanted candidate against those of a lower grade, weighted by gain.
+    """Cross-entropy of each relevant candidate against those of a lower grade, weighted by gain.
 
-    For one wanted candidate in a group it is the softmax over the group. Several do not compete with their equals.
+    For one relevant candidate in a group it is the softmax over the group. Several do not compete with their equals.
     """
     lower = (grades.unsqueeze(1) < grades.unsqueeze(2)) & mask.unsqueeze(1)  # [G, i, j]: j below i
     rivals = scores.unsqueeze(1).masked_fill(~lower, -torch.inf)  # [G, i, j]
@@ -34,7 +34,7 @@ def softmax(scores: Tensor, grades: Tensor, mask: Tensor) -> Tensor:
 
 
 def binary(scores: Tensor, grades: Tensor, mask: Tensor, threshold: float) -> Tensor:
-    """Mean binary cross-entropy of each candidate by itself, wanted from grade `threshold` on."""
+    """Mean binary cross-entropy of each candidate by itself, relevant from grade `threshold` on."""
     each = functional.binary_cross_entropy_with_logits(scores, (grades >= threshold).to(scores.dtype), reduction="none")
     return _mean(each * mask, mask.to(scores.dtype))
 
@@ -43,7 +43,7 @@ def lambda_rank(scores: Tensor, grades: Tensor, mask: Tensor, sigma: float) -> T
     """Sum over pairs i above j in grade of |change of NDCG if they swapped| * log(1 + exp(-sigma (s_i - s_j))).
 
     The change is that of the order that the scores give now, without gradient. Source: Burges, "From RankNet to
-    LambdaRank to LambdaMART", 2010, section 4; as a loss: Wang et al., "The LambdaLoss framework", CIKM 2018.
+    LambdaLoss to LambdaMART", 2010, section 4; as a loss: Wang et al., "The LambdaLoss framework", CIKM 2018.
     """
     places = scores.detach().masked_fill(~mask, -torch.inf).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     discounts = 1 / torch.log2(places + 2.0)  # [G, n]
@@ -81,8 +81,8 @@ def kl_divergence(scores: Tensor, mask: Tensor, teacher: Tensor, temperature: fl
     Sum over candidates of p * log(p / q), p being the teacher's chances and q those of the scores. Source: Lin et al.,
     "In-batch negatives for knowledge distillation with tightly-coupled teachers for dense retrieval", 2021, eq. 4.
     """
-    wanted, found = (_log_softmax(values / temperature, mask) for values in (teacher, scores))
-    return (wanted.exp() * (wanted - found) * mask).sum(dim=1)
+    relevant, found = (_log_softmax(values / temperature, mask) for values in (teacher, scores))
+    return (relevant.exp() * (relevant - found) * mask).sum(dim=1)
 
 
 def _log_softmax(values: Tensor, mask: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class RerankLoss(ABC):
 
 
 class Softmax(RerankLoss):
-    """See `softmax`. The default: events say what was wanted more than what was there."""
+    """See `softmax`. The default: events say what was relevant more than what was there."""
 
     def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
         return softmax(scores, grades, mask)
@@ -132,7 +132,7 @@ class Binary(RerankLoss):
     """See `binary`. For scores that are to be read as chances.
 
     Attributes:
-        threshold: grade from which a candidate counts as wanted.
+        threshold: grade from which a candidate counts as relevant.
     """
 
     threshold: float
@@ -142,7 +142,7 @@ class Binary(RerankLoss):
 
 
 @dataclass(frozen=True)
-class LambdaRank(RerankLoss):
+class LambdaLoss(RerankLoss):
     """See `lambda_rank`. For graded judgements, where the first places matter.
 
     Attributes:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from data_prep.progress import track
 from towers.model.scorer import Recall
-from towers.ranking.examples import Moment
-from towers.ranking.groups import Group
-from towers.ranking.input_template import Rendering
+from towers.ranking.examples import RankingExample
+from towers.ranking.groups import CandidateGroup
+from towers.ranking.input_template import InputTemplate
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,16 @@ class Shortlist:
         return int((self.missed_grades > 0).sum())
 
     @property
-    def wanted(self) -> int:
+    def relevant(self) -> int:
         """Wanted items, found or missed."""
         return int((self.grades > 0).sum()) + self.missed
 
 
 def shortlists(
     recall: Recall,
-    moments: Sequence[Moment],
+    moments: Sequence[RankingExample],
     titles: Sequence[str],
-    rendering: Rendering,
+    input_template: InputTemplate,
     depth: int,
     batch_size: int,
 ) -> Iterator[Shortlist]:
@@ -61,7 +61,7 @@ def shortlists(
         recall: scores the catalogue; better not trained on these moments, or its scores flatter.
         moments: whose outcome is known.
         titles: of the items, [N].
-        rendering: how users are shown.
+        input_template: how users are shown.
         depth: K.
         batch_size: moments scored at a time.
     """
@@ -70,16 +70,16 @@ def shortlists(
         chosen = moments[start : start + batch_size]
         scores = recall([moment.history for moment in chosen], [moment.query for moment in chosen])  # [B, N]
         for i, moment in enumerate(chosen):
-            scores[i, moment.barred] = -torch.inf
+            scores[i, moment.excluded] = -torch.inf
         top = scores.topk(depth, dim=1)
         for i, moment in enumerate(chosen):
             best, rows = top.values[i].numpy(), top.indices[i].numpy()
             rows, best = rows[np.isfinite(best)], best[np.isfinite(best)]
             known = dict(zip(moment.rows.tolist(), moment.grades.tolist(), strict=True))
             missed = ~np.isin(moment.rows, rows)
-            read = moment.history.last(rendering.context_items)
+            read = moment.history.last(input_template.context_items)
             yield Shortlist(
-                context=rendering.context([titles[row] for row in read.rows], read.events, moment.query),
+                context=input_template.context([titles[row] for row in read.rows], read.events, moment.query),
                 rows=rows,
                 scores=best,
                 grades=np.array([known.get(row, 0) for row in rows.tolist()], np.int64),
@@ -90,14 +90,14 @@ def shortlists(
 
 
 def groups(
-    lists: Sequence[Shortlist], wanted: int, negatives: int, add_missed: bool, rng: np.random.Generator
-) -> list[Group]:
-    """Training groups out of shortlists, one each; where nothing is wanted or all is, there is nothing to learn.
+    lists: Sequence[Shortlist], relevant: int, negatives: int, add_missed: bool, rng: np.random.Generator
+) -> list[CandidateGroup]:
+    """Training groups out of shortlists, one each; where nothing is relevant or all is, there is nothing to learn.
 
     Args:
         lists: the shortlists.
-        wanted: candidates above grade 0 in a group, at most, so that heavy shoppers do not outweigh the rest.
-        negatives: other candidates in a group, at most; drawn without replacement, as the wanted are.
+        relevant: candidates above grade 0 in a group, at most, so that heavy shoppers do not outweigh the rest.
+        negatives: other candidates in a group, at most; drawn without replacement, as the relevant are.
         add_missed: whether what recall missed may stand in a group too. Then the reranker also learns of items it will
             never be offered, and that recall's scores mean less than they do.
         rng: draws.
@@ -109,9 +109,9 @@ def groups(
             rows = np.concatenate([rows, one.missed_rows])
             scores = np.concatenate([scores, one.missed_scores])
             grades = np.concatenate([grades, one.missed_grades])
-        above = rng.permutation(np.flatnonzero(grades > 0))[:wanted]
+        above = rng.permutation(np.flatnonzero(grades > 0))[:relevant]
         below = rng.permutation(np.flatnonzero(grades == 0))[:negatives]
         if len(above) and len(np.unique(grades[np.append(above, below)])) > 1:
             places = np.append(above, below)
-            found.append(Group(one.context, rows[places], scores[places], grades[places]))
+            found.append(CandidateGroup(one.context, rows[places], scores[places], grades[places]))
     return found

@@ -14,14 +14,14 @@ from towers.fitting.trainer import EpochDataset, linear_decay
 from towers.ranking.comparison import CUTOFF, ndcg_of, readings
 from towers.ranking.config import RerankConfig
 from towers.ranking.cross_encoder import CrossEncoder
-from towers.ranking.groups import Group, PaddedGroups
+from towers.ranking.groups import CandidateGroup, PaddedGroups
 from towers.ranking.losses import RerankLoss
 from towers.ranking.mining import Shortlist
 
 WATCHED = f"valid/ndcg@{CUTOFF}"
 
 
-def starting_weight(groups: Sequence[Group], loss: RerankLoss) -> float:
+def starting_weight(groups: Sequence[CandidateGroup], loss: RerankLoss) -> float:
     """The weight of recall's scores at which they alone have the least loss.
 
     Towers are trained against random candidates, of which they are rightly sure. Among their own best they know far
@@ -41,10 +41,10 @@ def starting_weight(groups: Sequence[Group], loss: RerankLoss) -> float:
     return min(tried, key=mean_loss)
 
 
-class GroupBatches(EpochDataset[list[Group]]):
+class GroupBatches(EpochDataset[list[CandidateGroup]]):
     """Groups in batches, in another order each epoch."""
 
-    def __init__(self, material: Sequence[Group], size: int, seed: int) -> None:
+    def __init__(self, material: Sequence[CandidateGroup], size: int, seed: int) -> None:
         self.material = material
         self.size = size
         self.seed = seed
@@ -52,7 +52,7 @@ class GroupBatches(EpochDataset[list[Group]]):
     def __len__(self) -> int:
         return -(-len(self.material) // self.size)
 
-    def __iter__(self) -> Iterator[list[Group]]:
+    def __iter__(self) -> Iterator[list[CandidateGroup]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.material))
         for start in range(0, len(order), self.size):
             yield [self.material[i] for i in order[start : start + self.size]]
@@ -84,7 +84,7 @@ class RerankerTraining(pl.LightningModule):
         """Leave texts and arrays where they are: the model moves what it makes of them."""
         return batch
 
-    def training_step(self, batch: list[Group], batch_idx: int) -> Tensor:
+    def training_step(self, batch: list[CandidateGroup], batch_idx: int) -> Tensor:
         contexts = [group.context for group in batch for _ in group.rows]
         candidates = [self.texts[row] for group in batch for row in group.rows]
         padded = PaddedGroups.of(batch).to(self.device)

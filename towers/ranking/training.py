@@ -17,7 +17,7 @@ from towers.model.trained_towers import RUN
 from towers.ranking.comparison import choose_strength
 from towers.ranking.config import RerankConfig
 from towers.ranking.cross_encoder import CrossEncoder, small_backbone
-from towers.ranking.groups import Group
+from towers.ranking.groups import CandidateGroup
 from towers.ranking.losses import RerankLoss
 from towers.ranking.mining import Shortlist
 from towers.ranking.ranker_module import WATCHED, GroupBatches, RerankerTraining, starting_weight
@@ -26,7 +26,7 @@ from towers.text.encoder import package_folder
 
 log = logging.getLogger(__name__)
 
-DECISIVE = ("model", "rendering", "mining", "judged", "rerank_loss", "teacher", "seed")
+DECISIVE = ("model", "input_template", "mining", "judged", "rerank_loss", "teacher", "seed")
 """Settings that a resumed training must share with the one that was begun."""
 
 
@@ -78,7 +78,7 @@ class Fitting:
         model = self.config.model
         folder = Path(model.folder) if model.folder else package_folder(model.package)
         backbone, tokenizer = small_backbone(folder, model.layers, model.width)
-        return CrossEncoder(backbone, tokenizer, model.max_tokens, self.config.rendering, recall_weight)
+        return CrossEncoder(backbone, tokenizer, model.max_tokens, self.config.input_template, recall_weight)
 
 
 def _loss(config: RerankConfig) -> RerankLoss:
@@ -111,7 +111,7 @@ def load_teacher(config: RerankConfig, towers: str, part: str) -> CrossEncoder:
         raise UsageError(
             f"teacher: {config.teacher} was trained for towers {marks['towers_fingerprint']}, the run holds {towers}"
         )
-    for name in ("seed", "rendering", "mining"):
+    for name in ("seed", "input_template", "mining"):
         own = asdict(config)[name]
         if marks["config"][name] != own:
             raise UsageError(
@@ -126,7 +126,7 @@ def load_teacher(config: RerankConfig, towers: str, part: str) -> CrossEncoder:
     return CrossEncoder.load(config.teacher / part)
 
 
-def taught(material: Sequence[Group], teacher: CrossEncoder, texts: Sequence[str]) -> list[Group]:
+def taught(material: Sequence[CandidateGroup], teacher: CrossEncoder, texts: Sequence[str]) -> list[CandidateGroup]:
     """The groups with a teacher's scores.
 
     Args:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from data_prep.errors import GateFailed
 from towers.candidates.candidate_pool import TOWERS
 from towers.ranking.config import MiningConfig, RerankConfig
-from towers.ranking.groups import Group
+from towers.ranking.groups import CandidateGroup
 from towers.ranking.mining import Shortlist, groups
 
 
@@ -34,14 +34,14 @@ class Part:
         """The name as the start of a message."""
         return f"{self.name}: " if self.name else ""
 
-    def groups(self, mining: MiningConfig, repeat: int, rng: np.random.Generator) -> list[Group]:
+    def groups(self, mining: MiningConfig, repeat: int, rng: np.random.Generator) -> list[CandidateGroup]:
         """The groups of an epoch.
 
         Raises:
             GateFailed: there are none.
         """
         drawn = [
-            groups(lists, mining.wanted, mining.negatives, mining.always_rerank_positives, rng)
+            groups(lists, mining.relevant, mining.negatives, mining.always_rerank_positives, rng)
             for lists in (self.learning, self.judged)
         ]
         found = [drawn[0][i] for i in rng.permutation(len(drawn[0]))[: mining.max_groups]] + drawn[1] * repeat
@@ -54,7 +54,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Material:
+class RankingTrainingSet:
     """All shortlists.
 
     Attributes:
@@ -81,7 +81,7 @@ class Material:
         queries: Sequence[Shortlist],
         folds: Sequence[NDArray[np.int64]],
         config: RerankConfig,
-    ) -> "Material":
+    ) -> "RankingTrainingSet":
         """Keep some users aside; where there are none, some of the queries derived from items, to choose the epoch.
 
         Args:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from towers.events.history import NO_QUERY, Sequences, basket_starts
 from towers.fitting.trainer import EpochDataset
-from towers.modules.tokens import PADDING, UNKNOWN_EVENT, UNKNOWN_GAP, EventTypes, Tokens, gap_buckets, pad
-from towers.training.query_only_examples import Asked, AskedPlan
+from towers.modules.tokens import PADDING, UNKNOWN_EVENT, UNKNOWN_GAP, EventTypes, SequenceTokens, gap_buckets, pad
+from towers.training.query_only_examples import QueryOnlyExamples, QueryOnlyPlan
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Batch:
         weights: what each prediction counts in the loss, [P].
     """
 
-    tokens: Tokens
+    tokens: SequenceTokens
     windows: Tensor
     moments: Tensor
     positives: Tensor
@@ -114,7 +114,7 @@ class TrainingBatches(EpochDataset[Batch]):
         signal_dropout: float,
         seed: int,
         attributes: Tensor | None = None,
-        asked: AskedPlan | None = None,
+        asked: QueryOnlyPlan | None = None,
     ) -> None:
         self.sequences = sequences
         self.attributes = torch.zeros(len(sequences), 0, dtype=torch.int64) if attributes is None else attributes
@@ -155,14 +155,14 @@ class TrainingBatches(EpochDataset[Batch]):
                 self._batch(windows[packs[i]], rng) if i < len(packs) else self._search_batch(searches[i - len(packs)])
             )
 
-    def _searches(self, rng: np.random.Generator) -> list[tuple[Asked, slice]]:
+    def _searches(self, rng: np.random.Generator) -> list[tuple[QueryOnlyExamples, slice]]:
         """Searches without a history, as many together as tokens fit into a batch."""
         if self.asked is None:
             return []
         asked, size = self.asked.draw(rng), self.tokens_per_batch
         return [(asked, slice(start, start + size)) for start in range(0, len(asked), size)]
 
-    def _search_batch(self, search: tuple[Asked, slice]) -> Batch:
+    def _search_batch(self, search: tuple[QueryOnlyExamples, slice]) -> Batch:
         """Searches of one token each; searches for the same text are one user, so that no answer is a negative."""
         asked, part = search
         own = slice(self.rank, None, self.ranks)

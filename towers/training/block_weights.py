@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from towers.baselines import Baseline
 from towers.baselines.late_fusion import Mix, choose_weights
-from towers.blocks import FittedBlock, Profile
+from towers.blocks import BlockProfile, FittedBlock
 from towers.metrics.evaluation import Cases, Scorer
-from towers.model.one_vector import Model, WeightedBlock
+from towers.model.one_vector import OneVectorModel, WeightedBlock
 from towers.model.scorer import LATE_FUSED, ONE_VECTOR, Encode, VectorScorer, model_scorer
 from towers.model.trained_towers import TrainedTowers
 from towers.training.config import WeighingConfig
@@ -23,7 +23,7 @@ def weigh_blocks(
     cases: Cases,
     config: WeighingConfig,
     batch_size: int,
-) -> Model:
+) -> OneVectorModel:
     """Put blocks beside the towers, each with the weight that ranks best.
 
     Args:
@@ -38,8 +38,8 @@ def weigh_blocks(
         The model; a block that is best left out is.
     """
     if not blocks or not len(cases):
-        return Model(towers, [])
-    whole = Model(towers, [WeightedBlock(block, 1.0) for block in blocks])
+        return OneVectorModel(towers, [])
+    whole = OneVectorModel(towers, [WeightedBlock(block, 1.0) for block in blocks])
     vectors = whole.item_vectors(items)
     encoder = whole.user_encoder(items, vectors)
     parts: list[tuple[Scorer, float]] = []
@@ -55,11 +55,11 @@ def weigh_blocks(
     mix = _calibrated(ONE_VECTOR, parts, cases, batch_size)
     weights = choose_weights(mix, cases, config.grid, config.passes, config.certainty, batch_size)
     found = [weight * mix.deviations[0] / deviation for weight, deviation in zip(weights, mix.deviations, strict=True)]
-    return Model(towers, [WeightedBlock(b, w) for b, w in zip(blocks, found[1:], strict=True) if w > 0])
+    return OneVectorModel(towers, [WeightedBlock(b, w) for b, w in zip(blocks, found[1:], strict=True) if w > 0])
 
 
 def late_fusion(
-    model: Model,
+    model: OneVectorModel,
     channels: Mapping[str, Baseline],
     weights: Mapping[str, float],
     items: pd.DataFrame,
@@ -82,7 +82,7 @@ def late_fusion(
 
 
 def weigh_channels(
-    model: Model,
+    model: OneVectorModel,
     channels: Mapping[str, Baseline],
     items: pd.DataFrame,
     cases: Cases,
@@ -97,7 +97,7 @@ def weigh_channels(
     return dict(zip(channels, weights[1:], strict=True))
 
 
-def _encode(profile: Profile, sentence: Callable[[str], NDArray[np.float32] | None]) -> Encode:
+def _encode(profile: BlockProfile, sentence: Callable[[str], NDArray[np.float32] | None]) -> Encode:
     """A block's user vectors from histories and search texts."""
     return lambda histories, queries: profile.encode(histories, [sentence(query) for query in queries])
 

@@ -10,17 +10,17 @@ from towers.metrics.evaluation import Cases
 from towers.modules.item_features import FeatureTable, ItemFeatures
 from towers.modules.item_tower import ItemTower, text_width
 from towers.modules.user_tower import UserTower
-from towers.modules.word_embeddings import Words, WordTable
+from towers.modules.word_embeddings import WordEmbeddings, WordTable
 from towers.text.encoder import TextEncoder
 from towers.text.row_features import ItemText
 from towers.training.batches import TrainingBatches
 from towers.training.config import TrainConfig
 from towers.training.retriever import Retriever
-from towers.training.training_set import Material
+from towers.training.training_set import TrainingSet
 
 
 def build_items(
-    config: TrainConfig, material: Material, interactions: Interactions, counts: Tensor, encoder: TextEncoder
+    config: TrainConfig, material: TrainingSet, interactions: Interactions, counts: Tensor, encoder: TextEncoder
 ) -> tuple[ItemTower, ItemText, FeatureTable, WordTable]:
     """The item tower, untrained, and what it reads of each row.
 
@@ -41,7 +41,7 @@ def build_items(
         num_priors=num_items if tower.prior else None,
         id_dropout=tower.id_dropout,
         features=features,
-        words=Words.fit(config.words, material.texts[:num_items], text_width(tower.dim, tower.prior)),
+        words=WordEmbeddings.fit(config.words, material.texts[:num_items], text_width(tower.dim, tower.prior)),
         history=config.optimization.history_rate > 0,
         whitening=tower.whitening,
     )
@@ -58,7 +58,7 @@ def build_items(
 
 
 def build_retriever(
-    config: TrainConfig, material: Material, interactions: Interactions, batches: TrainingBatches
+    config: TrainConfig, material: TrainingSet, interactions: Interactions, batches: TrainingBatches
 ) -> Retriever:
     """Both towers, untrained, and what trains them.
 

@@ -19,7 +19,7 @@ from towers.events.interactions import Interactions
 from towers.fitting.distributed import others
 from towers.fitting.trainer import Session, fit, refit
 from towers.metrics.evaluation import EvaluationBatch, EvaluationBatches, metric_names
-from towers.metrics.judgements import JudgedQueries
+from towers.metrics.judgements import Judgements
 from towers.metrics.ranking_metrics import bootstrap_intervals
 from towers.model.trained_towers import TEXT_ENCODER, TrainedTowers
 from towers.text.encoder import open_text_encoder
@@ -27,7 +27,7 @@ from towers.training.batches import TrainingBatches
 from towers.training.config import TrainConfig
 from towers.training.model_factory import build_retriever
 from towers.training.retriever import Retriever
-from towers.training.training_set import Material
+from towers.training.training_set import TrainingSet
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +65,11 @@ class Trained:
     """
 
     towers: TrainedTowers
-    material: Material
+    material: TrainingSet
     data: TrainingData
     figures: dict[str, float]
     intervals: dict[str, list[float]]
-    judged: JudgedQueries | None
+    judged: Judgements | None
     epochs: int
     best_epoch: int
 
@@ -98,12 +98,12 @@ def train_towers(config: TrainConfig, dataset: Dataset, phase: Phase, watchers: 
     return Trained(towers, material, data, figures, intervals, judged, epochs, best_epoch)
 
 
-def prepare(config: TrainConfig, dataset: Dataset, phase: Phase) -> tuple[Material, TrainingBatches, Retriever]:
+def prepare(config: TrainConfig, dataset: Dataset, phase: Phase) -> tuple[TrainingSet, TrainingBatches, Retriever]:
     """All that is trained and what it is trained on; the same in every process."""
     torch.set_num_threads(config.trainer.threads)
     tower = config.tower
     judged = learnt_queries(config, dataset)
-    material = Material.of(
+    material = TrainingSet.of(
         dataset,
         config.protocol,
         config.queries,
@@ -126,7 +126,7 @@ def prepare(config: TrainConfig, dataset: Dataset, phase: Phase) -> tuple[Materi
     return material, batches, build_retriever(config, material, interactions, batches)
 
 
-def learnt_queries(config: TrainConfig, dataset: Dataset) -> JudgedQueries | None:
+def learnt_queries(config: TrainConfig, dataset: Dataset) -> Judgements | None:
     """The judged queries that training sees: all but those of the fold that is held out; None where there are none.
 
     Raises:
@@ -134,7 +134,7 @@ def learnt_queries(config: TrainConfig, dataset: Dataset) -> JudgedQueries | Non
     """
     if dataset.judgements is None:
         return None
-    judged, settings = JudgedQueries.of(dataset), config.judgements
+    judged, settings = Judgements.of(dataset), config.judgements
     return judged if settings.held_out is None else judged.outside(settings.folds, settings.held_out, config.seed)
 
 
@@ -166,7 +166,7 @@ def _help(ready: Callable[[], None], config: TrainConfig, phase: Phase) -> None:
 
 
 def _finished(
-    config: TrainConfig, retriever: Retriever, material: Material, dataset: Dataset, phase: Phase
+    config: TrainConfig, retriever: Retriever, material: TrainingSet, dataset: Dataset, phase: Phase
 ) -> TrainedTowers:
     """The towers without what only training needs."""
     encoder = retriever.encoder

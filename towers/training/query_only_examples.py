@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from towers.metrics.judgements import JudgedQueries
+from towers.metrics.judgements import Judgements
 from towers.modules.tokens import PADDING
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueryOnlyExamples:
     """A searches, each with an item that answers it.
 
     Attributes:
@@ -39,7 +39,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class AskedPlan:
+class QueryOnlyPlan:
     """Which searches an epoch holds.
 
     Attributes:
@@ -63,13 +63,13 @@ class AskedPlan:
     @classmethod
     def of(
         cls,
-        judged: JudgedQueries | None,
+        judged: Judgements | None,
         first_row: int,
         rate: float,
         derived: NDArray[np.int64],
         alone: float,
         texts: list[str],
-    ) -> "AskedPlan":
+    ) -> "QueryOnlyPlan":
         """Plan for a catalogue.
 
         Args:
@@ -106,7 +106,7 @@ class AskedPlan:
             counts[self._derivable] += number / len(self._derivable)
         return counts
 
-    def draw(self, rng: np.random.Generator) -> Asked:
+    def draw(self, rng: np.random.Generator) -> QueryOnlyExamples:
         """The searches of an epoch, in random order."""
         whole, fraction = divmod(self.rate, 1)
         everyone = np.arange(len(self.judged_texts))
@@ -129,7 +129,9 @@ class AskedPlan:
             axis=1,
         )
         order = rng.permutation(len(texts))
-        return Asked(texts[order], rows[order], weights[order], groups[order], np.unique(everything, axis=0))
+        return QueryOnlyExamples(
+            texts[order], rows[order], weights[order], groups[order], np.unique(everything, axis=0)
+        )
 
     def _drawn_items(self, rng: np.random.Generator) -> NDArray[np.int64]:
         number = self._number_alone

@@ -202,9 +202,9 @@ class Retriever(pl.LightningModule):
         if self.negatives.hard is None:
             return None
         number = int(batch.users.max()) + 1 if len(batch.users) else 0
-        barred = (self.target_counts == 0).repeat(number, 1)  # [U, N]
-        barred[batch.known_users, batch.known_rows] = True
-        return self.negatives.hard.mine(users, batch.positives, barred, batch.users, self.item_vectors)
+        excluded = (self.target_counts == 0).repeat(number, 1)  # [U, N]
+        excluded[batch.known_users, batch.known_rows] = True
+        return self.negatives.hard.mine(users, batch.positives, excluded, batch.users, self.item_vectors)
 
     def on_validation_epoch_start(self) -> None:
         self._catalogue = self.item_vectors()

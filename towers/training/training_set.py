@@ -14,15 +14,15 @@ from data_prep.errors import GateFailed
 from towers.events.history import Sequences
 from towers.events.reading import read_sequences
 from towers.events.user_attributes import UserAttributes
-from towers.metrics.judgements import JudgedQueries
+from towers.metrics.judgements import Judgements
 from towers.modules.tokens import PADDING, EventTypes
 from towers.text.synthetic_queries import QueryConfig, derive
 from towers.training.batches import QueryPlan, TrainingBatches
-from towers.training.query_only_examples import AskedPlan
+from towers.training.query_only_examples import QueryOnlyPlan
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingSet:
     """A dataset as arrays.
 
     Attributes:
@@ -43,7 +43,7 @@ class Material:
     texts: list[str]
     derived: NDArray[np.int64]
     first_logged: int
-    asked: AskedPlan
+    asked: QueryOnlyPlan
 
     @classmethod
     def of(
@@ -54,9 +54,9 @@ class Material:
         attributes: Sequence[str] = (),
         cold_share: float = 0.0,
         seed: int = 0,
-        judged: JudgedQueries | None = None,
+        judged: Judgements | None = None,
         judged_rate: float = 0.0,
-    ) -> "Material":
+    ) -> "TrainingSet":
         """Read a dataset.
 
         Args:
@@ -81,7 +81,7 @@ class Material:
         judged_texts = [queries.text(text) for text in judged.queries] if judged else []
         texts = [*dataset.items[Columns.TEXT].astype(str), *derived_texts, *logged, *judged_texts]
         first_judged = len(texts) - len(judged_texts)
-        asked = AskedPlan.of(judged, first_judged, judged_rate, derived, queries.alone, texts)
+        asked = QueryOnlyPlan.of(judged, first_judged, judged_rate, derived, queries.alone, texts)
         if not training.any() and asked.empty:
             raise GateFailed(
                 f"{dataset.path}: no training events in split {protocol or 'by default'}, and no searches instead: "

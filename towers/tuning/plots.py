@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_prep.errors import UsageError
-from towers.tuning.trials import Group
+from towers.tuning.trials import TrialGroup
 
 try:
     import matplotlib
@@ -31,7 +31,7 @@ LISTED = 24
 """Settings named beside the cost plot."""
 
 
-def draw(groups: Sequence[Group], metric: str, x: str, by: str, folder: Path) -> list[Path]:
+def draw(groups: Sequence[TrialGroup], metric: str, x: str, by: str, folder: Path) -> list[Path]:
     """Draw what there is to be seen: plots by setting only where a setting varies, by cost only where it is known.
 
     Args:
@@ -58,14 +58,14 @@ def draw(groups: Sequence[Group], metric: str, x: str, by: str, folder: Path) ->
     return paths
 
 
-def _axes(groups: Sequence[Group], names: Sequence[str], x: str, by: str) -> tuple[str, str | None]:
+def _axes(groups: Sequence[TrialGroup], names: Sequence[str], x: str, by: str) -> tuple[str, str | None]:
     """The settings to show: the preferred ones if they vary, else the first that do."""
     across = x if x in names else next((name for name in names if name != by), names[0])
     few = [n for n in names if n != across and len({group.settings[n] for group in groups}) <= len(COLOURS)]
     return across, by if by in few else next(iter(few), None)
 
 
-def by_setting(groups: Sequence[Group], metric: str, x: str, by: str | None) -> Figure:
+def by_setting(groups: Sequence[TrialGroup], metric: str, x: str, by: str | None) -> Figure:
     """Each group's mean and interval over one setting, coloured by another."""
     figure = Figure(figsize=(8, 4.8), layout="constrained")
     axes = figure.add_subplot()
@@ -102,7 +102,7 @@ def _places(values: Sequence[str]) -> tuple[list[float], list[str] | None]:
     return [float(distinct.index(value)) for value in values], distinct
 
 
-def _dodge(groups: Sequence[Group], x: str, by: str | None, kinds: Sequence[str], spread: bool) -> list[float]:
+def _dodge(groups: Sequence[TrialGroup], x: str, by: str | None, kinds: Sequence[str], spread: bool) -> list[float]:
     """Groups of one place side by side: kinds in order, and the groups of a kind best first."""
     if not spread:
         return [0.0] * len(groups)
@@ -117,7 +117,7 @@ def _dodge(groups: Sequence[Group], x: str, by: str | None, kinds: Sequence[str]
     return offsets
 
 
-def parallel_coordinates(groups: Sequence[Group], metric: str) -> Figure:
+def parallel_coordinates(groups: Sequence[TrialGroup], metric: str) -> Figure:
     """A vertical axis a setting and one for the metric; a line a group, brighter the better."""
     names = list(groups[0].settings)
     figure = Figure(figsize=(max(7.0, 1.9 * (len(names) + 1)), 5), layout="constrained")
@@ -171,7 +171,7 @@ def _axis(axes: "Axes", place: int, labels: Sequence[tuple[float, str]]) -> None
         )  # fmt: skip
 
 
-def quality_and_cost(groups: Sequence[Group], metric: str) -> Figure:
+def quality_and_cost(groups: Sequence[TrialGroup], metric: str) -> Figure:
     """The metric against the seconds a training took; numbers are ranks, named beside the plot."""
     figure = Figure(figsize=(10.5, max(4.8, 0.2 * min(len(groups), LISTED) + 1)), layout="constrained")
     axes = figure.add_subplot()

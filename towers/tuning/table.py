@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from towers.tuning.trials import Group, Trial
+from towers.tuning.trials import Trial, TrialGroup
 
 COSTS = {"wall_seconds": ("wall", "s"), "cpu_seconds": ("CPU", "s"), "peak_memory_mb": ("peak memory", "MB")}
 """Recorded cost -> its name for readers, its unit."""
@@ -16,13 +16,13 @@ COSTS = {"wall_seconds": ("wall", "s"), "cpu_seconds": ("CPU", "s"), "peak_memor
 CLOSE = "≈"
 
 
-def columns(groups: Sequence[Group], metric: str) -> list[str]:
+def columns(groups: Sequence[TrialGroup], metric: str) -> list[str]:
     """Headings of the table."""
     costs = [f"{name} [{unit}]" for name, unit in COSTS.values()]
     return ["#", *groups[0].settings, metric, "interval", "seeds", *costs, "best epoch"]
 
 
-def rows(groups: Sequence[Group]) -> Iterator[list[str]]:
+def rows(groups: Sequence[TrialGroup]) -> Iterator[list[str]]:
     """A row a group, as text."""
     for rank, group in enumerate(groups, start=1):
         yield [
@@ -36,7 +36,7 @@ def rows(groups: Sequence[Group]) -> Iterator[list[str]]:
         ]
 
 
-def explanation(groups: Sequence[Group], confidence: float) -> str:
+def explanation(groups: Sequence[TrialGroup], confidence: float) -> str:
     """What a reader has to know of the table."""
     told = f"{CLOSE}: within noise of the best. Intervals ({confidence:.0%}): "
     kinds = {len(group.trials) > 1 for group in groups}
@@ -51,7 +51,7 @@ def explanation(groups: Sequence[Group], confidence: float) -> str:
     return f"{told}. Costs are means over seeds."
 
 
-def print_groups(groups: Sequence[Group], failed: Sequence[Trial], metric: str, confidence: float) -> None:
+def print_groups(groups: Sequence[TrialGroup], failed: Sequence[Trial], metric: str, confidence: float) -> None:
     """The table on the terminal, best first, then what came to nothing and why."""
     console = Console()
     if not console.is_terminal:
@@ -68,7 +68,7 @@ def print_groups(groups: Sequence[Group], failed: Sequence[Trial], metric: str, 
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def failures(groups: Sequence[Group], failed: Sequence[Trial]) -> list[str]:
+def failures(groups: Sequence[TrialGroup], failed: Sequence[Trial]) -> list[str]:
     """A line for each trial that came to nothing: folder, settings, reason."""
     lines = []
     for trial in failed:
@@ -78,7 +78,7 @@ def failures(groups: Sequence[Group], failed: Sequence[Trial]) -> list[str]:
     return lines
 
 
-def markdown(groups: Sequence[Group], metric: str) -> str:
+def markdown(groups: Sequence[TrialGroup], metric: str) -> str:
     """The table in Markdown."""
     heads = columns(groups, metric)
     rules = [":--" if head in groups[0].settings else "--:" for head in heads]
@@ -86,7 +86,7 @@ def markdown(groups: Sequence[Group], metric: str) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
 
-def group_frame(groups: Sequence[Group], metric: str) -> pd.DataFrame:
+def group_frame(groups: Sequence[TrialGroup], metric: str) -> pd.DataFrame:
     """The table as numbers: a row a group."""
     return pd.DataFrame(
         {
@@ -105,7 +105,7 @@ def group_frame(groups: Sequence[Group], metric: str) -> pd.DataFrame:
     )
 
 
-def trial_frame(groups: Sequence[Group], failed: Sequence[Trial]) -> pd.DataFrame:
+def trial_frame(groups: Sequence[TrialGroup], failed: Sequence[Trial]) -> pd.DataFrame:
     """A row a trial, with every figure."""
     done = [
         {**group.settings, "seed": trial.seed, **trial.figures, **trial.cost, "best_epoch": trial.best_epoch}

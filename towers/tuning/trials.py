@@ -58,7 +58,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Group:
+class TrialGroup:
     """Finished trials that differ only in their seed.
 
     Attributes:
@@ -211,7 +211,7 @@ def setting(trial: Trial, name: str) -> str:
     return trial.overrides.get(name) or trial.config.get(name, UNSET)
 
 
-def compare(trials: Sequence[Trial], metric: str, confidence: float) -> list[Group]:
+def compare(trials: Sequence[Trial], metric: str, confidence: float) -> list[TrialGroup]:
     """Finished trials grouped by settings, best first, with those marked that noise may keep from being the best.
 
     A group is close to the best when their means differ by no more than their half widths added in squares.
@@ -229,10 +229,10 @@ def compare(trials: Sequence[Trial], metric: str, confidence: float) -> list[Gro
     groups = []
     for group in members.values():
         mean, low, high = _mean_and_interval(group, metric, confidence)
-        groups.append(Group({name: setting(group[0], name) for name in names}, group, mean, low, high))
+        groups.append(TrialGroup({name: setting(group[0], name) for name in names}, group, mean, low, high))
     groups.sort(key=lambda group: -group.mean)
     return [
-        Group(g.settings, g.trials, g.mean, g.low, g.high, close=g is groups[0] or _within_noise(groups[0], g))
+        TrialGroup(g.settings, g.trials, g.mean, g.low, g.high, close=g is groups[0] or _within_noise(groups[0], g))
         for g in groups
     ]
 
@@ -246,6 +246,6 @@ def _mean_and_interval(group: Sequence[Trial], metric: str, confidence: float) -
     return mean, mean - spread, mean + spread
 
 
-def _within_noise(best: Group, other: Group) -> bool:
+def _within_noise(best: TrialGroup, other: TrialGroup) -> bool:
     widths = [0.0 if math.isnan(group.half_width) else group.half_width for group in (best, other)]
     return best.mean - other.mean <= math.hypot(*widths)

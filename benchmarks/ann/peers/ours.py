@@ -10,14 +10,14 @@ from worker import Rows, Search, Vectors
 from data_prep.command import instantiate, load_config
 from index.build.config import BuildConfig
 from index.calibration.calibrate import Yardstick, calibrate
-from index.calibration.trial import Chosen, choose_index
+from index.calibration.trial import ChosenIndex, choose_index
 from index.search.search import ItemIndex
 
 
 class Ours:
     """An index that finds its setting for a recall on users whom the measurement does not see."""
 
-    def __init__(self, chosen: Chosen, yardstick: Yardstick) -> None:
+    def __init__(self, chosen: ChosenIndex, yardstick: Yardstick) -> None:
         self.chosen = chosen
         self.yardstick = yardstick
         self.found: dict[float, ItemIndex] = {}

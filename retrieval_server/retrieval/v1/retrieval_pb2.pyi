@@ -740,7 +740,7 @@ class RecommendResponse(_message.Message):
     RERANKED_COUNT_FIELD_NUMBER: _builtins.int
     DIVERSIFIED_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
-    BLENDED_FIELD_NUMBER: _builtins.int
+    RANKED_FIELD_NUMBER: _builtins.int
     FALLBACK_FIELD_NUMBER: _builtins.int
     bundle_version: _builtins.str
     """As in RecallResponse."""
@@ -752,13 +752,13 @@ class RecommendResponse(_message.Message):
     """As in RecallResponse."""
     reranked_count: _builtins.int
     """As in RerankResponse."""
-    blended: _builtins.bool
-    """Whether the bundle's blender gave order and scores: log odds, comparable within one answer. `recall_scores` are then
-    those of the fused order, the reranker is not asked, and `candidates` is the blender's own. With a query there is no
+    ranked: _builtins.bool
+    """Whether the bundle's ranker gave order and scores: log odds, comparable within one answer. `recall_scores` are then
+    those of the fused order, the reranker is not asked, and `candidates` is the ranker's own. With a query there is no
     blending.
     """
     fallback: _builtins.str
-    """As in RecallResponse. A list is answered as it is, by neither reranker nor blender, which is no degradation."""
+    """As in RecallResponse. A list is answered as it is, by neither reranker nor ranker, which is no degradation."""
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Best first, each once."""
@@ -819,12 +819,12 @@ class RecommendResponse(_message.Message):
         reranked_count: _builtins.int = ...,
         diversified: Global___Diversified | None = ...,
         channels: _abc.Iterable[Global___Channel] | None = ...,
-        blended: _builtins.bool = ...,
+        ranked: _builtins.bool = ...,
         fallback: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["diversified", b"diversified"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blended", b"blended", "bundle_version", b"bundle_version", "channels", b"channels", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "diversified", b"diversified", "fallback", b"fallback", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "recall_scores", b"recall_scores", "reranked_count", b"reranked_count", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "channels", b"channels", "degraded", b"degraded", "degraded_reasons", b"degraded_reasons", "diversified", b"diversified", "fallback", b"fallback", "fallback_reason", b"fallback_reason", "item_ids", b"item_ids", "ranked", b"ranked", "recall_scores", b"recall_scores", "reranked_count", b"reranked_count", "scores", b"scores", "timings", b"timings", "titles", b"titles", "truncated", b"truncated", "unknown_item_count", b"unknown_item_count", "unknown_item_ids", b"unknown_item_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

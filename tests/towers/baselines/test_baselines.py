@@ -196,9 +196,9 @@ def test_ials_folds_users_in_by_their_normal_equations():
     found = model.user_factors([history(0, 1, 0), history()])
     heard = {1: 0.5, 0: 1.25}  # item 0 is the newest event and the one before the last
     confidence = np.array([1 + 5 * heard.get(i, 0) for i in range(ITEMS)])
-    wanted = np.array([float(i in heard) for i in range(ITEMS)])
+    relevant = np.array([float(i in heard) for i in range(ITEMS)])
     left = items.T @ (confidence[:, None] * items) + 0.1 * np.eye(3)
-    np.testing.assert_allclose(found[0], np.linalg.solve(left, items.T @ (confidence * wanted)), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(found[0], np.linalg.solve(left, items.T @ (confidence * relevant)), rtol=1e-3, atol=1e-5)
     assert not found[1].any()
     scores = model.score([history(0, 1)], [""])[0]
     assert scores[2] > scores[3:].max()

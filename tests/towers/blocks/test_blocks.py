@@ -11,9 +11,9 @@ import pytest
 from data_prep.columns import Split
 from data_prep.command import UsageError, load_config
 from data_prep.dataset import Dataset
-from towers import History, Model
+from towers import History, OneVectorModel
 from towers.baselines import DoesNotApply, TrainingData
-from towers.blocks import FittedFactors, LinearFactors, Profile, Reading, Trend
+from towers.blocks import BlockProfile, FittedFactors, HistoryWeights, LinearFactors, Trend
 from towers.evaluate import EvaluateConfig, evaluate_run
 from towers.events.interactions import Interactions
 from towers.events.reading import read_sequences
@@ -31,7 +31,9 @@ def history(*rows: int) -> History:
 
 def test_a_profile_is_the_decayed_sum_of_what_its_items_add():
     table = np.array([[1, 0], [0, 1], [4, 4]], np.float32)
-    profile = Profile(table, True, Reading(0.5, max_history=2), np.zeros(2, np.float32), whitening=None, scale=1.0)
+    profile = BlockProfile(
+        table, True, HistoryWeights(0.5, max_history=2), np.zeros(2, np.float32), whitening=None, scale=1.0
+    )
     found = profile.encode([history(2, 0, 1), history(1), history()], [None] * 3)
     # The oldest of three is beyond max_history; the newest weighs 1, the one before one half.
     np.testing.assert_allclose(found, [[0.5, 1], [0, 1], [0, 0]])
@@ -39,14 +41,18 @@ def test_a_profile_is_the_decayed_sum_of_what_its_items_add():
 
 def test_a_basket_has_no_order_in_a_profile():
     table = np.eye(3, dtype=np.float32)
-    profile = Profile(table, True, Reading(0.25, max_history=10), np.zeros(3, np.float32), whitening=None, scale=1.0)
+    profile = BlockProfile(
+        table, True, HistoryWeights(0.25, max_history=10), np.zeros(3, np.float32), whitening=None, scale=1.0
+    )
     basket = History(np.array([0, 1]), ["buy", "buy"], np.array([5.0, 5.0]))
     np.testing.assert_allclose(profile.encode([basket], [None]), [[0.5, 0.5, 0]])  # both stand half a place back
 
 
 def test_a_block_that_cannot_read_is_silent_where_a_query_is_given():
     table = np.eye(3, dtype=np.float32)
-    profile = Profile(table, True, Reading(1.0, max_history=10), np.ones(3, np.float32), whitening=None, scale=1.0)
+    profile = BlockProfile(
+        table, True, HistoryWeights(1.0, max_history=10), np.ones(3, np.float32), whitening=None, scale=1.0
+    )
     history = History(np.array([0, 2]), ["view"] * 2, np.array([0.0, 1.0]))
     asking, browsing = profile.encode([history, history], [np.ones(5, np.float32), None])
     assert asking.tolist() == [0, 0, 0]
@@ -56,28 +62,30 @@ def test_a_block_that_cannot_read_is_silent_where_a_query_is_given():
 def test_a_query_is_the_newest_event_of_a_profile():
     table = np.array([[3, 4]], np.float32)
     start = np.zeros(2, np.float32)
-    profile = Profile(table, True, Reading(0.5, max_history=2), start, whitening=Whitening(2), scale=2.0)
+    profile = BlockProfile(table, True, HistoryWeights(0.5, max_history=2), start, whitening=Whitening(2), scale=2.0)
     found = profile.encode([history(0), history()], [np.array([0, 5], np.float32), np.array([1, 0], np.float32)])
     np.testing.assert_allclose(found, [[1.5, 2 + 2 * 1], [2, 0]])
 
 
 def test_an_item_without_events_has_a_zero_among_cooccurrence_factors():
     source, target = np.ones((2, 3), np.float32), np.full((2, 3), 2, np.float32)
-    block = FittedFactors("cooccurrence", Reading(0.6, 50), pd.Index(["b", "a"]), source, target)
+    block = FittedFactors("cooccurrence", HistoryWeights(0.6, 50), pd.Index(["b", "a"]), source, target)
     items = pd.DataFrame({"item_id": ["a", "new", "b"]})
     np.testing.assert_allclose(block.item_vectors(items, np.zeros((3, 0), np.float32)), [[2] * 3, [0] * 3, [2] * 3])
     np.testing.assert_allclose(block.history_vectors(items), [[1] * 3, [0] * 3, [1] * 3])
 
 
 @pytest.fixture(scope="module")
-def model(tiny_run: Path) -> Model:
-    model = Model.open(tiny_run)
+def model(tiny_run: Path) -> OneVectorModel:
+    model = OneVectorModel.open(tiny_run)
     assert {part.block.name for part in model.blocks} <= {"cooccurrence", "linear", "text", "trend"}
     assert model.blocks
     return model
 
 
-def test_one_inner_product_is_the_towers_score_plus_each_blocks_times_its_weight(model: Model, tiny_data: Path):
+def test_one_inner_product_is_the_towers_score_plus_each_blocks_times_its_weight(
+    model: OneVectorModel, tiny_data: Path
+):
     items = Dataset.open(tiny_data).items
     vectors = model.item_vectors(items)
     users = model.user_encoder(items, vectors)
@@ -97,7 +105,7 @@ def test_one_inner_product_is_the_towers_score_plus_each_blocks_times_its_weight
     np.testing.assert_allclose(scores, expected, atol=1e-4)
 
 
-def test_a_new_item_has_its_text_block_at_once(model: Model, tiny_data: Path):
+def test_a_new_item_has_its_text_block_at_once(model: OneVectorModel, tiny_data: Path):
     items = Dataset.open(tiny_data).items
     new = items.iloc[:1].assign(item_id="brand new")
     both = model.item_vectors(pd.concat([items.iloc[:1], new]))
@@ -120,7 +128,7 @@ def test_a_changed_block_is_refused(tiny_run: Path, tmp_path: Path):
     content[-1] ^= 1
     block.write_bytes(content)
     with pytest.raises(UsageError, match="has changed since training"):
-        Model.open(copy)
+        OneVectorModel.open(copy)
 
 
 def training_of(rows: list[list[int]], days: list[list[float]], items: int, exclude_seen: bool = True) -> TrainingData:
@@ -184,14 +192,14 @@ def test_linear_factors_of_full_rank_are_the_linear_model_and_leave_rare_items_o
 
 def test_a_block_that_reads_no_history_says_the_same_to_everybody():
     start = np.array([2], np.float32)
-    profile = Profile(np.ones((3, 1), np.float32), True, Reading(1.0, 0), start, whitening=None, scale=2.0)
+    profile = BlockProfile(np.ones((3, 1), np.float32), True, HistoryWeights(1.0, 0), start, whitening=None, scale=2.0)
     np.testing.assert_allclose(profile.encode([history(0, 1), history()], [None, None]), [[2], [2]])
 
 
 class Contrary:
     """A block that speaks against the categories of the history."""
 
-    name, reading, whitening, item_ids, dim = "contrary", Reading(0.9, 50), None, None, 5
+    name, reading, whitening, item_ids, dim = "contrary", HistoryWeights(0.9, 50), None, None, 5
     start = np.zeros(5, np.float32)
 
     def item_vectors(self, items: pd.DataFrame, sentences: np.ndarray) -> np.ndarray:

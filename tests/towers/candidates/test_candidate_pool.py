@@ -1,17 +1,17 @@
-"""Pools of candidates, and what they are worth when it is known what was wanted."""
+"""Pools of candidates, and what they are worth when it is known what was relevant."""
 
 import numpy as np
 import torch
 
 from towers.candidates.candidate_pool import Found, Pools
-from towers.candidates.labelled_pools import Labelled
+from towers.candidates.labelled_pools import LabelledPools
 from towers.metrics.ranking_metrics import per_user
 
 
-def pools_of(users: int, seed: int = 0) -> Labelled:
-    """Random pools of three channels over 30 items; some wanted items are in no pool."""
+def pools_of(users: int, seed: int = 0) -> LabelledPools:
+    """Random pools of three channels over 30 items; some relevant items are in no pool."""
     rng = np.random.default_rng(seed)
-    parts, wanted, missed = [], [], []
+    parts, relevant, missed = [], [], []
     for _ in range(users):
         scores = rng.normal(size=(30, 3)).astype(np.float32)
         lists = [Found.best(np.arange(30), scores[:, channel], k) for channel, k in enumerate((8, 5, 3))]
@@ -19,9 +19,9 @@ def pools_of(users: int, seed: int = 0) -> Labelled:
         pool = Pools.of_one(lists, lambda rows, scores=scores: scores[rows], lambda rows, about=about: about[rows])
         truth = rng.choice(30, 3, replace=False)
         parts.append(pool)
-        wanted.append(np.isin(pool.rows, truth))
-        missed.append(3 - int(wanted[-1].sum()))
-    return Labelled(Pools.joined(parts), np.concatenate(wanted), np.array(missed))
+        relevant.append(np.isin(pool.rows, truth))
+        missed.append(3 - int(relevant[-1].sum()))
+    return LabelledPools(Pools.joined(parts), np.concatenate(relevant), np.array(missed))
 
 
 def test_the_best_are_in_order_and_ties_go_to_the_lower_row():
@@ -44,7 +44,7 @@ def test_without_a_channel_what_only_it_found_is_missed():
         offered = (labelled.pools.places[part][:, [0, 2]] > 0).any(axis=1)
         own = slice(some.pools.offsets[user], some.pools.offsets[user + 1])
         assert some.pools.rows[own].tolist() == labelled.pools.rows[part][offered].tolist()
-        assert some.missed[user] + some.wanted[own].sum() == 3
+        assert some.missed[user] + some.relevant[own].sum() == 3
 
 
 def test_some_users_keep_their_candidates():
@@ -63,7 +63,7 @@ def test_ndcg_counts_misses_and_is_that_of_the_metrics():
     for user in range(40):
         part = slice(labelled.pools.offsets[user], labelled.pools.offsets[user + 1])
         order = sorted(range(part.start, part.stop), key=lambda t: (-scores[t], labelled.pools.rows[t]))
-        ranks = [1 + place for place, t in enumerate(order) if labelled.wanted[t]]
+        ranks = [1 + place for place, t in enumerate(order) if labelled.relevant[t]]
         ranks += [1000] * int(labelled.missed[user])
 
         twin = per_user(torch.tensor(ranks), torch.zeros(len(ranks), dtype=torch.int64), 1, [10])["ndcg@10"]

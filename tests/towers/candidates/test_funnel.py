@@ -23,11 +23,11 @@ from towers.candidates.train_queries import QueryFunnel
 from towers.candidates.train_users import FunnelResult
 from towers.diversity import Diversity, Pool, diversify
 from towers.evaluate import CASES, EvaluateConfig, evaluate_run
-from towers.evaluation.funnel import Reading, diversified
+from towers.evaluation.funnel import CrossEncoderReading, diversified
 from towers.evaluation.funnel_diversity import Looks
 from towers.events.reading import read_sequences
 from towers.metrics.evaluation import Cases, evaluate
-from towers.model.one_vector import Model
+from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import VectorScorer, model_scorer
 from towers.train_funnel import train_funnel
 
@@ -63,7 +63,7 @@ def cases(trained: FunnelResult, tiny_data: Path) -> Cases:
 
 @pytest.fixture(scope="module")
 def scorer(trained: FunnelResult, tiny_data: Path):
-    return model_scorer("one vector", Model.open(trained.folder.parent), Dataset.open(tiny_data).items)
+    return model_scorer("one vector", OneVectorModel.open(trained.folder.parent), Dataset.open(tiny_data).items)
 
 
 def test_a_pool_is_what_the_channels_find_by_brute_force(trained: FunnelResult, cases: Cases, scorer):
@@ -101,7 +101,7 @@ def test_a_funnel_orders_alike_after_the_disk(trained: FunnelResult, cases: Case
     one, two = labelled_pools(first, scorer, cases), labelled_pools(second, scorer, cases)
     np.testing.assert_array_equal(first.fusion.scores(one.pools), second.fusion.scores(two.pools))
     assert first.names == ["towers", *trained.kept]
-    assert (first.blender is not None) == trained.blended.sure(0)
+    assert (first.ranker is not None) == trained.ranked.sure(0)
 
 
 def test_evaluation_tells_of_every_stage_channel_and_user(trained: FunnelResult, tiny_data: Path):
@@ -115,10 +115,10 @@ def test_evaluation_tells_of_every_stage_channel_and_user(trained: FunnelResult,
     told = pd.read_csv(run / CASES, dtype=str)
     assert len(told) == report["users"]
     for _, row in told.iterrows():
-        wanted, ranks = row["wanted"].split(), row["recall_ranks"].split()
-        assert len(wanted) == len(ranks)
+        relevant, ranks = row["relevant"].split(), row["recall_ranks"].split()
+        assert len(relevant) == len(ranks)
         assert len(row["top"].split()) == len(row["channels"].split()) <= 10
-    hits = [any(item in row["wanted"].split() for item in row["top"].split()) for _, row in told.iterrows()]
+    hits = [any(item in row["relevant"].split() for item in row["top"].split()) for _, row in told.iterrows()]
     better = json.loads((run / "reranker" / "run.json").read_text())["result"]["better"]  # else it is not published
     answering = [name for name in report["stages"] if name != "diversified" and (better or name != "reranked")]
     assert set(told["stage"]) == {report["served"]} == {answering[-1]}
@@ -205,5 +205,7 @@ def test_a_reranker_that_counts_nothing_is_not_asked_and_changes_nothing(trained
     model = CrossEncoder.load(trained.folder.parent / "reranker")
     model.temper(0)
     assert not model.reads
-    _, ranks = Reading(model, [], [], 5, better=False).read(alone.pools, plain)  # with nothing that it could read
+    _, ranks = CrossEncoderReading(model, [], [], 5, better=False).read(
+        alone.pools, plain
+    )  # with nothing that it could read
     assert ranks.tolist() == plain.ranks.tolist()

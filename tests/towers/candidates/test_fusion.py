@@ -21,17 +21,17 @@ from towers.candidates.fusion import (
 )
 from towers.candidates.fusion.features import feature_names, features
 from towers.candidates.item_statistics import ABOUT
-from towers.candidates.labelled_pools import Labelled
+from towers.candidates.labelled_pools import LabelledPools
 
 NAMES = ["towers", "second", "third"]
 
 
-def chosen_by(column: int, users: int = 120) -> Labelled:
+def chosen_by(column: int, users: int = 120) -> LabelledPools:
     """Users who want what a column of the features is highest for."""
     labelled = pools_of(users)
     values = features(labelled.pools)[:, column]
-    wanted = labelled.pools.ranks(values) <= 2
-    return Labelled(labelled.pools, wanted, np.zeros(users, np.int64))
+    relevant = labelled.pools.ranks(values) <= 2
+    return LabelledPools(labelled.pools, relevant, np.zeros(users, np.int64))
 
 
 def test_reciprocal_rank_adds_one_over_sixty_and_the_place():
@@ -61,7 +61,7 @@ def test_fixed_weights_learn_the_deviations_and_not_what_was_wanted():
     fitted = FixedWeights(3).fit(labelled, NAMES)
     assert fitted.weights == [1, 3, 3]
     np.testing.assert_allclose(fitted.deviations, labelled.pools.scores.astype(np.float64).std(axis=0))
-    others = Labelled(labelled.pools, ~labelled.wanted, labelled.missed)
+    others = LabelledPools(labelled.pools, ~labelled.relevant, labelled.missed)
     assert FixedWeights(3).fit(others, NAMES) == fitted
 
 
@@ -83,9 +83,9 @@ def test_logistic_regression_is_at_the_least_of_its_loss():
         total = 0.5 * float(weights @ weights)
         for user in range(len(labelled)):
             part = slice(labelled.pools.offsets[user], labelled.pools.offsets[user + 1])
-            wanted, scores = labelled.wanted[part], known[part] @ weights
-            if wanted.any():
-                total -= float((scores - np.log(np.exp(scores).sum()))[wanted].mean())
+            relevant, scores = labelled.relevant[part], known[part] @ weights
+            if relevant.any():
+                total -= float((scores - np.log(np.exp(scores).sum()))[relevant].mean())
         return total
 
     weights, rng = np.array(fitted.weights), np.random.default_rng(0)
@@ -109,7 +109,7 @@ def test_what_is_not_known_counts_as_average():
 
 def test_nothing_is_learnt_where_no_pool_holds_what_was_wanted():
     labelled = pools_of(5)
-    nothing = Labelled(labelled.pools, np.zeros(len(labelled.wanted), bool), labelled.missed + 1)
+    nothing = LabelledPools(labelled.pools, np.zeros(len(labelled.relevant), bool), labelled.missed + 1)
     with pytest.raises(GateFailed, match="nothing to learn"):
         Logistic(1.0, 10).fit(nothing, NAMES)
 
@@ -152,14 +152,14 @@ def test_users_are_judged_by_what_was_fitted_to_others():
 
 
 class ByHeart:
-    """Knows each item again by its popularity, and nothing else: how often was it wanted?"""
+    """Knows each item again by its popularity, and nothing else: how often was it relevant?"""
 
     reads_facts = True
 
-    def fit(self, labelled: Labelled, channels: list[str]) -> "ByHeart":
+    def fit(self, labelled: LabelledPools, channels: list[str]) -> "ByHeart":
         self.known = {}
-        for popularity, wanted in zip(labelled.pools.about[:, 0].tolist(), labelled.wanted.tolist(), strict=True):
-            self.known.setdefault(popularity, []).append(wanted)
+        for popularity, relevant in zip(labelled.pools.about[:, 0].tolist(), labelled.relevant.tolist(), strict=True):
+            self.known.setdefault(popularity, []).append(relevant)
         return self
 
     def scores(self, pools: Pools) -> np.ndarray:
@@ -170,10 +170,10 @@ def test_what_knows_items_again_is_judged_by_items_it_did_not_see():
     labelled = pools_of(300)
     rows = labelled.pools.rows
     about = labelled.pools.about.copy()
-    about[:, 0] = rows + 0.5  # its own of every item, and says nothing of what is wanted of others
+    about[:, 0] = rows + 0.5  # its own of every item, and says nothing of what is relevant of others
     loved = np.isin(rows, [4, 9, 14, 19])
     pools = replace(labelled.pools, about=about)
-    labelled = Labelled(pools, loved, np.zeros(len(pools), np.int64))
+    labelled = LabelledPools(pools, loved, np.zeros(len(pools), np.int64))
     by_heart = crossed(labelled, NAMES, ByHeart(), folds=3, seed=0)
     unlearnt = crossed(labelled, NAMES, ByHeart(), folds=3, seed=0, by_item=True)
     assert by_heart.mean() > 0.9
@@ -204,7 +204,7 @@ def test_an_item_is_scored_by_a_fusion_that_saw_the_others():
 def test_what_cannot_know_an_item_again_is_judged_as_it_is(fusion):
     everyone = pools_of(60)
     pools = replace(everyone.pools, scores=everyone.pools.scores + 10)  # a scale that halves of a pool do not share
-    shifted = Labelled(pools, everyone.wanted, everyone.missed)
+    shifted = LabelledPools(pools, everyone.relevant, everyone.missed)
     by_users, by_items = (crossed(shifted, NAMES, fusion, 3, 0, by_item) for by_item in (False, True))
     np.testing.assert_array_equal(by_users, by_items)
 
@@ -233,7 +233,7 @@ def test_halves_of_a_pool_are_ranked_on_one_scale():
 def test_where_a_half_of_the_catalogue_teaches_nothing_the_towers_order_the_other():
     everyone = pools_of(40)
     even = everyone.pools.rows % 2 == 0
-    labelled = Labelled(everyone.pools, everyone.wanted & even, everyone.missed)
+    labelled = LabelledPools(everyone.pools, everyone.relevant & even, everyone.missed)
     found = scores_by_others(labelled, labelled, NAMES, Logistic(1.0, 20), by_item=True)
     order = [np.argsort(scores[even & (labelled.pools.users == 0)]) for scores in (found, labelled.pools.scores[:, 0])]
     np.testing.assert_array_equal(*order)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from towers.candidates.item_statistics import ABOUT, ItemFacts
+from towers.candidates.item_statistics import ABOUT, ItemStatistics
 from towers.events.history import History
 from towers.events.interactions import Interactions
 
@@ -22,12 +22,12 @@ LOG = Interactions(np.array([0, 2, 3]), np.array([0, 1, 1]), np.array([1, 2, 5])
 HISTORY = History(np.array([0, 0, 1]), ["view"] * 3, np.arange(3) * DAY)
 
 
-def about(facts: ItemFacts, rows: list[int], history: History = HISTORY) -> dict[str, list[float]]:
+def about(facts: ItemStatistics, rows: list[int], history: History = HISTORY) -> dict[str, list[float]]:
     return dict(zip(ABOUT, facts.about(np.array(rows), history).T.tolist(), strict=True))
 
 
 def test_facts_are_those_of_log_catalogue_and_history():
-    found = about(ItemFacts.of(ITEMS, LOG), [0, 1, 2])
+    found = about(ItemStatistics.of(ITEMS, LOG), [0, 1, 2])
     np.testing.assert_allclose(found["popularity"], np.log1p([1, 2, 0]), rtol=1e-6)
     np.testing.assert_allclose(found["recency"], [np.log1p(4), 0, np.nan], rtol=1e-6)
     np.testing.assert_allclose(found["price fit"], [1 / 3, 2 / 3, np.nan], rtol=1e-5)  # mean log price 4/3
@@ -37,21 +37,21 @@ def test_facts_are_those_of_log_catalogue_and_history():
 
 
 def test_of_a_stranger_only_the_item_is_known():
-    found = about(ItemFacts.of(ITEMS, LOG), [0], History.empty())
+    found = about(ItemStatistics.of(ITEMS, LOG), [0], History.empty())
     assert np.isfinite(found["popularity"] + found["recency"]).all()
     assert np.isnan(found["price fit"] + found["category share"] + found["repeats"]).all()
 
 
 def test_added_items_stand_behind_and_share_the_labels():
     added = pd.DataFrame({"item_id": ["d"], "category": ["tea"], "brand": ["new"], "price": [np.e]})
-    facts = ItemFacts.of(ITEMS, LOG).grown(added)
+    facts = ItemStatistics.of(ITEMS, LOG).grown(added)
     found = about(facts, [3], History(np.array([0, 3]), ["view"] * 2, np.arange(2) * DAY))
     assert found["popularity"] == [0] and found["category share"] == [1.0] and found["brand share"] == [0.0]
 
 
 def test_facts_survive_the_disk(tmp_path: Path):
-    facts = ItemFacts.of(ITEMS, LOG)
+    facts = ItemStatistics.of(ITEMS, LOG)
     facts.save(tmp_path)
-    again = ItemFacts.load(tmp_path)
+    again = ItemStatistics.load(tmp_path)
     np.testing.assert_array_equal(facts.about(np.arange(3), HISTORY), again.about(np.arange(3), HISTORY))
     assert again.grown(ITEMS).codes == facts.codes

@@ -14,7 +14,7 @@ from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
 from towers.candidates.config import DERIVED, JUDGED, LOGGED, QueryFunnelConfig
 from towers.candidates.query_examples import logged_cases, query_material
-from towers.candidates.trained_run import Shop
+from towers.candidates.trained_run import TrainedRun
 from towers.events.history import NO_QUERY, Sequences
 from towers.metrics.judgement_split import judged_to_judge_by, judged_to_learn_from
 
@@ -60,7 +60,7 @@ def log(queries: list[int], texts: list[str], splits: list[int], offsets: list[i
 NO_EVENTS = log([], [], [], [0])
 
 
-def shop(sequences: Sequences, judged: list[tuple[str, str, int]] | None, **judgements: Any) -> Shop:
+def shop(sequences: Sequences, judged: list[tuple[str, str, int]] | None, **judgements: Any) -> TrainedRun:
     """A run of the six items that need not be opened."""
     table = None if judged is None else pd.DataFrame(judged, columns=["query", "item_id", "grade"])
     dataset = cast(Dataset, SimpleNamespace(path=Path("shop"), items=ITEMS, judgements=table))
@@ -68,7 +68,7 @@ def shop(sequences: Sequences, judged: list[tuple[str, str, int]] | None, **judg
     counts = np.bincount(sequences.rows.astype(int), minlength=len(ITEMS))
     training = SimpleNamespace(interactions=SimpleNamespace(counts=lambda: counts))
     model = SimpleNamespace(exclude_seen=True, towers=SimpleNamespace(seen=lambda *_: training))
-    return Shop(cast(Any, model), dataset, {"until": "valid", "config": config}, sequences)
+    return TrainedRun(cast(Any, model), dataset, {"until": "valid", "config": config}, sequences)
 
 
 JUDGEMENTS = [(f"query {i}", item, 1 + i % 2) for i, item in enumerate("abcdef" * 2)] + [("worthless", "a", 0)]
@@ -133,8 +133,8 @@ def test_a_derived_query_wants_every_item_that_gave_the_same() -> None:
         query_material(shop(NO_EVENTS, None), columns, 0)
     words = query_material(shop(NO_EVENTS, None), CONFIG, 0).cases
     titles = ITEMS["title"].tolist()
-    for query, wanted in zip(words.queries, words.truth, strict=True):
-        assert all(query in titles[row] for row in wanted)
+    for query, relevant in zip(words.queries, words.truth, strict=True):
+        assert all(query in titles[row] for row in relevant)
     assert sorted(np.concatenate(words.truth).tolist()) == list(range(6))
 
 

@@ -10,7 +10,7 @@ from data_prep.errors import UsageError
 from tests.index.test_user_histories import sequences
 from towers.events.history import History
 from towers.events.user_attributes import UserAttributes
-from towers.modules.tokens import PADDING, EventTypes, Tokens, tokenize
+from towers.modules.tokens import PADDING, EventTypes, SequenceTokens, tokenize
 
 KNOWN = {"age": ["19-24", "65+"], "income": ["high"]}
 
@@ -76,9 +76,11 @@ def test_unknown_attributes_change_nothing_and_stay_so_in_training():
 def test_attributes_are_withheld_from_about_their_share_of_training_sequences_all_at_once():
     torch.manual_seed(0)
     tower = user_tower(attributes=KNOWN, attribute_dropout=0.25, dropout=0.0, input_dropout=0.0, layers=1)
-    nobody = Tokens(*(torch.zeros(4000, 0, dtype=torch.int64),) * 3, torch.zeros(4000, dtype=torch.int64))
+    nobody = SequenceTokens(*(torch.zeros(4000, 0, dtype=torch.int64),) * 3, torch.zeros(4000, dtype=torch.int64))
     stranger = tower.last(torch.zeros(4000, 0, tower.dim), nobody)[0]
-    known = Tokens(nobody.rows, nobody.events, nobody.gaps, nobody.lengths, torch.tensor([[1, 1]]).expand(4000, 2))
+    known = SequenceTokens(
+        nobody.rows, nobody.events, nobody.gaps, nobody.lengths, torch.tensor([[1, 1]]).expand(4000, 2)
+    )
     found = tower.train().last(torch.zeros(4000, 0, tower.dim), known)
     withheld = torch.isclose(found, stranger, atol=1e-5).all(dim=1)
     assert withheld.float().mean().item() == pytest.approx(0.25, abs=0.03)

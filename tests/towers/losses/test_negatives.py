@@ -118,11 +118,11 @@ def test_schemes_that_do_not_go_together_are_refused_with_a_cure(sources, said):
 
 
 def mined(hard: Hard, users: torch.Tensor, catalogue: torch.Tensor, positives: list[int], known: list[list[int]]):
-    barred = torch.zeros(len(known), len(catalogue), dtype=torch.bool)
+    excluded = torch.zeros(len(known), len(catalogue), dtype=torch.bool)
     for user, rows in enumerate(known):
-        barred[user, rows] = True
+        excluded[user, rows] = True
     rows = torch.arange(len(users))
-    return hard.mine(users, torch.tensor(positives), barred, rows, lambda: catalogue).tolist()
+    return hard.mine(users, torch.tensor(positives), excluded, rows, lambda: catalogue).tolist()
 
 
 def test_hard_negatives_are_the_best_that_stay_a_margin_below_the_positive():

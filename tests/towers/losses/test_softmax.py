@@ -72,8 +72,8 @@ def test_loss_equals_the_loop_with_repeats_own_candidates_and_several_positives_
     users = torch.nn.functional.normalize(torch.randn(len(positives), 4, dtype=torch.float64), dim=1)
     known = set(zip(row_users, positives, strict=True))
     negatives = Negatives(MIXTURES[scheme](), correction, ExactCounts, counts, seed=0)
-    owners, wanted = torch.tensor(row_users), torch.tensor(positives)
-    of_batch = Encoded(wanted, items[wanted])
+    owners, relevant = torch.tensor(row_users), torch.tensor(positives)
+    of_batch = Encoded(relevant, items[relevant])
     for _ in range(2):  # a memory has something from the second batch on
         sampled = negatives.sample()
         drawn = negatives.candidates(of_batch, Encoded(sampled, items[sampled]))
@@ -82,14 +82,14 @@ def test_loss_equals_the_loop_with_repeats_own_candidates_and_several_positives_
         sorted(o for o in row if o != p and (u, o) not in known) if with_own else []
         for row, u, p in zip(own, row_users, positives, strict=True)
     ]
-    excluded = excluded_candidates(owners, owners, wanted, wanted, drawn.rows)
+    excluded = excluded_candidates(owners, owners, relevant, relevant, drawn.rows)
     vectors, absent = None, None
     if with_own:
         padded = torch.tensor([row + [PADDING] * (3 - len(row)) for row in own])
         excluded = excluded | repeated_candidates(padded, drawn.rows)
         vectors, absent = items[padded.clamp(min=0)], padded == PADDING
     found = sampled_softmax(
-        users, items[wanted], drawn.vectors, drawn.log_q, excluded, temperature, vectors, absent, smoothing
+        users, items[relevant], drawn.vectors, drawn.log_q, excluded, temperature, vectors, absent, smoothing
     )
 
     candidates = list(zip(drawn.rows.tolist(), drawn.vectors, strict=True))
@@ -110,10 +110,10 @@ def test_temperature_comes_before_the_correction():
 def test_smoothing_over_the_whole_catalogue_is_cross_entropy_with_soft_labels():
     torch.manual_seed(2)
     users, items = torch.randn(3, 4), torch.randn(6, 4)
-    wanted = torch.tensor([5, 0, 2])
-    excluded = wanted.unsqueeze(1) == torch.arange(6)
-    found = sampled_softmax(users, items[wanted], items, torch.zeros(6), excluded, 0.5, smoothing=0.3)
-    labels = torch.full((3, 6), 0.3 / 5).scatter(1, wanted.unsqueeze(1), 0.7)
+    relevant = torch.tensor([5, 0, 2])
+    excluded = relevant.unsqueeze(1) == torch.arange(6)
+    found = sampled_softmax(users, items[relevant], items, torch.zeros(6), excluded, 0.5, smoothing=0.3)
+    labels = torch.full((3, 6), 0.3 / 5).scatter(1, relevant.unsqueeze(1), 0.7)
     torch.testing.assert_close(found, -(labels * torch.log_softmax(users @ items.T / 0.5, dim=1)).sum(dim=1))
 
 

@@ -44,10 +44,10 @@ def test_about_the_share_of_the_items_is_held_back_whatever_else_is_in_the_catal
 
 def test_cold_cases_are_those_who_want_a_cold_item_and_want_only_that():
     cases = Cases.held_out(a_log(), list("wxyz"), Split.TEST, True, [10])
-    assert [wanted.tolist() for wanted in cases.truth] == [[2, 3], [0]]
+    assert [relevant.tolist() for relevant in cases.truth] == [[2, 3], [0]]
     cold = cold_cases(cases, np.array([1, 2, 0, 5]))
     assert cold.users.tolist() == [0]
-    assert [wanted.tolist() for wanted in cold.truth] == [[2]]
+    assert [relevant.tolist() for relevant in cold.truth] == [[2]]
     assert cold.history(0).rows.tolist() == [0, 1]
     assert len(cold_cases(cases, np.ones(4, np.int64))) == 0
 
@@ -78,7 +78,7 @@ def test_training_leaves_held_back_items_out_and_evaluation_looks_for_them(
     config = load_config(EvaluateConfig, "evaluate", [f"run={run}", "evaluation.cutoffs=[3,10]", "threads=1"])
     everyone = evaluate_run(config)
     report = everyone["cold"]
-    assert report["users"] == report["wanted"] == int(cold[log.rows[log.splits == Split.TEST]].sum())
+    assert report["users"] == report["relevant"] == int(cold[log.rows[log.splits == Split.TEST]].sum())
     found = {name: figures["recall@10"]["mean"] for name, figures in report["scorers"].items()}
     assert found["popularity"] < 0.1  # thirty items, nine of them cold and last by popularity
     assert found["two towers"] > 0.2

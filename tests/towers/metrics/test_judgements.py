@@ -12,11 +12,11 @@ import torch
 
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
-from towers.metrics.judgements import JudgedQueries, graded_ndcg
+from towers.metrics.judgements import Judgements, graded_ndcg
 
 
 def dataset(judged: list[tuple[str, str, int]] | None) -> Dataset:
-    """What `JudgedQueries.of` reads of a dataset."""
+    """What `Judgements.of` reads of a dataset."""
     table = None if judged is None else pd.DataFrame(judged, columns=["query", "item_id", "grade"])
     items = pd.DataFrame({"item_id": ["a", "b", "c", "d"]})
     return cast(Dataset, SimpleNamespace(path=Path("shop"), items=items, judgements=table))
@@ -33,7 +33,7 @@ def by_hand(ranked: list[int], grades: dict[int, int], k: int) -> float:
 
 
 def test_judgements_are_grouped_by_query_whatever_their_order() -> None:
-    judged = JudgedQueries.of(dataset([("red", "c", 2), ("blue", "a", 0), ("red", "a", 3)]))
+    judged = Judgements.of(dataset([("red", "c", 2), ("blue", "a", 0), ("red", "a", 3)]))
     assert judged.queries == ["blue", "red"]
     assert [rows.tolist() for rows in judged.rows] == [[0], [2, 0]]
     assert [grades.tolist() for grades in judged.grades] == [[0], [2, 3]]
@@ -44,11 +44,11 @@ def test_judgements_are_grouped_by_query_whatever_their_order() -> None:
 
 def test_a_dataset_without_judgements_is_refused() -> None:
     with pytest.raises(UsageError, match="shop has no judgements"):
-        JudgedQueries.of(dataset(None))
+        Judgements.of(dataset(None))
 
 
 def test_folds_share_the_queries_out_and_a_seed_draws_them_again() -> None:
-    judged = JudgedQueries.of(dataset([(f"q{n}", "a", 1) for n in range(11)]))
+    judged = Judgements.of(dataset([(f"q{n}", "a", 1) for n in range(11)]))
     parts = judged.folds(3, seed=1)
     assert sorted(len(part) for part in parts) == [3, 4, 4]
     assert sorted(np.concatenate(parts).tolist()) == list(range(11))

@@ -16,7 +16,7 @@ CUTOFFS = (5, 10)
 
 @st.composite
 def rankings(draw):
-    """Scores with many ties, and what each user wanted."""
+    """Scores with many ties, and what each user relevant."""
     num_users, num_items = draw(st.integers(1, 4)), draw(st.integers(2, 25))
     levels = draw(st.integers(1, 6))
     scores = draw(
@@ -26,26 +26,26 @@ def rankings(draw):
             max_size=num_users,
         )
     )
-    wanted = [draw(st.sets(st.integers(0, num_items - 1), min_size=1, max_size=6)) for _ in range(num_users)]
-    return np.array(scores, np.float32) / 3, wanted
+    relevant = [draw(st.sets(st.integers(0, num_items - 1), min_size=1, max_size=6)) for _ in range(num_users)]
+    return np.array(scores, np.float32) / 3, relevant
 
 
 @settings(max_examples=80, deadline=None)
 @given(rankings())
 def test_every_metric_agrees_with_trec_eval_ties_included(case):
-    scores, wanted = case
+    scores, relevant = case
     item_ids = [f"item-{(i * 7919) % 101}-{i}" for i in range(scores.shape[1])]  # not in the order of the columns
-    users = torch.tensor([u for u, items in enumerate(wanted) for _ in items])
-    rows = torch.tensor([i for items in wanted for i in sorted(items)])
+    users = torch.tensor([u for u, items in enumerate(relevant) for _ in items])
+    rows = torch.tensor([i for items in relevant for i in sorted(items)])
 
     found = ranks(torch.from_numpy(scores), users, rows, tie_order(item_ids))
-    ours = per_user(found, users, len(wanted), CUTOFFS)
+    ours = per_user(found, users, len(relevant), CUTOFFS)
 
-    judged = {str(u): {item_ids[i]: 1 for i in items} for u, items in enumerate(wanted)}
+    judged = {str(u): {item_ids[i]: 1 for i in items} for u, items in enumerate(relevant)}
     run = {str(u): dict(zip(item_ids, map(float, line), strict=True)) for u, line in enumerate(scores)}
     measures = {f"recall.{','.join(map(str, CUTOFFS))}", f"ndcg_cut.{','.join(map(str, CUTOFFS))}", "success.5,10"}
     theirs = pytrec_eval.RelevanceEvaluator(judged, measures | {"recip_rank"}).evaluate(run)
-    for u in range(len(wanted)):
+    for u in range(len(relevant)):
         for k in CUTOFFS:
             assert ours[f"recall@{k}"][u] == pytest.approx(theirs[str(u)][f"recall_{k}"], abs=1e-6)
             assert ours[f"ndcg@{k}"][u] == pytest.approx(theirs[str(u)][f"ndcg_cut_{k}"], abs=1e-6)
@@ -56,10 +56,10 @@ def test_every_metric_agrees_with_trec_eval_ties_included(case):
 
 @given(rankings())
 def test_ranks_are_the_places_in_a_sorted_list_whatever_is_tied_or_left_out(case):
-    scores, wanted = case
+    scores, relevant = case
     scores[scores == scores.max()] = -np.inf
     ties = tie_order([f"item-{(i * 7919) % 101}-{i}" for i in range(scores.shape[1])])
-    pairs = [(user, item) for user, items in enumerate(wanted) for item in sorted(items)]
+    pairs = [(user, item) for user, items in enumerate(relevant) for item in sorted(items)]
     users, rows = torch.tensor(pairs).T
     twin = [
         sorted(range(scores.shape[1]), key=lambda i, u=u: (-scores[u, i], ties[i])).index(item) for u, item in pairs

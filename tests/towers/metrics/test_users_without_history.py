@@ -110,8 +110,8 @@ def lists(*names: str) -> dict[str, dict[str, object]]:
 
 def test_a_list_is_taken_if_it_is_better_than_the_towers_beyond_chance(cases: Cases, training: TrainingData):
     popular = stranger_scores(Popularity().fit(training))
-    wanted = np.bincount(np.concatenate(cases.truth), minlength=len(popular))
-    perverse = -wanted.astype(np.float32)  # what is wanted most comes last
+    relevant = np.bincount(np.concatenate(cases.truth), minlength=len(popular))
+    perverse = -relevant.astype(np.float32)  # what is relevant most comes last
     hopeless = choose_fallback(perverse, lists("popularity", "trending"), training, cases, BOOTSTRAP)
     assert hopeless.name == max(hopeless.compared, key=lambda name: hopeless.compared[name].after)
     assert set(hopeless.compared) == {"popularity", "trending"}

@@ -6,13 +6,13 @@ import pytest
 
 from data_prep.dataset import Dataset
 from data_prep.grown_table import GrownTable
-from towers import History, Model, ModelEncoder
+from towers import History, ModelEncoder, OneVectorModel
 from towers.model.item_encoder import NEW, ItemEncoder
 
 
 @pytest.fixture(scope="module", params=[None, 12], ids=["whole", "cut"])
 def model(tiny_run, request):
-    model = Model.open(tiny_run)
+    model = OneVectorModel.open(tiny_run)
     return model if request.param is None else model.cut(request.param)
 
 

@@ -7,7 +7,7 @@ import torch
 from data_prep.errors import UsageError
 from towers.modules.item_tower import NO_ID, ItemTower
 from towers.modules.layers import BLOCKS, POSITIONS, RelativeBias
-from towers.modules.tokens import Tokens
+from towers.modules.tokens import SequenceTokens
 from towers.modules.user_tower import UserTower
 from towers.text.whitening import Whitening
 
@@ -39,8 +39,8 @@ def test_a_moment_knows_nothing_of_what_comes_after_it():
 def test_padding_does_not_change_a_users_vector():
     tower = user_tower()
     vectors, events, gaps = a_batch()
-    short = Tokens(torch.zeros(3, 4), events[:, :4], gaps[:, :4], torch.tensor([4, 4, 4]))
-    padded = Tokens(torch.zeros(3, 6), events, gaps, torch.tensor([4, 4, 4]))
+    short = SequenceTokens(torch.zeros(3, 4), events[:, :4], gaps[:, :4], torch.tensor([4, 4, 4]))
+    padded = SequenceTokens(torch.zeros(3, 6), events, gaps, torch.tensor([4, 4, 4]))
     torch.testing.assert_close(tower.last(vectors[:, :4], short), tower.last(vectors, padded))
 
 
@@ -57,13 +57,15 @@ def test_the_last_moment_alone_is_the_same_as_among_all(block, positions, change
     vectors, events, gaps = a_batch()
     lengths = torch.tensor([6, 0, 3])
     moments = tower(vectors, events, gaps)
-    found = tower.last(vectors, Tokens(torch.zeros(3, 6), events, gaps, lengths))
+    found = tower.last(vectors, SequenceTokens(torch.zeros(3, 6), events, gaps, lengths))
     torch.testing.assert_close(found, moments[torch.arange(3), lengths])
 
 
 def test_user_vectors_have_unit_length_and_an_empty_history_has_one():
     tower = user_tower()
-    empty = Tokens(torch.zeros(2, 0), *(torch.zeros(2, 0, dtype=torch.int64),) * 2, torch.zeros(2, dtype=torch.int64))
+    empty = SequenceTokens(
+        torch.zeros(2, 0), *(torch.zeros(2, 0, dtype=torch.int64),) * 2, torch.zeros(2, dtype=torch.int64)
+    )
     found = tower.last(torch.zeros(2, 0, DIM), empty)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(2))
     torch.testing.assert_close(found[0], found[1])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from towers.events.history import History
-from towers.modules.tokens import EventTypes, Tokens, tokenize
+from towers.modules.tokens import EventTypes, SequenceTokens, tokenize
 from towers.modules.user_tower import UserTower
 from towers.modules.user_tower_onnx import OnnxUserTower, export_user_tower
 
@@ -43,7 +43,7 @@ def towers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return tower, OnnxUserTower.load(folder)
 
 
-def tokens_of(tower: UserTower, lengths: list[int], queries: list[int]) -> Tokens:
+def tokens_of(tower: UserTower, lengths: list[int], queries: list[int]) -> SequenceTokens:
     rng = np.random.default_rng(sum(lengths))
     histories = [
         History(

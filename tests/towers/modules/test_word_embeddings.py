@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from towers.modules.item_tower import NO_ID, ItemTower
-from towers.modules.word_embeddings import Words, WordsConfig, WordTable
+from towers.modules.word_embeddings import WordEmbeddings, WordsConfig, WordTable
 from towers.text.tokenization import words_of
 
 TEXTS = ["Acme tea, green", "acme coffee", "Tea tea pot", "解决 tea"]
 
 
-def fitted(most: int = 10, least_items: int = 1) -> Words:
-    words = Words.fit(WordsConfig(most=most, least_items=least_items, scale=1.0), TEXTS, width=3)
+def fitted(most: int = 10, least_items: int = 1) -> WordEmbeddings:
+    words = WordEmbeddings.fit(WordsConfig(most=most, least_items=least_items, scale=1.0), TEXTS, width=3)
     assert words is not None
     return words
 
@@ -29,8 +29,8 @@ def test_words_are_lower_case_and_scripts_without_spaces_are_read_letter_by_lett
 def test_only_words_of_enough_items_have_a_vector_and_the_most_frequent_come_first():
     assert fitted(least_items=2).vocabulary == ["tea", "acme"]
     assert fitted(most=1).vocabulary == ["tea"]
-    assert Words.fit(WordsConfig(most=0, least_items=1, scale=1.0), TEXTS, 3) is None
-    assert Words.fit(WordsConfig(most=9, least_items=9, scale=1.0), TEXTS, 3) is None
+    assert WordEmbeddings.fit(WordsConfig(most=0, least_items=1, scale=1.0), TEXTS, 3) is None
+    assert WordEmbeddings.fit(WordsConfig(most=9, least_items=9, scale=1.0), TEXTS, 3) is None
 
 
 def test_a_texts_vector_is_the_tf_idf_sum_of_its_words():
@@ -71,9 +71,9 @@ def test_an_item_in_a_history_takes_its_learnt_step_and_keeps_its_prior():
 
 def test_the_vocabulary_has_the_same_order_in_every_process():
     script = (
-        "from towers.modules.word_embeddings import Words, WordsConfig\n"
+        "from towers.modules.word_embeddings import WordEmbeddings, WordsConfig\n"
         "texts = ['red green blue black', 'white grey pink brown']\n"
-        "print(Words.fit(WordsConfig(most=6, least_items=1, scale=1.0), texts, 2).vocabulary)"
+        "print(WordEmbeddings.fit(WordsConfig(most=6, least_items=1, scale=1.0), texts, 2).vocabulary)"
     )
     said = [
         subprocess.run(

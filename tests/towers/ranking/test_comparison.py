@@ -17,7 +17,7 @@ from tests.tiny import RERANK_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides
 from towers import CrossEncoder
 from towers.ranking.comparison import choose_strength, compare_orders, ndcg_of, shortlist_ndcg
 from towers.ranking.config import RerankConfig
-from towers.ranking.training_set import Material
+from towers.ranking.training_set import RankingTrainingSet
 from towers.train import train as train_towers
 from towers.train_reranker import RerankResult, train_reranker
 from towers.training.config import TrainConfig
@@ -64,7 +64,7 @@ def config(*overrides: str) -> RerankConfig:
 
 def test_users_who_judge_are_neither_learnt_from_nor_watched():
     users = [shortlist([1, 0], context=str(number)) for number in range(20)]
-    found = Material.of(users, [], [], [], config("mining.held_out=0.4"))
+    found = RankingTrainingSet.of(users, [], [], [], config("mining.held_out=0.4"))
     parts = [{one.context for one in lists} for lists in (found.learning, found.watched, found.compared)]
     assert [len(part) for part in parts] == [12, 4, 4]
     assert set.union(*parts) == {str(number) for number in range(20)}
@@ -73,7 +73,7 @@ def test_users_who_judge_are_neither_learnt_from_nor_watched():
 def test_a_folds_queries_are_kept_from_the_reranker_that_is_judged_by_them():
     queries = [shortlist([1, 0], context=str(number)) for number in range(10)]
     folds = [np.arange(0, 5), np.arange(5, 10)]
-    found = Material.of([], [], queries, folds, config())
+    found = RankingTrainingSet.of([], [], queries, folds, config())
     for fold, places in enumerate(folds):
         part = found.part(fold, held_out=0.2, seed=0)
         used = [one.context for one in (*part.judged, *part.watched)]
@@ -85,15 +85,15 @@ def test_a_folds_queries_are_kept_from_the_reranker_that_is_judged_by_them():
 
 def test_where_there_are_no_users_queries_derived_from_items_choose_the_epoch():
     items = [shortlist([1, 0], context=str(number)) for number in range(20)]
-    found = Material.of([], items, [], [], config("mining.held_out=0.4"))
+    found = RankingTrainingSet.of([], items, [], [], config("mining.held_out=0.4"))
     assert (len(found.learning), len(found.watched), len(found.compared)) == (12, 4, 0)
-    beside_users = Material.of([shortlist([1, 0])] * 4, items, [], [], config("mining.held_out=0.5"))
+    beside_users = RankingTrainingSet.of([shortlist([1, 0])] * 4, items, [], [], config("mining.held_out=0.5"))
     assert (len(beside_users.learning), len(beside_users.watched), len(beside_users.compared)) == (22, 1, 1)
 
 
 def test_too_few_users_to_keep_some_aside_are_refused():
     with pytest.raises(GateFailed, match="1 users are too few"):
-        Material.of([shortlist([1, 0])], [], [], [], config())
+        RankingTrainingSet.of([shortlist([1, 0])], [], [], [], config())
 
 
 Train = Callable[..., RerankResult]

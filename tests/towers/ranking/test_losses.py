@@ -10,10 +10,10 @@ import torch
 from data_prep.command import instantiate, load_config
 from data_prep.errors import UsageError
 from towers.ranking.config import RerankConfig
-from towers.ranking.groups import Group
+from towers.ranking.groups import CandidateGroup
 from towers.ranking.losses import (
     KLDivergence,
-    LambdaRank,
+    LambdaLoss,
     RerankLoss,
     Softmax,
     binary,
@@ -87,8 +87,8 @@ def slow_margin_mse(s: list[float], g: list[float], t: list[float]) -> float:
 
 
 def slow_kl(s: list[float], g: list[float], t: list[float]) -> float:
-    wanted, found = ([math.exp(x / 2) for x in values] for values in (t, s))
-    chances = [(a / sum(wanted), b / sum(found)) for a, b in zip(wanted, found, strict=True)]
+    relevant, found = ([math.exp(x / 2) for x in values] for values in (t, s))
+    chances = [(a / sum(relevant), b / sum(found)) for a, b in zip(relevant, found, strict=True)]
     return sum(p * math.log(p / q) for p, q in chances)
 
 
@@ -149,9 +149,9 @@ def test_recall_starts_with_the_weight_at_which_it_alone_costs_least():
     material = []
     for size in (4, 6, 5, 6, 3) * 8:
         scores = 7 * rng.normal(size=size).astype(np.float32)
-        wanted = np.zeros(size, np.int64)
-        wanted[rng.choice(size, p=np.exp(scores / 9) / np.exp(scores / 9).sum())] = 1
-        material.append(Group("", np.arange(size), scores, wanted))
+        relevant = np.zeros(size, np.int64)
+        relevant[rng.choice(size, p=np.exp(scores / 9) / np.exp(scores / 9).sum())] = 1
+        material.append(CandidateGroup("", np.arange(size), scores, relevant))
 
     def cost(weight: float) -> float:
         each = [weight * group.scores.astype(float) for group in material]
@@ -161,12 +161,12 @@ def test_recall_starts_with_the_weight_at_which_it_alone_costs_least():
 
     found = starting_weight(material, Softmax())
     assert cost(found) <= min(cost(weight) for weight in (found / 1.3, found * 1.3, 0.0, 1.0))
-    scaled = [Group("", group.rows, 100 * group.scores, group.grades) for group in material]
+    scaled = [CandidateGroup("", group.rows, 100 * group.scores, group.grades) for group in material]
     assert starting_weight(scaled, Softmax()) == pytest.approx(found / 100, rel=1e-4)
 
 
 def test_settings_that_make_no_sense_are_refused_by_name():
     with pytest.raises(UsageError, match=r"rerank_loss\.sigma must be at least 1e-06, not 0"):
-        LambdaRank(sigma=0)
+        LambdaLoss(sigma=0)
     with pytest.raises(UsageError, match=r"rerank_loss\.temperature must be at least 1e-06, not 0"):
         KLDivergence(temperature=0)

@@ -10,7 +10,7 @@ from data_prep.errors import UsageError
 from towers import CrossEncoder
 from towers.modules.onnx_runtime import FLOAT32, INT8
 from towers.ranking.cross_encoder import small_backbone
-from towers.ranking.input_template import Rendering
+from towers.ranking.input_template import InputTemplate
 from towers.ranking.onnx import export_cross_encoder, graph_path, load_exported, quantise_cross_encoder
 
 TEXTS = [f"fresh milk {'very ' * n}number {n}" for n in range(9)]
@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path
     """A cross-encoder with a head that looks at what was read, and its graphs."""
     torch.manual_seed(3)
     backbone, tokenizer = small_backbone(tiny_encoder.parent / "bert", layers=1, width=32)
-    model = CrossEncoder(backbone, tokenizer, 24, Rendering(None, 3, event_types=False), recall_weight=0.5)
+    model = CrossEncoder(backbone, tokenizer, 24, InputTemplate(None, 3, event_types=False), recall_weight=0.5)
     torch.nn.init.normal_(model.head.weight)
     place = tmp_path_factory.mktemp("reranker")
     model.save(place)

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
-from towers import CrossEncoder, Rendering
+from towers import CrossEncoder, InputTemplate
 from towers.ranking import cross_encoder
 from towers.ranking import pair_tokenizer as pair_tokens
 from towers.ranking.cross_encoder import PAIRS_AT_ONCE, small_backbone
@@ -76,7 +76,7 @@ def reranker(bert: Path, tokenizer: Any = None) -> CrossEncoder:
     """One that looks at what it reads."""
     torch.manual_seed(3)
     backbone, own = small_backbone(bert, 1, 32)
-    model = CrossEncoder(backbone, tokenizer or own, 24, Rendering(None, 3, event_types=False), recall_weight=0.5)
+    model = CrossEncoder(backbone, tokenizer or own, 24, InputTemplate(None, 3, event_types=False), recall_weight=0.5)
     torch.nn.init.normal_(model.head.weight)
     return model.eval()
 

@@ -11,7 +11,7 @@ import pytest
 from data_prep.columns import Split
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
-from towers import CrossEncoder, Model, Rendering
+from towers import CrossEncoder, InputTemplate, OneVectorModel
 from towers.events.history import NO_QUERY, History
 from towers.events.reading import read_sequences
 from towers.metrics.evaluation import Cases
@@ -20,7 +20,7 @@ from towers.ranking.cross_encoder import small_backbone
 from towers.ranking.examples import of_items, of_judgements, of_users
 from towers.ranking.mining import Shortlist, groups, shortlists
 
-PLAIN = Rendering(template=None, context_items=3, event_types=False)
+PLAIN = InputTemplate(template=None, context_items=3, event_types=False)
 
 
 def shortlist(grades: list[int], missed: list[int] | None = None, context: str = "") -> Shortlist:
@@ -46,7 +46,7 @@ def test_the_context_is_the_query_and_then_the_newest_titles_first():
     titles, events = ["soap", "rye bread", "", "green tea"], ["view", "view", "view", "cart"]
     assert PLAIN.context(titles, events, " toast ") == "toast; green tea; rye bread"
     assert PLAIN.context([], [], "") == ""
-    told = Rendering(template=None, context_items=2, event_types=True)
+    told = InputTemplate(template=None, context_items=2, event_types=True)
     assert told.context(titles[:2], events[-2:], "") == "cart rye bread; view soap"
 
 
@@ -55,10 +55,10 @@ def test_items_are_shown_by_a_template_and_by_their_text_where_it_leaves_nothing
         {"title": ["tea", None], "brand": ["Bodum", ""], "price": [2.5, np.nan], "text": ["some tea", "a thing"]}
     )
     assert PLAIN.items(table) == ["some tea", "a thing"]
-    shown = Rendering(template="{title}, by {brand}, {price}", context_items=3, event_types=False)
+    shown = InputTemplate(template="{title}, by {brand}, {price}", context_items=3, event_types=False)
     assert shown.items(table) == ["tea, by Bodum, 2.5", "a thing"]
     with pytest.raises(UsageError, match="names 'colour'"):
-        Rendering(template="{colour}", context_items=3, event_types=False).items(table)
+        InputTemplate(template="{colour}", context_items=3, event_types=False).items(table)
 
 
 def test_an_untrained_reranker_keeps_the_recall_order(bert: Path):
@@ -82,9 +82,9 @@ def test_scores_do_not_depend_on_what_else_is_scored(tiny_run: Path):
 def test_a_saved_reranker_scores_like_the_one_in_memory(bert: Path, tmp_path: Path):
     model = untrained(bert)
     model.head.weight.data.normal_()
-    model.rendering = Rendering("{title} {brand}", context_items=2, event_types=True)
+    model.input_template = InputTemplate("{title} {brand}", context_items=2, event_types=True)
     model.save(tmp_path / "reranker")
-    assert CrossEncoder.load(tmp_path / "reranker").rendering == model.rendering
+    assert CrossEncoder.load(tmp_path / "reranker").input_template == model.input_template
     recalled = np.array([0.1, 0.2], np.float32)
     expected = model.score("green tea", ["black tea", "dog leash"], recalled)
     np.testing.assert_allclose(
@@ -126,7 +126,7 @@ def test_a_strength_scales_what_was_read_and_leaves_recall_alone(bert: Path):
 
 
 def test_shortlists_are_the_towers_best_unseen_items_and_count_what_they_miss(tiny_run: Path, tiny_data: Path):
-    towers, dataset = Model.open(tiny_run), Dataset.open(tiny_data)
+    towers, dataset = OneVectorModel.open(tiny_run), Dataset.open(tiny_data)
     item_ids = [str(i) for i in dataset.items["item_id"]]
     cases = Cases.held_out(read_sequences(dataset, ""), item_ids, Split.VALID, True, [10])
     vectors = towers.item_vectors(dataset.items)
@@ -143,7 +143,7 @@ def test_shortlists_are_the_towers_best_unseen_items_and_count_what_they_miss(ti
         assert sorted(one.rows) == sorted(open_to)
         np.testing.assert_allclose(one.scores, scores[one.rows], atol=1e-5)
         np.testing.assert_allclose(one.missed_scores, scores[one.missed_rows], atol=1e-5)
-        assert one.wanted == len(cases.truth[case]) == one.grades.sum() + one.missed
+        assert one.relevant == len(cases.truth[case]) == one.grades.sum() + one.missed
         assert set(one.rows[one.grades > 0]) == set(one.rows) & set(cases.truth[case])
         assert set(one.missed_rows) == set(cases.truth[case]) - set(one.rows)
         names = [titles[row] for row in history.rows]
@@ -176,7 +176,7 @@ def test_a_user_who_asks_wants_what_was_asked_for_and_is_not_offered_the_rest(ti
     for case, moment in enumerate(asking):
         assert [titles[row] for row in moment.rows] == [moment.query]
         assert moment.rows[0] in cases.truth[case]
-        assert set(moment.barred) == set(cases.seen(case)) | (set(cases.truth[case]) - set(moment.rows))
+        assert set(moment.excluded) == set(cases.seen(case)) | (set(cases.truth[case]) - set(moment.rows))
     queries = np.full(len(log.rows), NO_QUERY)
     queries[cases.ends] = 0
     logged = Cases(
@@ -198,11 +198,11 @@ def test_groups_hold_wanted_and_unwanted_candidates_of_one_moment():
     rng = np.random.default_rng(0)
     one = shortlist([0, 3, 0, 1, 0, 0], missed=[2, 0])
     nothing_wanted, nothing_else = shortlist([0, 0]), shortlist([1, 1, 1])
-    (found,) = groups([nothing_wanted, one, nothing_else], wanted=5, negatives=3, add_missed=False, rng=rng)
+    (found,) = groups([nothing_wanted, one, nothing_else], relevant=5, negatives=3, add_missed=False, rng=rng)
     assert dict(zip(found.rows.tolist(), found.grades.tolist(), strict=True)).items() >= {(11, 3), (13, 1)}
     assert len(found.rows) == 5 and set(found.rows) <= set(one.rows)
     np.testing.assert_array_equal(found.scores, one.scores[found.rows - 10])
-    (few,) = groups([one], wanted=1, negatives=2, add_missed=False, rng=rng)
+    (few,) = groups([one], relevant=1, negatives=2, add_missed=False, rng=rng)
     assert sorted(few.grades > 0) == [False, False, True]
 
 
@@ -216,7 +216,7 @@ def test_what_recall_missed_joins_groups_only_where_that_is_asked_for():
 
 def test_the_run_says_what_the_reranker_was_trained_for_and_what_it_was_worth(tiny_run: Path):
     marks = json.loads((tiny_run / "reranker" / "run.json").read_text())
-    assert marks["towers_fingerprint"] == Model.open(tiny_run).fingerprint
+    assert marks["towers_fingerprint"] == OneVectorModel.open(tiny_run).fingerprint
     users = marks["result"]["users"]
     assert 0 <= users["missed"] <= 1
     assert 0 < users["recall_ndcg"] <= 1

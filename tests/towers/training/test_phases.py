@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from data_prep.command import instantiate, load_config
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
-from towers import History, Model, ModelEncoder
+from towers import History, ModelEncoder, OneVectorModel
 from towers.fitting.checkpoints import CHECKPOINTS, whole_checkpoints
 from towers.fitting.cost import CostMeter
 from towers.train import train
@@ -140,11 +140,11 @@ def test_a_run_changed_after_training_is_refused(tiny_run: Path, tmp_path):
     weights[-1] ^= 1
     (copy / "model.safetensors").write_bytes(weights)
     with pytest.raises(UsageError, match="has changed since training"):
-        Model.open(copy)
+        OneVectorModel.open(copy)
 
 
 def test_a_new_item_gets_a_vector_from_its_text_and_a_known_one_keeps_its_own(tiny_run: Path, tiny_data: Path):
-    towers, items = Model.open(tiny_run).towers, Dataset.open(tiny_data).items
+    towers, items = OneVectorModel.open(tiny_run).towers, Dataset.open(tiny_data).items
     new = pd.concat([items.iloc[:1].assign(item_id="brand new"), items.iloc[::-1]])
     vectors, known = towers.item_vectors(new), towers.item_vectors(items)
     np.testing.assert_allclose(vectors[1:], known[::-1], atol=1e-6)
@@ -155,7 +155,7 @@ def test_a_new_item_gets_a_vector_from_its_text_and_a_known_one_keeps_its_own(ti
 
 
 def test_the_encoder_saved_for_serving_answers_like_the_one_in_memory(tiny_run: Path, tiny_data: Path, tmp_path):
-    model, items = Model.open(tiny_run), Dataset.open(tiny_data).items
+    model, items = OneVectorModel.open(tiny_run), Dataset.open(tiny_data).items
     assert [part.block.name for part in model.blocks]
     vectors, end = model.item_vectors(items), model.towers.dim
     model.user_encoder(items, vectors).save(tmp_path / "model")
@@ -173,7 +173,7 @@ def test_the_encoder_saved_for_serving_answers_like_the_one_in_memory(tiny_run: 
 
 
 def test_answers_of_a_batch_are_those_of_its_members_alone(tiny_run: Path, tiny_data: Path):
-    model, items = Model.open(tiny_run), Dataset.open(tiny_data).items
+    model, items = OneVectorModel.open(tiny_run), Dataset.open(tiny_data).items
     users = model.user_encoder(items, model.item_vectors(items))
     rng = np.random.default_rng(0)
     histories = [History(rng.integers(0, 30, n), ["view"] * n, np.arange(n) * 1e5) for n in (0, 1, 5, 14)]
@@ -187,7 +187,7 @@ def test_answers_of_a_batch_are_those_of_its_members_alone(tiny_run: Path, tiny_
 def test_tuning_the_encoder_moves_its_weights_and_the_run_keeps_them(tiny_train_overrides, tiny_data, tmp_path):
     tuned = [*tiny_train_overrides, "text=full", "trainer.epochs=1", "tokens_per_batch=128"]
     train(config(tuned), tmp_path / "run")
-    towers = Model.open(tmp_path / "run").towers
+    towers = OneVectorModel.open(tmp_path / "run").towers
     assert (tmp_path / "run" / "text_encoder" / "encoder.json").is_file()
     frozen = load_config(TrainConfig, "train", tiny_train_overrides).encoder
     before = instantiate(frozen).encode(["green tea"])
@@ -211,7 +211,7 @@ def test_a_killed_training_process_leaves_nothing_published_and_resumes(tiny_tra
     done = subprocess.run(command("towers.train", *again), cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert "going on from" in done.stderr
-    assert Model.open(run).towers.dim == 32
+    assert OneVectorModel.open(run).towers.dim == 32
 
 
 @pytest.mark.slow

@@ -6,21 +6,21 @@ import torch
 from data_prep.columns import Split
 from towers.events.history import Sequences
 from towers.losses.softmax import excluded_candidates
-from towers.metrics.judgements import JudgedQueries
+from towers.metrics.judgements import Judgements
 from towers.modules.tokens import EventTypes
 from towers.training.batches import QueryPlan, TrainingBatches
-from towers.training.query_only_examples import AskedPlan
+from towers.training.query_only_examples import QueryOnlyPlan
 
 TEXTS = ["red pot", "blue pot", "pan", "pot", "pan", "pot"]  # three items, texts derived from them, a judged query
 DERIVED = np.array([[3, -1], [3, 4], [-1, -1]])
-JUDGED = JudgedQueries(["pot"], [np.array([0, 1, 2])], [np.array([3, 1, 0])])
+JUDGED = Judgements(["pot"], [np.array([0, 1, 2])], [np.array([3, 1, 0])])
 
 
-def plan(rate: float = 1.0, alone: float = 0.0) -> AskedPlan:
-    return AskedPlan.of(JUDGED, 5, rate, DERIVED, alone, TEXTS)
+def plan(rate: float = 1.0, alone: float = 0.0) -> QueryOnlyPlan:
+    return QueryOnlyPlan.of(JUDGED, 5, rate, DERIVED, alone, TEXTS)
 
 
-def batches(asked: AskedPlan, tokens: int = 16) -> TrainingBatches:
+def batches(asked: QueryOnlyPlan, tokens: int = 16) -> TrainingBatches:
     nothing = np.zeros(0, np.int64)
     nobody = Sequences(
         np.zeros(0, object), np.zeros(1, np.int64), nothing, np.zeros(0, object), np.zeros(0), nothing, [], nothing

@@ -13,7 +13,7 @@ from data_prep.dataset import Dataset
 from index.build.__main__ import build
 from index.build.config import BuildConfig
 from tests.tiny import RERANK_OVERRIDES
-from towers import Model
+from towers import OneVectorModel
 from towers.candidates.channel_selection import load_variants
 from towers.candidates.config import FunnelConfig
 from towers.candidates.funnel import FUNNEL, Funnel
@@ -57,8 +57,10 @@ def test_a_refit_run_has_seen_all_but_test_for_the_epochs_that_were_best(
     dataset = Dataset.open(tiny_data)
     seen = Interactions.of(read_sequences(dataset, ""), len(dataset.items), Split.TEST).counts() > 0
     expected = set(dataset.items["item_id"][seen])
-    assert set(Model.open(refit_run).towers.embedded) == expected
-    assert not np.allclose(*(Model.open(run).item_vectors(dataset.items)[:, :8] for run in (tiny_run, refit_run)))
+    assert set(OneVectorModel.open(refit_run).towers.embedded) == expected
+    assert not np.allclose(
+        *(OneVectorModel.open(run).item_vectors(dataset.items)[:, :8] for run in (tiny_run, refit_run))
+    )
 
 
 def test_a_refit_that_was_interrupted_goes_on_after_the_choice(
@@ -108,7 +110,7 @@ def funnel_of(run: Path) -> FunnelResult:
 
 def test_what_chose_is_kept_as_a_run(refit_run: Path, tiny_run: Path, tiny_data: Path):
     items = Dataset.open(tiny_data).items
-    kept, same = Model.open(refit_run / SELECTION), Model.open(tiny_run)
+    kept, same = OneVectorModel.open(refit_run / SELECTION), OneVectorModel.open(tiny_run)
     np.testing.assert_array_equal(kept.item_vectors(items), same.item_vectors(items))
 
 
@@ -119,7 +121,7 @@ def test_a_funnel_is_chosen_before_the_refit_and_its_channels_are_fitted_after(
     after, before = funnel_of(refit), funnel_of(plain)
     assert after.kept and before.kept  # the tiny shop has a use for channels
     assert after.by_item and not before.by_item
-    assert after.blended.users == before.blended.users
+    assert after.ranked.users == before.ranked.users
     assert load_variants(refit / FUNNEL)[1] == load_variants(plain / FUNNEL)[1]
     served, chosen = Funnel.load(refit / FUNNEL), Funnel.load(plain / FUNNEL)
     dataset = Dataset.open(tiny_data)
@@ -134,7 +136,7 @@ def test_a_refit_run_has_a_funnel_for_queries_too(refit_run: Path, tiny_data: Pa
     overrides = [f"run={run}", *FUNNEL_OVERRIDES, "users=0", "queries.least=4"]
     result = train_funnel(load_config(FunnelConfig, "funnel", overrides)).queries
     assert result is not None and result.source == "derived"
-    model = Model.open(run)
+    model = OneVectorModel.open(run)
     served = QueryFunnel.of(run, model.fingerprint, model_scorer("one vector", model, Dataset.open(tiny_data).items))
     assert served is not None
     log = read_sequences(Dataset.open(tiny_data), "")

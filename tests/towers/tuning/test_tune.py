@@ -9,7 +9,7 @@ from data_prep.command import load_config
 from data_prep.errors import ExitCode, GateFailed, Locked, UsageError
 from data_prep.files import lock
 from towers import tune as search_module
-from towers.tune import SearchConfig, SearchResult, search
+from towers.tune import SearchResult, TuneConfig, search
 from towers.tuning.space import Choices, Range, parse_space, typed_value
 from towers.tuning.trial import run_training
 from towers.tuning.trials import note_failure
@@ -24,8 +24,8 @@ def overrides(tiny_train_overrides: list[str], tmp_path: Path) -> list[str]:
     return [f"artifacts={tmp_path}", "name=s", f"overrides=[{listed}]", "space=empty", SPACE, "trials=4"]
 
 
-def config(overrides: list[str], *more: str) -> SearchConfig:
-    return load_config(SearchConfig, "search", [*overrides, *more])
+def config(overrides: list[str], *more: str) -> TuneConfig:
+    return load_config(TuneConfig, "search", [*overrides, *more])
 
 
 class Trainings:
@@ -51,7 +51,7 @@ class Trainings:
         return True
 
 
-def run(settings: SearchConfig, trainings: Trainings, monkeypatch: pytest.MonkeyPatch) -> SearchResult:
+def run(settings: TuneConfig, trainings: Trainings, monkeypatch: pytest.MonkeyPatch) -> SearchResult:
     monkeypatch.setattr(search_module, "run_training", trainings)
     return search(settings)
 

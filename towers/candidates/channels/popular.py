@@ -1,4 +1,4 @@
-"""What is wanted most: by everybody, and within the categories of a history."""
+"""What is relevant most: by everybody, and within the categories of a history."""
 
 from typing import Protocol, Self
 
@@ -46,8 +46,8 @@ class ForEverybody:
         Raises:
             DoesNotApply: the baseline does not.
         """
-        wanted = self.baseline.fit(training).weights.numpy()
-        return FittedChannel(Everybody(), largest(wanted[np.newaxis], self.kept))
+        relevant = self.baseline.fit(training).weights.numpy()
+        return FittedChannel(Everybody(), largest(relevant[np.newaxis], self.kept))
 
 
 class SameCategory:
@@ -77,9 +77,9 @@ class SameCategory:
             raise DoesNotApply("the items have no category; prepare the data with one")
         codes, names = pd.factorize(training.items[Columns.CATEGORY].replace("", None))
         groups, count = codes.astype(np.int32), max(len(names), 1)
-        wanted = demand(training.interactions, training.exclude_seen, self.half_life_days)
-        inside = np.flatnonzero((groups >= 0) & (wanted > 0))
-        totals = np.bincount(groups[inside], wanted[inside], minlength=count)
-        shares = wanted[inside] / totals[groups[inside]]
+        relevant = demand(training.interactions, training.exclude_seen, self.half_life_days)
+        inside = np.flatnonzero((groups >= 0) & (relevant > 0))
+        totals = np.bincount(groups[inside], relevant[inside], minlength=count)
+        shares = relevant[inside] / totals[groups[inside]]
         table = sp.csr_array((shares, (groups[inside], inside)), shape=(count, len(groups)))
         return FittedChannel(ByGroups(groups, count, self.decay), largest(table, self.kept))

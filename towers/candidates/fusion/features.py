@@ -25,7 +25,7 @@ def features(pools: Pools) -> NDArray[np.float32]:
     """All that is known of each candidate, [T, F], columns as `feature_names`; NaN where nothing is.
 
     Of C channels score, standing (the score in deviations from its mean over the user's pool), whether they offered it,
-    and reciprocal rank; and what `ItemFacts.about` tells.
+    and reciprocal rank; and what `ItemStatistics.about` tells.
     """
     standings = [standing(pools.users, column, len(pools)) for column in pools.scores.T]
     parts = [pools.scores, *standings, pools.places > 0, reciprocal(pools, CONSTANT), pools.about]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from towers.candidates.candidate_pool import Pools
-from towers.candidates.labelled_pools import Labelled
+from towers.candidates.labelled_pools import LabelledPools
 
 
 class FittedFusion(Protocol):
@@ -36,8 +36,8 @@ class Fusion(Protocol):
 
     reads_facts: ClassVar[bool]
 
-    def fit(self, labelled: Labelled, channels: Sequence[str]) -> FittedFusion:
-        """Learn from users of whom it is known what they wanted.
+    def fit(self, labelled: LabelledPools, channels: Sequence[str]) -> FittedFusion:
+        """Learn from users of whom it is known what they relevant.
 
         Args:
             labelled: their pools.

@@ -13,7 +13,7 @@ from data_prep.errors import GateFailed
 from towers.baselines.baseline import DoesNotApply
 from towers.candidates.candidate_pool import Pools
 from towers.candidates.fusion.features import features
-from towers.candidates.labelled_pools import CUTOFF, Labelled
+from towers.candidates.labelled_pools import CUTOFF, LabelledPools
 
 MISSING = "it needs the package lightgbm ({}): pip install 'twotower[lightgbm]'"
 
@@ -78,23 +78,23 @@ class LambdaRank:
         self.leaves, self.trees, self.learning_rate = leaves, trees, learning_rate
         self.least_in_leaf, self.seed = least_in_leaf, seed
 
-    def fit(self, labelled: Labelled, channels: Sequence[str]) -> Trees:
+    def fit(self, labelled: LabelledPools, channels: Sequence[str]) -> Trees:
         """Grow the trees.
 
         Raises:
             DoesNotApply: LightGBM is not there.
-            GateFailed: nobody's pool holds what they wanted.
+            GateFailed: nobody's pool holds what they relevant.
         """
         try:
             import lightgbm
         except ImportError as error:
             raise DoesNotApply(MISSING.format(error)) from None
-        some = np.bincount(labelled.pools.users[labelled.wanted], minlength=len(labelled)) > 0
+        some = np.bincount(labelled.pools.users[labelled.relevant], minlength=len(labelled)) > 0
         if not some.any():
-            raise GateFailed(f"none of {len(labelled)} users' pools holds what they wanted: nothing to learn from")
+            raise GateFailed(f"none of {len(labelled)} users' pools holds what they relevant: nothing to learn from")
         learning = labelled.of(some)
         data = lightgbm.Dataset(
-            features(learning.pools), learning.wanted.astype(np.int8), group=np.diff(learning.pools.offsets)
+            features(learning.pools), learning.relevant.astype(np.int8), group=np.diff(learning.pools.offsets)
         )
         settings = {
             "objective": "lambdarank",

@@ -12,7 +12,7 @@ from data_prep.config import require
 from data_prep.errors import GateFailed
 from towers.candidates.candidate_pool import Pools
 from towers.candidates.fusion.features import feature_names, features
-from towers.candidates.labelled_pools import Labelled
+from towers.candidates.labelled_pools import LabelledPools
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Weights:
 
 
 class Logistic:
-    """Conditional logistic regression: which candidates of a user's pool were wanted, given that some were.
+    """Conditional logistic regression: which candidates of a user's pool were relevant, given that some were.
 
-    A user's wanted candidates share one unit of probability, so heavy shoppers do not outweigh the rest. What all
+    A user's relevant candidates share one unit of probability, so heavy shoppers do not outweigh the rest. What all
     candidates of a user have in common cancels out. Source: McFadden, "Conditional logit analysis of qualitative choice
     behavior", 1974; fitted by L-BFGS.
 
@@ -70,22 +70,22 @@ class Logistic:
         require("iterations", iterations, 1)
         self.penalty, self.iterations = penalty, iterations
 
-    def fit(self, labelled: Labelled, channels: Sequence[str]) -> Weights:
+    def fit(self, labelled: LabelledPools, channels: Sequence[str]) -> Weights:
         """Learn the weights.
 
         Raises:
-            GateFailed: nobody's pool holds what they wanted.
+            GateFailed: nobody's pool holds what they relevant.
         """
-        some = np.bincount(labelled.pools.users[labelled.wanted], minlength=len(labelled)) > 0
+        some = np.bincount(labelled.pools.users[labelled.relevant], minlength=len(labelled)) > 0
         if not some.any():
-            raise GateFailed(f"none of {len(labelled)} users' pools holds what they wanted: nothing to learn from")
+            raise GateFailed(f"none of {len(labelled)} users' pools holds what they relevant: nothing to learn from")
         learning = labelled.of(some)
         raw = features(learning.pools)
         means = np.nan_to_num(_nan_mean(raw))
         deviations = np.sqrt(np.nan_to_num(_nan_mean((raw - means) ** 2)))
         deviations[deviations < 1e-6] = 1.0
         known = standardised(raw, means, deviations)  # [T, F]
-        target = learning.wanted / np.bincount(learning.pools.users, learning.wanted)[learning.pools.users]  # [T]
+        target = learning.relevant / np.bincount(learning.pools.users, learning.relevant)[learning.pools.users]  # [T]
         starts, users = learning.pools.offsets[:-1], learning.pools.users
 
         def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

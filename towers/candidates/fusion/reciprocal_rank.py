@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data_prep.config import require
 from towers.candidates.candidate_pool import Pools
-from towers.candidates.labelled_pools import Labelled
+from towers.candidates.labelled_pools import LabelledPools
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ReciprocalRank:
     def __post_init__(self) -> None:
         require("fusion.constant", self.constant, 0)
 
-    def fit(self, labelled: Labelled, channels: Sequence[str]) -> Self:
+    def fit(self, labelled: LabelledPools, channels: Sequence[str]) -> Self:
         """Itself."""
         return self
 

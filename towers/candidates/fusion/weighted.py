@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data_prep.config import require
 from towers.candidates.candidate_pool import Pools
-from towers.candidates.labelled_pools import Labelled
+from towers.candidates.labelled_pools import LabelledPools
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class WeightedScores:
 class FixedWeights:
     """Weights that are settled beforehand; of the candidates nothing is learnt but the deviations of their scores.
 
-    For material whose askers are not those who will be served: what they wanted would mislead.
+    For material whose askers are not those who will be served: what they relevant would mislead.
 
     Args:
         weight: of each channel but the towers, which weigh 1.
@@ -53,7 +53,7 @@ class FixedWeights:
         require("fusion.weight", weight, 0)
         self.weight = weight
 
-    def fit(self, labelled: Labelled, channels: Sequence[str]) -> WeightedScores:
+    def fit(self, labelled: LabelledPools, channels: Sequence[str]) -> WeightedScores:
         """Measure the deviations."""
         weights = [1.0] + [self.weight] * (len(channels) - 1)
         return WeightedScores(weights, _deviations(labelled.pools).tolist())
@@ -78,7 +78,7 @@ class Weighted:
         require("fusion.certainty", certainty, 0)
         self.grid, self.passes, self.certainty = list(grid), passes, certainty
 
-    def fit(self, labelled: Labelled, channels: Sequence[str]) -> WeightedScores:
+    def fit(self, labelled: LabelledPools, channels: Sequence[str]) -> WeightedScores:
         """Choose the weights."""
         deviations = _deviations(labelled.pools)
         standard = labelled.pools.scores / deviations  # [T, C]
