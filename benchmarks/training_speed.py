@@ -76,8 +76,8 @@ class FixedRows(EpochDataset[Batch]):
     def _draw(self) -> tuple[np.ndarray, np.random.Generator]:
         """Windows in the order of their length, [packs, rows, 3], and what draws the rest."""
         self.batches.epoch = self.epoch
-        rng = self.batches._rng()
-        windows = self.batches._windows(rng)
+        rng = self.batches.rng()
+        windows = self.batches.windows(rng)
         packs = len(windows) // self.rows
         kept = np.sort(rng.permutation(len(windows))[: packs * self.rows])
         return windows[kept].reshape(packs, self.rows, 3), rng
@@ -88,7 +88,7 @@ class FixedRows(EpochDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         windows, rng = self._draw()
         for pack in rng.permutation(len(windows)):
-            batch = self.batches._batch(windows[pack], rng)
+            batch = self.batches.batch(windows[pack], rng)
             yield batch if self.width is None else replace(batch, tokens=widened(batch.tokens, self.width))
 
 

@@ -94,7 +94,7 @@ TRAIN_OVERRIDES = [
     "negatives=full",
     "trainer.epochs=4",
     "trainer.threads=1",
-    "weighing.certainty=0",  # a few dozen users: whatever helps them is kept, so that there are blocks to test
+    "block_weights.certainty=0",  # a few dozen users: whatever helps them is kept, so that there are blocks to test
     "tokens_per_batch=256",
     "evaluation.cutoffs=[10,20]",
 ]

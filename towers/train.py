@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from data_prep.columns import Split
 from data_prep.command import command, instantiate
+from data_prep.config import Node
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.files import lock
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training run came to.
+    """A finished training run.
 
     Attributes:
         run: its folder.
@@ -55,7 +56,7 @@ def train(config: TrainConfig, run: Path, overrides: Sequence[str] = ()) -> Trai
     Args:
         config: everything.
         run: folder the run is written to.
-        overrides: what was typed to get this config, kept with the run.
+        overrides: as typed to get this config, kept with the run.
 
     Raises:
         UsageError: the run is finished already and nobody asked to resume, it was begun with other settings, or the
@@ -101,7 +102,7 @@ def train(config: TrainConfig, run: Path, overrides: Sequence[str] = ()) -> Trai
 
 @dataclass(frozen=True)
 class ChosenModel:
-    """What validation decided beside the number of epochs.
+    """The model that validation chose, and the figures behind the choice.
 
     Attributes:
         model: towers and blocks with their weights.
@@ -113,8 +114,8 @@ class ChosenModel:
 
 
 def choose(config: TrainConfig, trained: Trained) -> ChosenModel:
-    """Fit blocks to what the towers saw, and choose on validation what they weigh."""
-    settings, batch_size = config.weighing, config.evaluation.batch_size
+    """Fit blocks to what the towers saw, and choose their weights on validation."""
+    settings, batch_size = config.block_weights, config.evaluation.batch_size
     cases = sample(deciding_cases(config, trained), settings.users, config.seed)
     items = trained.data.items
     model = weigh_blocks(trained.towers, fit_blocks(trained, config.blocks), items, cases, settings, batch_size)
@@ -127,15 +128,15 @@ def choose(config: TrainConfig, trained: Trained) -> ChosenModel:
 
 
 def deciding_cases(config: TrainConfig, trained: Trained) -> Cases:
-    """Who decides what blocks weigh: the validation users; without any the judged queries that are not held out."""
-    material, settings = trained.material, config.evaluation
-    users = Cases.held_out(material.sequences, material.item_ids, Split.VALID, settings.exclude_seen, settings.cutoffs)
-    if len(users) or trained.judged is None:
+    """The cases that decide the blocks' weights: validation users, or without any the judged queries not held out."""
+    data, settings = trained.training_set, config.evaluation
+    users = Cases.held_out(data.sequences, data.item_ids, Split.VALID, settings.exclude_seen, settings.cutoffs)
+    if len(users) or data.judgements is None:
         return users
-    return judged_cases(trained.judged.answerable(), material.item_ids, settings.cutoffs)
+    return judged_cases(data.judgements.answerable(), data.item_ids, settings.cutoffs)
 
 
-def fit_blocks(trained: Trained, configured: Mapping[str, Any]) -> list[FittedBlock]:
+def fit_blocks(trained: Trained, configured: Mapping[str, Node]) -> list[FittedBlock]:
     """Blocks, as configured by name, fitted to the events the towers have seen."""
     fitted: list[FittedBlock] = []
     for name, node in configured.items():
@@ -169,7 +170,7 @@ def finished(config: TrainConfig, run: Path) -> TrainResult:
 
 
 def begun_with(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
-    """What decides the weights, apart from how long they are trained."""
+    """The settings that decide the weights, apart from how long they are trained."""
     left_out = ["data", "artifacts", "run", "resume", "trainer", "text"]
     settings = {name: value for name, value in asdict(config).items() if name not in left_out}
     text = {name: config.text[name] for name in ("_target_", "tuning", "learning_rate") if name in config.text}
@@ -181,12 +182,12 @@ def main(config: TrainConfig) -> TrainResult:
     """Train; the run's folder is the one Hydra made for this job."""
     hydra = HydraConfig.get()
     result = train(config, Path(hydra.runtime.output_dir), hydra.overrides.task)
-    found = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
+    figures = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
     print(f"run {result.run}  fingerprint {result.fingerprint}  epochs {result.epochs}")
     print(
-        f"validation, by {result.run / SELECTION}, before the refit: {found}"
+        f"validation, by {result.run / SELECTION}, before the refit: {figures}"
         if config.refit
-        else f"validation: {found}"
+        else f"validation: {figures}"
     )
     return result
 

@@ -16,7 +16,7 @@ from benchmarks.ann.catalogue import NO_SECTION, Shop, Vectors
 from benchmarks.ann.plan import UserPlan
 from data_prep.files import fingerprint
 from towers.losses.softmax import sampled_softmax
-from towers.modules.user_tower import UserTower
+from towers.modules.user_tower import UserTower, UserTowerSettings
 
 History = NDArray[np.int64]
 
@@ -54,11 +54,10 @@ def made_up(sections: History, count: int, plan: UserPlan, rng: np.random.Genera
 
 
 def train(histories: list[History], vectors: Vectors, plan: UserPlan, rng: np.random.Generator) -> UserTower:
-    """A user tower that foretells the next item of each moment, among the others of its batch and random ones."""
+    """A user tower that foretells the next item at each position, among the others of its batch and random ones."""
     items = torch.from_numpy(vectors)
-    tower = UserTower(
+    settings = UserTowerSettings(
         dim=vectors.shape[1],
-        event_types=1,
         max_history=plan.max_history,
         layers=plan.layers,
         heads=plan.heads,
@@ -67,12 +66,20 @@ def train(histories: list[History], vectors: Vectors, plan: UserPlan, rng: np.ra
         input_dropout=0.1,
         window=4,
         prior=False,
+        average=False,
+        block="pre_norm",
+        positions="relative",
+        interests=1,
+        event_types=1,
+        attributes={},
+        attribute_dropout=0.0,
     )
+    tower = UserTower(settings)
     optimizer = torch.optim.AdamW(tower.parameters(), lr=plan.learning_rate)
     for _ in range(plan.epochs):
         for batch in _batches(histories, plan, rng.permutation(len(histories))):
             rows, mask = _padded(batch)
-            users = _moments(tower, items, rows[:, :-1])[:, 1:][mask[:, 1:]]  # [P, dim]
+            users = _positions(tower, items, rows[:, :-1])[:, 1:][mask[:, 1:]]  # [P, dim]
             wanted = rows[:, 1:][mask[:, 1:]]  # [P]
             candidates = torch.cat([wanted, torch.from_numpy(rng.integers(len(items), size=plan.negatives))])
             loss = sampled_softmax(
@@ -97,11 +104,11 @@ def read(tower: UserTower, histories: list[History], vectors: Vectors, plan: Use
     for places in np.array_split(np.arange(len(histories)), max(1, len(histories) // plan.batch)):
         batch = [histories[i][-plan.max_history :] for i in places]
         rows, mask = _padded(batch)
-        found[places] = _moments(tower, items, rows)[torch.arange(len(batch)), mask.sum(dim=1)].numpy()
+        found[places] = _positions(tower, items, rows)[torch.arange(len(batch)), mask.sum(dim=1)].numpy()
     return found
 
 
-def _moments(tower: UserTower, items: Tensor, rows: Tensor) -> Tensor:
+def _positions(tower: UserTower, items: Tensor, rows: Tensor) -> Tensor:
     """User vectors after each event, [B, L] -> [B, L + 1, dim]."""
     nothing = torch.zeros_like(rows)
     vectors: Tensor = tower(items[rows], nothing, nothing)

@@ -11,6 +11,7 @@ import torch
 
 from data_prep.command import instantiate, load_config
 from data_prep.dataset import Dataset
+from towers.events.reading import LogSettings
 from towers.text.vector_cache import VectorCache
 from towers.training.config import TrainConfig
 from towers.training.training_set import TrainingSet
@@ -20,7 +21,7 @@ def main(overrides: list[str]) -> None:
     """Encode every text that a training with these overrides would read."""
     config = load_config(TrainConfig, "train", overrides)
     torch.set_num_threads(config.trainer.threads)
-    material = TrainingSet.of(Dataset.open(config.data), config.protocol, config.queries)
+    material = TrainingSet.of(Dataset.open(config.data), LogSettings(config.protocol), config.queries)
     VectorCache(Path(config.text["cache"]), instantiate(config.encoder)).encode(material.texts)
 
 

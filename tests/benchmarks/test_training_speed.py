@@ -6,7 +6,7 @@ import pytest
 from benchmarks.training_speed import FixedRows
 from towers.events.history import Sequences
 from towers.modules.tokens import PADDING, EventTypes
-from towers.training.batches import QueryPlan, TrainingBatches
+from towers.training.batches import BatchSettings, QueryPlan, TrainingBatches
 
 LENGTH = 5
 
@@ -27,7 +27,8 @@ def batches() -> TrainingBatches:
         splits=np.zeros(len(rows), int),
     )
     queries = QueryPlan.of(sequences, np.full((len(rows), 1), PADDING), 0.0, len(rows))
-    return TrainingBatches(sequences, sequences.offsets[1:], EventTypes(["view"]), queries, LENGTH, 16, 0.0, seed=0)
+    settings = BatchSettings(LENGTH, tokens_per_batch=16, query_rate=0.0, signal_dropout=0.0, seed=0)
+    return TrainingBatches(sequences, sequences.offsets[1:], EventTypes(["view"]), queries, settings)
 
 
 def test_every_batch_has_the_same_number_of_sequences(batches: TrainingBatches) -> None:

@@ -26,10 +26,10 @@ class LogSettings:
         cold_share, seed: which items' training events are left out (see `held_back`).
     """
 
-    protocol: str
-    attributes: Sequence[str]
-    cold_share: float
-    seed: int
+    protocol: str = ""
+    attributes: Sequence[str] = ()
+    cold_share: float = 0.0
+    seed: int = 0
 
 
 def read_sequences(

@@ -117,8 +117,10 @@ class OneVectorModel:
         """
         start = self.tower_dim
         # Histories are read at full length, whatever is searched.
-        own = vectors[:, :start] if start == self.towers.dim else self.towers.item_vectors(items)
-        table = self.towers.history_vectors(items, own)
+        whole = start == self.towers.dim
+        tower_vectors = vectors[:, :start] if whole else self.towers.item_vectors(items)
+        table = self.towers.history_vectors(items, tower_vectors)
+        of_items = whole and table is tower_vectors  # it need not be saved beside them
         encoder = self.towers.user_encoder(table)
         profiles = {}
         for part, dim in zip(self.blocks, self._block_dims(), strict=True):
@@ -132,7 +134,6 @@ class OneVectorModel:
                 scale=part.scale,
             )
             start += dim
-        of_items = table is own and start == self.towers.dim
         return ModelEncoder(encoder, profiles, of_items, self.tower_dim)
 
     def item_encoder(self, items: pd.DataFrame, vectors: NDArray[np.float32], users: ModelEncoder) -> ItemEncoder:

@@ -1,6 +1,6 @@
 """A training run on disk: what `python -m towers.train` leaves, and what evaluation and the index read."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from towers.model.run_record import RunRecord
 from towers.modules.item_tower import BY_ID, NO_ID, ItemTower, restore_item_tower
 from towers.modules.tokens import EventTypes
 from towers.modules.user_encoder import FORMAT_VERSION, UserEncoder, part, query_side, vocabulary_of
-from towers.modules.user_tower import UserTower
+from towers.modules.user_tower import UserTower, UserTowerSettings
 from towers.text.encoder import TextEncoder, open_text_encoder
 from towers.text.query_text import QueryText
 from towers.text.vector_cache import VectorCache
@@ -193,7 +193,7 @@ class TrainedTowers:
             run / CONFIG,
             {
                 "format": FORMAT_VERSION,
-                "user_tower": self.users.config,
+                "user_tower": asdict(self.users.settings),
                 "text_dim": self.items.project.in_features,
                 "words": vocabulary_of(self.items),
                 "item_features": self.feature_settings,
@@ -210,8 +210,9 @@ class TrainedTowers:
             },
         )
         encoder = self.text_encoder.fingerprint()
-        record.of_files(_fingerprint(run, encoder), encoder).write(run)
-        return TrainedTowers.open(run)
+        files = _fingerprint(run, encoder)
+        record.of_files(files, encoder).write(run)
+        return replace(self, run=run, fingerprint=files)
 
     @classmethod
     def open(cls, run: Path) -> "TrainedTowers":
@@ -238,7 +239,7 @@ class TrainedTowers:
             raise UsageError(f"run: {run} has changed since training: expected {record.fingerprint}, found {files}")
         embedded = pd.Index(pd.read_parquet(run / ITEM_IDS)[Columns.ITEM_ID])
         state = load_file(run / MODEL)
-        users = UserTower(**config["user_tower"])
+        users = UserTower(UserTowerSettings(**config["user_tower"]))
         users.load_state_dict(part(state, "users."))
         items = restore_item_tower(
             config["text_dim"], users.dim, config["item_features"], config["words"], part(state, "items.")
@@ -248,7 +249,7 @@ class TrainedTowers:
             users=users.eval(),
             text_encoder=encoder.eval(),
             event_types=EventTypes(config["event_types"]),
-            queries=QueryText.load(config.get("queries")),
+            queries=QueryText.load(config["queries"]),
             embedded=embedded,
             temperature=config["temperature"],
             exclude_seen=config["exclude_seen"],

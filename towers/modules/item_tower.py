@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,29 @@ BY_ID = frozenset({"ids.weight", "history.weight", "priors"})
 """Names of the weights that have a row for each known item."""
 
 
+@dataclass(frozen=True)
+class ItemTowerSettings:
+    """Sizes of an item tower.
+
+    Attributes:
+        text_dim: length of a sentence vector.
+        dim: length of an item vector.
+        num_ids: items with an embedding of their own; 0 for a tower on text alone.
+        num_priors: items with a prior; None for vectors without that coordinate.
+        id_dropout: share of items whose id embedding is left out in a training step.
+        history: whether an item in a history may say something else than the item to be found (see `in_history`).
+        whitening: strength of the texts' (see `Whitening`).
+    """
+
+    text_dim: int
+    dim: int
+    num_ids: int
+    num_priors: int | None
+    id_dropout: float = 0.0
+    history: bool = False
+    whitening: float = 1.0
+
+
 class ItemTower(nn.Module):
     """item = L2norm(linear(whitened text) + words + id embedding + features).
 
@@ -28,41 +52,30 @@ class ItemTower(nn.Module):
     tower answers it with a 1. So the model starts from the popularity ranking and learns what differs from it.
 
     Args:
-        text_dim: length of a sentence vector.
-        dim: length of an item vector.
-        num_ids: items with an embedding of their own; 0 for a tower on text alone.
-        num_priors: items with a prior; None for vectors without that coordinate.
-        id_dropout: share of items whose id embedding is left out in a training step.
+        settings: sizes.
         features: what columns of the items table add; None for nothing.
         words: vectors of the words of texts; None for none.
-        history: whether an item in a history may say something else than the item to be found (see `in_history`).
-        whitening: strength of the texts' (see `Whitening`).
     """
 
     def __init__(
         self,
-        text_dim: int,
-        dim: int,
-        num_ids: int,
-        num_priors: int | None,
-        id_dropout: float = 0.0,
+        settings: ItemTowerSettings,
         features: ItemFeatures | None = None,
         words: WordEmbeddings | None = None,
-        history: bool = False,
-        whitening: float = 1.0,
     ) -> None:
         super().__init__()
-        self.whitening = Whitening(text_dim, whitening)
-        self.priors = None if num_priors is None else nn.Parameter(torch.zeros(num_priors))
+        ids, priors = settings.num_ids, settings.num_priors
+        self.whitening = Whitening(settings.text_dim, settings.whitening)
+        self.priors = None if priors is None else nn.Parameter(torch.zeros(priors))
         self.features = features
         self.words = words
-        width = text_width(dim, num_priors is not None)
-        self.project = nn.Linear(text_dim, width)
-        self.ids = nn.Embedding(num_ids, width) if num_ids else None
-        self.history = nn.Embedding(num_ids, width) if num_ids and history else None
+        width = text_width(settings.dim, priors is not None)
+        self.project = nn.Linear(settings.text_dim, width)
+        self.ids = nn.Embedding(ids, width) if ids else None
+        self.history = nn.Embedding(ids, width) if ids and settings.history else None
         if self.history is not None:
             nn.init.zeros_(self.history.weight)
-        self.id_dropout = id_dropout
+        self.id_dropout = settings.id_dropout
 
     def forward(
         self, text: Tensor, id_rows: Tensor, features: Sequence[Tensor] | None = None, bags: Bags | None = None
@@ -179,13 +192,15 @@ def restore_item_tower(
     width = text_width(dim, priors is not None)
     with torch.device("meta"):
         tower = ItemTower(
-            text_dim,
-            dim,
-            num_ids=0 if ids is None else len(ids),
-            num_priors=None if priors is None else len(priors),
+            ItemTowerSettings(
+                text_dim,
+                dim,
+                num_ids=0 if ids is None else len(ids),
+                num_priors=None if priors is None else len(priors),
+                history="history.weight" in state,
+            ),
             features=ItemFeatures.load(features, width),
             words=WordEmbeddings(vocabulary, width) if vocabulary else None,
-            history="history.weight" in state,
         )
     tower.load_state_dict(dict(state), assign=True)
     return tower.eval()

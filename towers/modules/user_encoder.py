@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
 from data_prep.grown_table import GrownTable
 from towers.events.history import History
-from towers.modules.item_tower import NO_ID, ItemTower, text_width
+from towers.modules.item_tower import NO_ID, ItemTower, ItemTowerSettings, text_width
 from towers.modules.tokens import PADDING, EventTypes, SequenceTokens, tokenize
-from towers.modules.user_tower import UserTower
+from towers.modules.user_tower import UserTower, UserTowerSettings
 from towers.modules.user_tower_onnx import GRAPH, OnnxUserTower
 from towers.modules.word_embeddings import WordEmbeddings
 from towers.text.encoder import TextEncoder, load_text_encoder
@@ -130,7 +131,7 @@ class UserEncoder:
             folder / "config.json",
             {
                 "format": FORMAT_VERSION,
-                "user_tower": self.users.config,
+                "user_tower": asdict(self.users.settings),
                 "text_dim": self.query_tower.project.in_features,
                 "event_types": self.event_types.names[:-1],
                 "words": vocabulary_of(self.query_tower),
@@ -154,7 +155,7 @@ class UserEncoder:
             raise UsageError(
                 f"{folder}: format {config['format']}, this version reads {FORMAT_VERSION}; rebuild the bundle"
             )
-        users = UserTower(**config["user_tower"])
+        users = UserTower(UserTowerSettings(**config["user_tower"]))
         if vectors.shape[1] != users.dim:
             raise UsageError(f"{folder}: expected item vectors of dimension {users.dim}, got {vectors.shape[1]}")
         query_tower = query_side(config["text_dim"], users, config["words"])
@@ -167,7 +168,7 @@ class UserEncoder:
             load_text_encoder(folder / "text_encoder"),
             EventTypes(config["event_types"]),
             vectors,
-            QueryText.load(config.get("queries")),
+            QueryText.load(config["queries"]),
         )
         if (folder / GRAPH).is_file():
             encoder.last = OnnxUserTower.load(folder).last
@@ -190,7 +191,8 @@ def _remembering(text_encoder: TextEncoder) -> Callable[[str], NDArray[np.float3
 def query_side(text_dim: int, users: UserTower, vocabulary: Sequence[str]) -> ItemTower:
     """An item tower for texts alone that goes with a user tower; its weights are still to be loaded."""
     words = WordEmbeddings(vocabulary, text_width(users.dim, users.prior)) if vocabulary else None
-    return ItemTower(text_dim, users.dim, num_ids=0, num_priors=0 if users.prior else None, words=words)
+    settings = ItemTowerSettings(text_dim, users.dim, num_ids=0, num_priors=0 if users.prior else None)
+    return ItemTower(settings, words=words)
 
 
 def vocabulary_of(items: ItemTower) -> list[str]:

@@ -1,8 +1,8 @@
-"""The user tower: a causal transformer over item vectors, one vector (or a few) for every moment of a history."""
+"""The user tower: a causal transformer over item vectors, one vector (or a few) for every position of a history."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,66 @@ AVERAGE = 0.3
 """Weight of everything read, taken together, before training."""
 
 
+@dataclass
+class UserTowerSizes:
+    """Shape and regularisation of a user tower, as configured under `tower`.
+
+    Attributes:
+        dim: length of item and user vectors.
+        max_history: newest events read of a history; one query may follow them.
+        layers: number of blocks.
+        heads, feed_forward, dropout: of the blocks (see `PreNormBlock`).
+        input_dropout: rate on the entries of the input vectors.
+        window: newest tokens on the direct path; 0 for none.
+        prior: user vectors end in a 1, which meets the prior that item vectors end in.
+        average: whether the average of all tokens has a direct path too.
+        block: kind of the blocks, a name in `layers.BLOCKS`.
+        positions: how attention knows positions, a name in `layers.POSITIONS`.
+        interests: vectors of a user.
+    """
+
+    dim: int
+    max_history: int
+    layers: int
+    heads: int
+    feed_forward: int
+    dropout: float
+    input_dropout: float
+    window: int
+    prior: bool
+    average: bool
+    block: str
+    positions: str
+    interests: int
+
+
+@dataclass
+class UserTowerSettings(UserTowerSizes):
+    """A user tower's sizes, and what it knows of the log it is trained on.
+
+    Attributes:
+        event_types: number of event type codes.
+        attributes: known values of each user attribute that is read; empty for none.
+        attribute_dropout: share of training sequences whose user's attributes are withheld.
+    """
+
+    event_types: int
+    attributes: Mapping[str, Sequence[str]]
+    attribute_dropout: float
+
+    @classmethod
+    def of(
+        cls,
+        sizes: UserTowerSizes,
+        event_types: int,
+        attributes: Mapping[str, Sequence[str]],
+        attribute_dropout: float,
+    ) -> "UserTowerSettings":
+        """The settings of configured sizes; other arguments as the attributes."""
+        chosen = {field.name: getattr(sizes, field.name) for field in fields(UserTowerSizes)}
+        return cls(**chosen, event_types=event_types, attributes=attributes, attribute_dropout=attribute_dropout)
+
+
 class UserTower(nn.Module):
     """user = L2norm(transformer(history) + learnt sum of the last few items + average), with priors times a strength.
 
@@ -27,7 +87,7 @@ class UserTower(nn.Module):
     neighbourhood model knows of a long history. Input vectors are the item tower's own.
 
     With priors a user vector is [strength * unit vector ; 1]: the strength, learnt from the same history, is how far
-    this moment departs from what everybody wants. A query speaks loudly, a long mixed basket softly.
+    this position departs from what everybody wants. A query speaks loudly, a long mixed basket softly.
 
     A learnt start token precedes every sequence, so that an empty history has a vector too. What is known of the user
     themself (`attributes`) is added to it.
@@ -36,99 +96,52 @@ class UserTower(nn.Module):
     At first interest k looks at the k-th newest token most, so that they part ways (see `multi_interest`).
 
     Args:
-        dim: length of item and user vectors.
-        event_types: number of event type codes.
-        max_history: newest events read of a history; one query may follow them.
-        layers: number of blocks.
-        block: name of their class in `user_blocks.BLOCKS`.
-        positions: name in `user_blocks.POSITIONS`.
-        heads, feed_forward, dropout: of the blocks (see `PreNormBlock`).
-        input_dropout: rate on the entries of the input vectors.
-        window: newest tokens on the direct path; 0 for none.
-        average: whether the average of all tokens has a direct path too.
-        prior: user vectors end in a 1, which meets the prior that item vectors end in.
-        interests: vectors of a user.
-        attributes: known values of each user attribute that is read; empty for none.
-        attribute_dropout: share of training sequences whose user's attributes are withheld.
+        settings: sizes and vocabularies, kept to build the same tower again.
 
     Attributes:
-        config: the arguments, to build the same tower again.
-        attributes: codes of the attributes.
+        attributes: codes of the users' attributes.
 
     Raises:
         UsageError: an unknown block or position, or heads that do not divide the width.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        event_types: int,
-        max_history: int,
-        layers: int,
-        heads: int,
-        feed_forward: int,
-        dropout: float,
-        input_dropout: float,
-        window: int,
-        prior: bool,
-        average: bool = False,
-        block: str = "pre_norm",
-        positions: str = "relative",
-        interests: int = 1,
-        attributes: Mapping[str, Sequence[str]] | None = None,
-        attribute_dropout: float = 0.0,
-    ) -> None:
+    def __init__(self, settings: UserTowerSettings) -> None:
         super().__init__()
-        self.config: dict[str, Any] = {
-            "dim": dim,
-            "event_types": event_types,
-            "max_history": max_history,
-            "layers": layers,
-            "heads": heads,
-            "feed_forward": feed_forward,
-            "dropout": dropout,
-            "input_dropout": input_dropout,
-            "window": window,
-            "prior": prior,
-            "average": average,
-            "block": block,
-            "positions": positions,
-            "interests": interests,
-            "attributes": {column: list(values) for column, values in (attributes or {}).items()},
-            "attribute_dropout": attribute_dropout,
-        }
+        self.settings = settings
+        dim, interests, max_history = settings.dim, settings.interests, settings.max_history
         self.dim = dim
-        self.prior = prior
+        self.prior = settings.prior
         self.interests = interests
-        self.strength = nn.Linear(dim, interests) if prior else None
+        self.strength = nn.Linear(dim, interests) if settings.prior else None
         if self.strength is not None:  # everybody's is 1 before training
             nn.init.zeros_(self.strength.weight)
             nn.init.constant_(self.strength.bias, math.log(math.e - 1))
         self.max_history = max_history
         # In training every event may carry its own query token.
         self.max_length = 1 + 2 * max_history
-        self.input_dropout = nn.Dropout(input_dropout)
+        self.input_dropout = nn.Dropout(settings.input_dropout)
         self.start = nn.Parameter(torch.randn(dim) * dim**-0.5)
-        self.event_types = nn.Embedding(event_types, dim)
+        self.event_types = nn.Embedding(settings.event_types, dim)
         self.gaps = nn.Embedding(GAP_BUCKETS, dim)
         self.blocks = make_blocks(
-            block,
-            layers,
+            settings.block,
+            settings.layers,
             dim=dim,
-            heads=heads,
-            feed_forward=feed_forward,
-            dropout=dropout,
-            positions=positions,
+            heads=settings.heads,
+            feed_forward=settings.feed_forward,
+            dropout=settings.dropout,
+            positions=settings.positions,
             max_length=self.max_length,
         )
         self.norm = nn.LayerNorm(dim)
         self.projections = nn.Linear(dim, interests * dim) if interests > 1 else None
-        self.window = nn.Parameter(_recency(window, interests).unsqueeze(2).repeat(1, 1, dim))  # [window, K, dim]
-        self.average = nn.Parameter(torch.full((interests, dim), AVERAGE)) if average else None
+        self.window = nn.Parameter(
+            _recency(settings.window, interests).unsqueeze(2).repeat(1, 1, dim)
+        )  # [window, K, dim]
+        self.average = nn.Parameter(torch.full((interests, dim), AVERAGE)) if settings.average else None
         nn.init.normal_(self.event_types.weight, std=0.1 * dim**-0.5)
         nn.init.normal_(self.gaps.weight, std=0.1 * dim**-0.5)
-        self.attributes = UserAttributes(attributes or {})
-        self.attribute_dropout = attribute_dropout
+        self.attributes = UserAttributes(settings.attributes)
         self.attribute_vectors = nn.ModuleList(
             nn.Embedding(size, dim, padding_idx=UNKNOWN_CODE) for size in self.attributes.sizes
         )
@@ -143,17 +156,17 @@ class UserTower(nn.Module):
         attributes: Tensor | None = None,
         at: Tensor | None = None,
     ) -> Tensor:
-        """User vectors after the start token and after each token, or at some of these moments.
+        """User vectors after the start token and after each token, or at some of these positions.
 
         Args:
             vectors: item or query vectors, [B, L, dim]; anything at padding, which must be on the right.
             events: event type codes, [B, L].
             gaps: time gap buckets, [B, L].
             attributes: codes of the users' attributes, [B, A]; None where nothing is known of them.
-            at: moments that are asked for, [B, Q] of 0…L; None for all, where Q is L + 1.
+            at: positions, [B, Q] of 0…L; None for all of them, where Q is L + 1.
 
         Returns:
-            [B, Q, dim], or [B, Q, interests, dim]; moment t knows the first t tokens.
+            [B, Q, dim], or [B, Q, interests, dim]; position t knows the first t tokens.
         """
         batch = vectors.shape[0]
         start = functional.normalize(self.start, dim=0).expand(batch, 1, -1)
@@ -188,7 +201,7 @@ class UserTower(nn.Module):
         if codes is None:
             return total
         if self.training and len(self.attribute_vectors):
-            kept = torch.rand(len(codes), 1, device=codes.device) >= self.attribute_dropout
+            kept = torch.rand(len(codes), 1, device=codes.device) >= self.settings.attribute_dropout
             codes = torch.where(kept, codes, UNKNOWN_CODE)
         for column, embedding in enumerate(self.attribute_vectors):
             total = total + embedding(codes[:, column]).unsqueeze(1)
@@ -202,7 +215,7 @@ class UserTower(nn.Module):
         return projected
 
     def _newest(self, items: Tensor, at: Tensor | None) -> Tensor:
-        """Sum of the newest tokens at each moment, weighted per dimension: [B, L, dim] -> [B, Q, K, dim]."""
+        """Sum of the newest tokens at each position, weighted per dimension: [B, L, dim] -> [B, Q, K, dim]."""
         scale, length, window = math.sqrt(items.shape[2]), items.shape[1], len(self.window)
         padded = functional.pad(items, (0, 0, window, 0))  # [B, window + L, dim]
         total = torch.zeros_like(picked(items, at)).unsqueeze(2)
@@ -212,7 +225,7 @@ class UserTower(nn.Module):
         return total * scale
 
     def _averaged(self, items: Tensor, at: Tensor | None) -> Tensor | float:
-        """Sum of all tokens up to each moment over the root of their number, weighted: [B, L, dim] -> [B, Q, K, dim].
+        """Sum of all tokens up to each position over the root of their number, weighted: [B, L, dim] -> [B, Q, K, dim].
 
         Over the root, since vectors that have little in common add up to a length that grows so.
         """

@@ -1,6 +1,7 @@
 """Training batches: histories cut into windows, packed by tokens, the same for the same seed and epoch."""
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,22 +17,22 @@ from towers.training.query_only_examples import QueryOnlyExamples, QueryOnlyPlan
 
 @dataclass(frozen=True)
 class Batch:
-    """A training batch: token sequences, and what is to be predicted at which moment of them.
+    """A training batch: token sequences, and the items to be predicted at positions of them.
 
     Attributes:
         tokens: [B, L] what the user tower reads.
         windows: sequence of each prediction, [P], values 0…B-1.
-        moments: tokens of that sequence which are known by then, [P], values 0…L.
+        positions: tokens of that sequence which are known at the prediction, [P], values 0…L.
         positives: the item that followed, [P].
-        users: user of each prediction, [P], values 0…U-1; several sequences may be one user's.
+        users: user of each prediction, [P], values 0…U-1; several sequences may be of one user.
         known_users, known_rows: every training event of those users as (user, item) pairs, [K] each: their items are
-            no negatives, whatever the window. A search without a history is a user whose items are all its answers.
-        weights: what each prediction counts in the loss, [P].
+            no negatives, whatever the window. A query-only example is a user whose items are all answers to the query.
+        weights: of each prediction in the loss, [P].
     """
 
     tokens: SequenceTokens
     windows: Tensor
-    moments: Tensor
+    positions: Tensor
     positives: Tensor
     users: Tensor
     known_users: Tensor
@@ -45,12 +46,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class QueryPlan:
-    """Which search text stands before an event.
+    """The search text before each event: the log's, or one derived from the item at random.
 
     Attributes:
-        logged: [E] row of the event's own query, PADDING where the log has none; used whenever present.
+        logged: [E] row of the event's logged query, PADDING where the log has none; used whenever present.
         derived: [N, V] rows of the texts derived from each item, PADDING for none.
-        rate: share of events without a logged query that get the derived one.
+        rate: share of events without a logged query that get a derived one.
     """
 
     logged: NDArray[np.int64]
@@ -63,11 +64,11 @@ class QueryPlan:
         logged = np.where(sequences.queries == NO_QUERY, PADDING, sequences.queries + first_row)
         return cls(logged, derived, rate)
 
-    def draw(self, positions: slice, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    def draw(self, events: slice, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """The query row before each event of a window, PADDING for none, [L]."""
-        asked = np.where(rng.random(len(rows)) < self.rate, self._derived(rows, rng), PADDING)
-        logged = self.logged[positions]
-        return np.where(logged != PADDING, logged, asked)
+        drawn = np.where(rng.random(len(rows)) < self.rate, self._derived(rows, rng), PADDING)
+        logged = self.logged[events]
+        return np.where(logged != PADDING, logged, drawn)
 
     def _derived(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """One of the texts derived from each item, [L]."""
@@ -76,13 +77,54 @@ class QueryPlan:
         return texts
 
 
+@dataclass(frozen=True)
+class BatchSettings:
+    """How histories become batches.
+
+    Attributes:
+        max_history: longest window, events.
+        tokens_per_batch: padded tokens in a batch, at most (one window if that is longer).
+        query_rate: share of events without a logged query that get a derived one.
+        signal_dropout: share of windows whose event types and times are withheld, as a caller may not know them.
+        seed: with the epoch, decides everything that is random here.
+    """
+
+    max_history: int
+    tokens_per_batch: int
+    query_rate: float
+    signal_dropout: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """The batches of an epoch, not yet made.
+
+    Attributes:
+        epoch: its number.
+        windows: rows (user, first event, one past the last), [W, 3].
+        packs: windows that make a batch together.
+        query_only: the query-only examples of the epoch, and the part of them that makes a batch.
+        rng: draws whatever else the epoch needs.
+    """
+
+    epoch: int
+    windows: NDArray[np.int64]
+    packs: list[slice]
+    query_only: list[tuple[QueryOnlyExamples, slice]]
+    rng: np.random.Generator
+
+    def __len__(self) -> int:
+        return len(self.packs) + len(self.query_only)
+
+
 class TrainingBatches(EpochDataset[Batch]):
     """One epoch of windows over every user's training events; each event is predicted once from what came before it.
 
-    Searches without a history, if there are any, stand in batches of their own among the others.
+    Query-only examples, if there are any, stand in batches of their own among the others.
 
     Events of one instant (a basket) are predicted from what came before all of them: their order in the log is an
-    accident, mostly of product codes, and a model that reads it learns that accident instead of the shopper.
+    accident, mostly of product codes, and a model that reads it learns that accident instead of the user.
 
     A history longer than `max_history` is cut into windows whose phase is drawn anew each epoch, so that no
     event always stands at a window's beginning. Windows of like length are packed together up to `tokens_per_batch`.
@@ -92,15 +134,12 @@ class TrainingBatches(EpochDataset[Batch]):
         ends: [U] position one past each user's last training event.
         event_types: the model's codes.
         queries: which events are preceded by a query token.
-        max_history: longest window, events.
-        tokens_per_batch: padded tokens in a batch, at most (one window if that is longer).
-        signal_dropout: share of windows whose event types and times are withheld, as a caller may not know them.
-        seed: with `epoch`, decides everything that is random here.
+        settings: lengths, rates and the seed.
         attributes: codes of the users' attributes, [U, A]; None for none.
-        asked: searches without a history; None for none.
+        query_only: queries without a history to learn from; None for none.
 
-    With several ranks every one draws the whole batch, as one alone would, and keeps each `ranks`-th window, which may
-    be none; users and known items are those of its own windows.
+    With several processes every one draws the whole batch, as one alone would, and keeps each `ranks`-th window, which
+    may be none; users and known items are those of its own windows.
     """
 
     def __init__(
@@ -109,12 +148,9 @@ class TrainingBatches(EpochDataset[Batch]):
         ends: NDArray[np.int64],
         event_types: EventTypes,
         queries: QueryPlan,
-        max_history: int,
-        tokens_per_batch: int,
-        signal_dropout: float,
-        seed: int,
+        settings: BatchSettings,
         attributes: Tensor | None = None,
-        asked: QueryOnlyPlan | None = None,
+        query_only: QueryOnlyPlan | None = None,
     ) -> None:
         self.sequences = sequences
         self.attributes = torch.zeros(len(sequences), 0, dtype=torch.int64) if attributes is None else attributes
@@ -122,11 +158,9 @@ class TrainingBatches(EpochDataset[Batch]):
         self.event_types = event_types
         self.event_codes = event_types.codes(sequences.events.tolist())
         self.queries = queries
-        self.max_history = max_history
-        self.tokens_per_batch = tokens_per_batch
-        self.signal_dropout = signal_dropout
-        self.seed = seed
-        self.asked = None if asked is None or asked.empty else asked
+        self.settings = settings
+        self.query_only = None if query_only is None or query_only.empty else query_only
+        self._plan: EpochPlan | None = None
 
     def event_counts(self) -> Tensor:
         """How often each item follows something in one epoch, [N]."""
@@ -135,40 +169,115 @@ class TrainingBatches(EpochDataset[Batch]):
         return torch.from_numpy(counts.astype(np.float32))
 
     def target_counts(self) -> Tensor:
-        """How often each item is a target in one epoch, as an answer to searches without a history too, [N]."""
+        """How often each item is a target in one epoch, as an answer to queries without a history too, [N]."""
         counts = self.event_counts()
-        return counts if self.asked is None else counts + torch.from_numpy(self.asked.target_counts()).float()
+        return counts if self.query_only is None else counts + torch.from_numpy(self.query_only.target_counts()).float()
 
     def __len__(self) -> int:
         """Batches in the epoch at hand."""
-        rng = self._rng()
-        windows = self._windows(rng)
-        return len(self._packed(windows)) + len(self._searches(rng))
+        return len(self.plan())
 
     def __iter__(self) -> Iterator[Batch]:
-        rng = self._rng()
-        windows = self._windows(rng)
-        packs = self._packed(windows)
-        searches = self._searches(rng)
-        for i in rng.permutation(len(packs) + len(searches)):
-            yield (
-                self._batch(windows[packs[i]], rng) if i < len(packs) else self._search_batch(searches[i - len(packs)])
-            )
+        plan = self.plan()
+        rng, packs = deepcopy(plan.rng), plan.packs
+        for i in rng.permutation(len(plan)):
+            if i < len(packs):
+                yield self.batch(plan.windows[packs[i]], rng)
+            else:
+                yield self._query_only_batch(*plan.query_only[i - len(packs)])
 
-    def _searches(self, rng: np.random.Generator) -> list[tuple[QueryOnlyExamples, slice]]:
-        """Searches without a history, as many together as tokens fit into a batch."""
-        if self.asked is None:
+    def plan(self) -> EpochPlan:
+        """The batches of the epoch at hand, packed once for their number and their contents."""
+        if self._plan is None or self._plan.epoch != self.epoch:
+            rng = self.rng()
+            windows = self.windows(rng)
+            self._plan = EpochPlan(self.epoch, windows, self._packed(windows), self._drawn_query_only(rng), rng)
+        return self._plan
+
+    def rng(self) -> np.random.Generator:
+        """Random numbers of the epoch at hand, from their beginning."""
+        return np.random.default_rng((self.settings.seed, self.epoch))
+
+    def windows(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Windows as rows (user, first event, one past the last), in random order within equal lengths."""
+        starts, length = self.sequences.offsets[:-1], self.ends - self.sequences.offsets[:-1]
+        most = self.settings.max_history
+        phase = np.where(length > most, rng.integers(0, most, len(length)), 0)
+        number = -(-(length + phase) // most)
+        user = np.repeat(np.arange(len(length)), number)
+        k = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
+        first = np.maximum(k * most - phase[user], 0)
+        last = np.minimum((k + 1) * most - phase[user], length[user])
+        windows = np.stack([user, starts[user] + first, starts[user] + last], axis=1)
+        windows = rng.permutation(windows)
+        return windows[np.argsort(windows[:, 2] - windows[:, 1], kind="stable")]
+
+    def batch(self, windows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        """The batch of some windows, of which this process keeps its share."""
+        share = slice(self.rank, None, self.ranks)
+        parts = [self._window(slice(first, last), rng) for _, first, last in windows][share]
+        windows = windows[share]
+        rows, events, gaps, positions, positives = zip(*parts, strict=True) if parts else ([], [], [], [], [])
+        number = [len(p) for p in positives]
+        people, user = np.unique(windows[:, 0], return_inverse=True)
+        known = [self.sequences.rows[self.sequences.offsets[u] : self.ends[u]] for u in people]
+        return Batch(
+            tokens=pad(rows, events, gaps, self.attributes[torch.from_numpy(windows[:, 0])]),
+            windows=torch.from_numpy(np.repeat(np.arange(len(windows)), number)),
+            positions=_flat(positions),
+            positives=_flat(positives),
+            users=torch.from_numpy(np.repeat(user, number)),
+            known_users=torch.from_numpy(np.repeat(np.arange(len(people)), [len(rows) for rows in known])),
+            known_rows=_flat(known),
+            weights=torch.ones(sum(number)),
+        )
+
+    def _packed(self, windows: NDArray[np.int64]) -> list[slice]:
+        """Neighbouring windows together, as many as the token budget allows."""
+        lengths = (windows[:, 2] - windows[:, 1]).tolist()
+        packs, start = [], 0
+        for i, length in enumerate(lengths):
+            if i > start and (i + 1 - start) * length > self.settings.tokens_per_batch:
+                packs.append(slice(start, i))
+                start = i
+        if lengths:
+            packs.append(slice(start, len(lengths)))
+        return packs
+
+    def _window(self, events: slice, rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
+        """Token rows, event codes and gaps, each [L], then positions and positives, each [P], of one window.
+
+        A query token stands before the basket that its event is part of. The last basket is only predicted.
+        """
+        items, times = self.sequences.rows[events], self.sequences.timestamps[events]
+        queries = self.queries.draw(events, items, rng)
+        queried = np.flatnonzero(queries != PADDING)
+        basket = basket_starts(times)
+        before = np.searchsorted(basket[queried], basket)  # query tokens of earlier baskets
+        query_positions = basket[queried] + np.arange(len(queried))
+        positions = np.concatenate([basket + before, query_positions + 1])
+        kept = slice(0, int(positions.max()))
+        known = rng.random() >= self.settings.signal_dropout
+        codes = self.event_codes[events] if known else np.full(len(items), UNKNOWN_EVENT)
+        buckets = gap_buckets(times) if known else np.full(len(items), UNKNOWN_GAP)
+        rows = np.insert(items, basket[queried], queries[queried])[kept]
+        types = np.insert(codes, basket[queried], self.event_types.query)[kept]
+        gaps = np.insert(buckets, basket[queried], UNKNOWN_GAP)[kept]
+        return rows, types, gaps, positions, np.concatenate([items, items[queried]])
+
+    def _drawn_query_only(self, rng: np.random.Generator) -> list[tuple[QueryOnlyExamples, slice]]:
+        """Query-only examples, as many together as tokens fit into a batch."""
+        if self.query_only is None:
             return []
-        asked, size = self.asked.draw(rng), self.tokens_per_batch
-        return [(asked, slice(start, start + size)) for start in range(0, len(asked), size)]
+        examples, size = self.query_only.draw(rng), self.settings.tokens_per_batch
+        return [(examples, slice(start, start + size)) for start in range(0, len(examples), size)]
 
-    def _search_batch(self, search: tuple[QueryOnlyExamples, slice]) -> Batch:
-        """Searches of one token each; searches for the same text are one user, so that no answer is a negative."""
-        asked, part = search
-        own = slice(self.rank, None, self.ranks)
-        texts, rows, weights = asked.texts[part][own], asked.rows[part][own], asked.weights[part][own]
-        groups, user = np.unique(asked.groups[part][own], return_inverse=True)
-        known = asked.known(groups)
+    def _query_only_batch(self, examples: QueryOnlyExamples, part: slice) -> Batch:
+        """Examples of one token each; those for the same text are one user, so that no answer is a negative."""
+        share = slice(self.rank, None, self.ranks)
+        texts, rows, weights = examples.texts[part][share], examples.rows[part][share], examples.weights[part][share]
+        groups, user = np.unique(examples.groups[part][share], return_inverse=True)
+        known = examples.known(groups)
         nothing = np.full(1, UNKNOWN_GAP)
         unknown = self.attributes.new_zeros(len(texts), self.attributes.shape[1])
         query = np.full(1, self.event_types.query)
@@ -177,81 +286,13 @@ class TrainingBatches(EpochDataset[Batch]):
                 [texts[i : i + 1] for i in range(len(texts))], [query] * len(texts), [nothing] * len(texts), unknown
             ),
             windows=torch.arange(len(texts)),
-            moments=torch.ones(len(texts), dtype=torch.int64),
+            positions=torch.ones(len(texts), dtype=torch.int64),
             positives=torch.from_numpy(rows),
             users=torch.from_numpy(user),
             known_users=torch.from_numpy(np.repeat(np.arange(len(groups)), [len(rows) for rows in known])),
             known_rows=_flat(known),
             weights=torch.from_numpy(weights),
         )
-
-    def _rng(self) -> np.random.Generator:
-        return np.random.default_rng((self.seed, self.epoch))
-
-    def _windows(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Windows as rows (user, first event, one past the last), in random order within equal lengths."""
-        starts, length = self.sequences.offsets[:-1], self.ends - self.sequences.offsets[:-1]
-        phase = np.where(length > self.max_history, rng.integers(0, self.max_history, len(length)), 0)
-        number = -(-(length + phase) // self.max_history)
-        user = np.repeat(np.arange(len(length)), number)
-        k = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
-        first = np.maximum(k * self.max_history - phase[user], 0)
-        last = np.minimum((k + 1) * self.max_history - phase[user], length[user])
-        windows = np.stack([user, starts[user] + first, starts[user] + last], axis=1)
-        windows = rng.permutation(windows)
-        return windows[np.argsort(windows[:, 2] - windows[:, 1], kind="stable")]
-
-    def _packed(self, windows: NDArray[np.int64]) -> list[slice]:
-        """Neighbouring windows together, as many as the token budget allows."""
-        lengths = (windows[:, 2] - windows[:, 1]).tolist()
-        packs, start = [], 0
-        for i, length in enumerate(lengths):
-            if i > start and (i + 1 - start) * length > self.tokens_per_batch:
-                packs.append(slice(start, i))
-                start = i
-        if lengths:
-            packs.append(slice(start, len(lengths)))
-        return packs
-
-    def _batch(self, windows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        own = slice(self.rank, None, self.ranks)
-        parts = [self._window(slice(first, last), rng) for _, first, last in windows][own]
-        windows = windows[own]
-        rows, events, gaps, moments, positives = zip(*parts, strict=True) if parts else ([], [], [], [], [])
-        number = [len(p) for p in positives]
-        people, user = np.unique(windows[:, 0], return_inverse=True)
-        known = [self.sequences.rows[self.sequences.offsets[u] : self.ends[u]] for u in people]
-        return Batch(
-            tokens=pad(rows, events, gaps, self.attributes[torch.from_numpy(windows[:, 0])]),
-            windows=torch.from_numpy(np.repeat(np.arange(len(windows)), number)),
-            moments=_flat(moments),
-            positives=_flat(positives),
-            users=torch.from_numpy(np.repeat(user, number)),
-            known_users=torch.from_numpy(np.repeat(np.arange(len(people)), [len(rows) for rows in known])),
-            known_rows=_flat(known),
-            weights=torch.ones(sum(number)),
-        )
-
-    def _window(self, positions: slice, rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
-        """Token rows, event codes and gaps, each [L], then moments and positives, each [P], of one window.
-
-        A query token stands before the basket that its event is part of. The last basket is only predicted.
-        """
-        items, times = self.sequences.rows[positions], self.sequences.timestamps[positions]
-        queries = self.queries.draw(positions, items, rng)
-        asked = np.flatnonzero(queries != PADDING)
-        basket = basket_starts(times)
-        before = np.searchsorted(basket[asked], basket)  # query tokens of earlier baskets
-        query_places = basket[asked] + np.arange(len(asked))
-        moments = np.concatenate([basket + before, query_places + 1])
-        kept = slice(0, int(moments.max()))
-        known = rng.random() >= self.signal_dropout
-        codes = self.event_codes[positions] if known else np.full(len(items), UNKNOWN_EVENT)
-        buckets = gap_buckets(times) if known else np.full(len(items), UNKNOWN_GAP)
-        rows = np.insert(items, basket[asked], queries[asked])[kept]
-        events = np.insert(codes, basket[asked], self.event_types.query)[kept]
-        gaps = np.insert(buckets, basket[asked], UNKNOWN_GAP)[kept]
-        return rows, events, gaps, moments, np.concatenate([items, items[asked]])
 
 
 def _flat(parts: Sequence[NDArray[np.int64]]) -> Tensor:

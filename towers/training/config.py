@@ -2,23 +2,29 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Self
 
-from data_prep.config import require
+from omegaconf import OmegaConf
+
+from data_prep.config import CONFIG_ERRORS, Node, describe, require, typed
 from data_prep.errors import UsageError
+from towers.events.reading import LogSettings
 from towers.fitting.trainer import TrainerConfig
 from towers.metrics.config import EvaluationConfig, JudgementConfig
+from towers.model.run_record import RunRecord
 from towers.modules.item_features import FeatureConfig
 from towers.modules.layers import BLOCKS, POSITIONS, chosen
+from towers.modules.user_tower import UserTowerSizes
 from towers.modules.word_embeddings import WordsConfig
 from towers.text.synthetic_queries import QueryConfig
+from towers.training.batches import BatchSettings
 from towers.training.optimization import Optimization
 from towers.training.retriever import LossConfig
 
 
 @dataclass
 class AttributesConfig:
-    """What is read of the users themselves.
+    """Attributes of the users themselves that are read.
 
     Attributes:
         columns: columns of the dataset's users table, each a category.
@@ -30,37 +36,25 @@ class AttributesConfig:
 
 
 @dataclass
-class TowerConfig:
-    """Sizes of both towers; see `ItemTower` and `UserTower` for each.
+class TowerConfig(UserTowerSizes):
+    """Sizes of both towers: those of the user tower, and of the item tower beside it.
 
     Attributes:
         id_embedding: whether items have an embedding of their own beside their text.
+        id_dropout: share of items whose id embedding is left out in a training step.
         id_scale: mean length of a fresh one; text and features make up the rest of a vector.
         whitening: strength of the texts', 0 to 1 (see `Whitening`).
         directions: whether a text's projection starts from the directions in which texts differ most, not at random.
-        prior: whether items have a prior, their popularity at first (see `ItemTower`).
         signal_dropout: share of training windows without event types and times (see `TrainingBatches`).
+        attributes: those of the users that are read.
     """
 
-    dim: int
     id_embedding: bool
     id_dropout: float
     id_scale: float
     whitening: float
     directions: bool
-    prior: bool
-    max_history: int
-    layers: int
-    heads: int
-    feed_forward: int
-    dropout: float
-    input_dropout: float
     signal_dropout: float
-    window: int
-    average: bool
-    block: str
-    positions: str
-    interests: int
     attributes: AttributesConfig
 
     def __post_init__(self) -> None:
@@ -83,8 +77,8 @@ class TowerConfig:
 
 
 @dataclass
-class WeighingConfig:
-    """How weights are chosen.
+class BlockWeightsConfig:
+    """How the blocks' weights are chosen.
 
     Attributes:
         users: validation users who decide, at random.
@@ -99,10 +93,10 @@ class WeighingConfig:
     certainty: float
 
     def __post_init__(self) -> None:
-        require("weighing.users", self.users, 1)
-        require("weighing.passes", self.passes, 1)
-        require("weighing.certainty", self.certainty, 0)
-        require("weighing.grid", min(self.grid, default=-1), 0)
+        require("block_weights.users", self.users, 1)
+        require("block_weights.passes", self.passes, 1)
+        require("block_weights.certainty", self.certainty, 0)
+        require("block_weights.grid", min(self.grid, default=-1), 0)
 
 
 @dataclass
@@ -136,7 +130,7 @@ class TrainConfig:
         tokens_per_batch: padded tokens in a training batch.
         encoder, text, id_init, negatives: chosen classes and their arguments.
         blocks: what stands beside the towers in the one vector, by name.
-        channels: baselines that are fused late with it when it is evaluated, by name.
+        block_weights: how they are weighed.
     """
 
     data: Path
@@ -148,13 +142,12 @@ class TrainConfig:
     resume: bool
     seed: int
     tokens_per_batch: int
-    encoder: dict[str, Any]
-    text: dict[str, Any]
-    id_init: dict[str, Any]
-    negatives: dict[str, Any]
-    blocks: dict[str, Any]
-    channels: dict[str, Any]
-    weighing: WeighingConfig
+    encoder: Node
+    text: Node
+    id_init: Node
+    negatives: Node
+    blocks: dict[str, Node]
+    block_weights: BlockWeightsConfig
     tower: TowerConfig
     features: FeatureConfig
     words: WordsConfig
@@ -180,3 +173,31 @@ class TrainConfig:
         if 10 not in self.evaluation.cutoffs:
             cutoffs = self.evaluation.cutoffs
             raise UsageError(f"evaluation.cutoffs: {cutoffs} must hold 10, which early stopping watches")
+
+    @classmethod
+    def of_run(cls, record: RunRecord) -> Self:
+        """The configuration that a run was trained with.
+
+        Raises:
+            UsageError: it was trained with the settings of another version.
+        """
+        try:
+            return typed(cls, OmegaConf.create(record.config))
+        except CONFIG_ERRORS as error:
+            raise UsageError(f"run: {describe(error)}; train it anew") from error
+
+    @property
+    def log(self) -> LogSettings:
+        """The part of the dataset's log that is seen."""
+        return LogSettings(self.protocol, self.tower.attributes.columns, self.cold_share, self.seed)
+
+    @property
+    def batch_settings(self) -> BatchSettings:
+        """How histories become batches."""
+        return BatchSettings(
+            max_history=self.tower.max_history,
+            tokens_per_batch=self.tokens_per_batch,
+            query_rate=self.queries.rate,
+            signal_dropout=self.tower.signal_dropout,
+            seed=self.seed,
+        )

@@ -51,25 +51,23 @@ class Phase:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a phase leaves.
+    """Towers that a phase has trained, and what it found.
 
     Attributes:
         towers: with their final weights, not yet saved.
-        material: the dataset.
+        training_set: the dataset.
         data: the events it saw, for whatever else is fitted to the same.
         figures: validation figures of the best epoch, name -> value; empty where validation did not decide.
         intervals: bootstrap intervals of those, name -> (low, high).
-        judged: the judged queries that may be learnt from; None where the dataset has none.
         epochs: epochs trained.
         best_epoch: epochs behind the weights.
     """
 
     towers: TrainedTowers
-    material: TrainingSet
+    training_set: TrainingSet
     data: TrainingData
     figures: dict[str, float]
     intervals: dict[str, tuple[float, float]]
-    judged: Judgements | None
     epochs: int
     best_epoch: int
 
@@ -87,46 +85,28 @@ def train_towers(config: TrainConfig, dataset: Dataset, phase: Phase, watchers: 
         UsageError: the data does not fit.
         GateFailed: the loss stopped being a number.
     """
-    material, batches, retriever = prepare(config, dataset, phase)
+    training_set, batches, retriever = prepare(config, dataset, phase)
     with others(config.trainer.devices, _help, config, phase):
         figures = _fit(config, retriever, batches, phase, watchers)
     epochs, best_epoch = int(figures.pop("epochs")), int(figures.pop("best_epoch"))
-    towers = _finished(config, retriever, material, dataset, phase)
-    data = towers.seen(material.sequences, material.items, phase.until)
+    towers = _finished(config, retriever, training_set, dataset, phase)
+    data = towers.seen(training_set.sequences, training_set.items, phase.until)
     intervals = _intervals(config, retriever) if figures else {}
-    judged = learnt_queries(config, dataset)
-    return Trained(towers, material, data, figures, intervals, judged, epochs, best_epoch)
+    return Trained(towers, training_set, data, figures, intervals, epochs, best_epoch)
 
 
 def prepare(config: TrainConfig, dataset: Dataset, phase: Phase) -> tuple[TrainingSet, TrainingBatches, Retriever]:
     """All that is trained and what it is trained on; the same in every process."""
     torch.set_num_threads(config.trainer.threads)
-    tower = config.tower
-    judged = learnt_queries(config, dataset)
-    material = TrainingSet.of(
-        dataset,
-        config.protocol,
-        config.queries,
-        tower.attributes.columns,
-        config.cold_share,
-        config.seed,
-        judged,
-        config.judgements.rate,
-    )
-    interactions = Interactions.of(material.sequences, len(material.items), phase.until)
-    batches = material.batches(
-        phase.until,
-        tower.max_history,
-        config.tokens_per_batch,
-        config.queries.rate,
-        tower.signal_dropout,
-        config.seed,
-    )
+    judgements = learnt_judgements(config, dataset)
+    training_set = TrainingSet.of(dataset, config.log, config.queries, judgements, config.judgements.rate)
+    interactions = Interactions.of(training_set.sequences, len(training_set.items), phase.until)
+    batches = training_set.batches(phase.until, config.batch_settings)
     pl.seed_everything(config.seed, verbose=False)
-    return material, batches, build_retriever(config, material, interactions, batches)
+    return training_set, batches, build_retriever(config, training_set, interactions, batches)
 
 
-def learnt_queries(config: TrainConfig, dataset: Dataset) -> Judgements | None:
+def learnt_judgements(config: TrainConfig, dataset: Dataset) -> Judgements | None:
     """The judged queries that training sees: all but those of the fold that is held out; None where there are none.
 
     Raises:
@@ -134,8 +114,10 @@ def learnt_queries(config: TrainConfig, dataset: Dataset) -> Judgements | None:
     """
     if dataset.judgements is None:
         return None
-    judged, settings = Judgements.of(dataset), config.judgements
-    return judged if settings.held_out is None else judged.outside(settings.folds, settings.held_out, config.seed)
+    judgements, settings = Judgements.of(dataset), config.judgements
+    if settings.held_out is None:
+        return judgements
+    return judgements.outside(settings.folds, settings.held_out, config.seed)
 
 
 def _fit(
@@ -156,9 +138,9 @@ def _fit(
 
 
 def _help(ready: Callable[[], None], config: TrainConfig, phase: Phase) -> None:
-    """What every rank but the first does: train its share of the batches, and write nothing.
+    """Train this process's share of the batches, and write nothing: the work of every process but the first.
 
-    Text vectors are in the cache by now, put there by the first rank.
+    Text vectors are in the cache by now, put there by the first one.
     """
     _, batches, retriever = prepare(config, Dataset.open(config.data), phase)
     ready()
@@ -166,7 +148,7 @@ def _help(ready: Callable[[], None], config: TrainConfig, phase: Phase) -> None:
 
 
 def _finished(
-    config: TrainConfig, retriever: Retriever, material: TrainingSet, dataset: Dataset, phase: Phase
+    config: TrainConfig, retriever: Retriever, training_set: TrainingSet, dataset: Dataset, phase: Phase
 ) -> TrainedTowers:
     """The towers without what only training needs."""
     encoder = retriever.encoder
@@ -184,9 +166,9 @@ def _finished(
         items=items.eval(),
         users=retriever.users.eval(),
         text_encoder=encoder.eval(),
-        event_types=material.event_types,
+        event_types=training_set.event_types,
         queries=config.queries.text,
-        embedded=pd.Index(material.items[Columns.ITEM_ID])[trained_rows.numpy()],
+        embedded=pd.Index(training_set.items[Columns.ITEM_ID])[trained_rows.numpy()],
         temperature=float(retriever.temperature.detach()),
         exclude_seen=config.evaluation.exclude_seen,
         dataset_fingerprint=dataset.fingerprint,

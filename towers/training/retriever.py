@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from data_prep.errors import GateFailed
-from towers.fitting import distributed as ranks
+from towers.fitting import distributed
 from towers.fitting.trainer import linear_decay
 from towers.losses import Candidates, Encoded, Negatives
 from towers.losses.softmax import conflict_rate, excluded_candidates, repeated_candidates, sampled_softmax
@@ -31,7 +31,7 @@ from towers.training.optimization import Optimization, parameter_groups
 
 @dataclass
 class LossConfig:
-    """What is minimised.
+    """The loss: a softmax with a learnt temperature.
 
     Attributes:
         temperature: initial temperature of the softmax, learnt from there.
@@ -47,17 +47,34 @@ class LossConfig:
     dims: list[int]
 
 
+@dataclass(frozen=True)
+class TrainableTowers:
+    """Both towers before they are trained, and what they read of each row.
+
+    Attributes:
+        items: the item tower.
+        users: the user tower.
+        text: text features of items (rows 0…N-1) and queries (rows N…).
+        features: values of the items table's columns, of the same rows.
+        words: the words of the same rows.
+        encoder: the text encoder behind `text`; kept for those who save the towers.
+        event_types: codes of the events.
+    """
+
+    items: ItemTower
+    users: UserTower
+    text: ItemText
+    features: FeatureTable
+    words: WordTable
+    encoder: TextEncoder
+    event_types: EventTypes
+
+
 class Retriever(pl.LightningModule):
     """Trains an item tower and a user tower against each other.
 
     Args:
-        items: the item tower.
-        users: the user tower.
-        text: text features of items (rows 0…N-1) and queries (rows N…).
-        features: what the columns of the items table say of the same rows.
-        words: the words of the same rows.
-        encoder: the text encoder behind `text`; kept for those who save the towers.
-        event_types: codes of the events.
+        towers: both towers, and what they read.
         negatives: where negatives come from.
         loss: what is minimised.
         optimization: how the weights are moved.
@@ -72,13 +89,7 @@ class Retriever(pl.LightningModule):
 
     def __init__(
         self,
-        items: ItemTower,
-        users: UserTower,
-        text: ItemText,
-        features: FeatureTable,
-        words: WordTable,
-        encoder: TextEncoder,
-        event_types: EventTypes,
+        towers: TrainableTowers,
         negatives: Negatives,
         loss: LossConfig,
         optimization: Optimization,
@@ -86,13 +97,13 @@ class Retriever(pl.LightningModule):
         cases: Cases,
     ) -> None:
         super().__init__()
-        self.items = items
-        self.users = users
-        self.text = text
-        self.features = features
-        self.words = words
-        self._encoder = (encoder,)  # in a tuple: frozen weights stay out of checkpoints, tuned ones are in `text`
-        self.event_types = event_types
+        self.items = towers.items
+        self.users = towers.users
+        self.text = towers.text
+        self.features = towers.features
+        self.words = towers.words
+        self._encoder = (towers.encoder,)  # in a tuple: frozen weights stay out of checkpoints, tuned ones are in text
+        self.event_types = towers.event_types
         self.negatives = negatives
         self.loss = loss
         self.optimization = optimization
@@ -134,13 +145,13 @@ class Retriever(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         sampled = self.negatives.sample()
         users, positives, encoded = self._encode(batch, sampled)
-        sizes = ranks.sizes_of(batch.positives)
-        everyones = Encoded(ranks.gather(batch.positives, sizes), ranks.gather(positives, sizes))
-        candidates = self.negatives.candidates(everyones, Encoded(sampled, encoded))
+        sizes = distributed.sizes_of(batch.positives)
+        all_positives = Encoded(distributed.gather(batch.positives, sizes), distributed.gather(positives, sizes))
+        candidates = self.negatives.candidates(all_positives, Encoded(sampled, encoded))
         losses = self._losses(batch, users, positives, candidates) * batch.weights
-        number, weight = sum(sizes), ranks.total(batch.weights.sum())
-        loss = losses.sum() * (len(sizes) / weight)  # gradients are averaged over the ranks afterwards
-        mean = ranks.total(losses.sum()) / weight
+        number, weight = sum(sizes), distributed.total(batch.weights.sum())
+        loss = losses.sum() * (len(sizes) / weight)  # gradients are averaged over the processes afterwards
+        mean = distributed.total(losses.sum()) / weight
         if not torch.isfinite(mean):
             raise GateFailed(
                 f"the loss became {mean.item()} at epoch {self.current_epoch}, batch {batch_idx}: lower "
@@ -149,7 +160,7 @@ class Retriever(pl.LightningModule):
         self.log("train/loss", mean, prog_bar=True, batch_size=number)
         self.log("train/temperature", self.temperature)
         known = batch.known_users, batch.known_rows
-        self.log("train/conflicts", conflict_rate(batch.users, *known, batch.positives, everyones.rows))
+        self.log("train/conflicts", conflict_rate(batch.users, *known, batch.positives, all_positives.rows))
         if self.users.prior:
             self.log("train/strength", users.detach()[:, :-1].norm(dim=1).mean())
         return loss
@@ -158,27 +169,27 @@ class Retriever(pl.LightningModule):
         """User vectors and positives' vectors, [P, dim] each, and those of sampled rows [n] -> [n, dim]."""
         token_rows = batch.tokens.rows.clamp(min=0).flatten()
         parts = [token_rows, batch.positives, sampled]
-        unique, place = torch.cat(parts).unique(return_inverse=True)
+        unique, inverse = torch.cat(parts).unique(return_inverse=True)
         table = self.vectors(unique)  # each item once, however often it stands in the batch
-        token_place, positive_place, sampled_place = place.split([len(part) for part in parts])
-        tokens = self.items.in_history(table[token_place], self._id_rows(token_rows))  # [B * L, dim]
+        token_at, positive_at, sampled_at = inverse.split([len(part) for part in parts])
+        tokens = self.items.in_history(table[token_at], self._id_rows(token_rows))  # [B * L, dim]
         tokens = tokens.view(*batch.tokens.rows.shape, table.shape[1])  # [B, L, dim]
         signals = batch.tokens.events, batch.tokens.gaps, batch.tokens.attributes
-        moments = self.users(tokens, *signals)  # [B, L + 1, dim] or [B, L + 1, interests, dim]
-        positives = table[positive_place]  # [P, dim]
-        return best_interest(moments[batch.windows, batch.moments], positives), positives, table[sampled_place]
+        users = self.users(tokens, *signals)  # [B, L + 1, dim] or [B, L + 1, interests, dim]
+        positives = table[positive_at]  # [P, dim]
+        return best_interest(users[batch.windows, batch.positions], positives), positives, table[sampled_at]
 
     def _losses(self, batch: Batch, users: Tensor, positives: Tensor, candidates: Candidates) -> Tensor:
         """Loss of each row, the mean over all dimensions that are to work, [P]."""
         excluded = excluded_candidates(
             batch.users, batch.known_users, batch.known_rows, batch.positives, candidates.rows
         )
-        own_rows = self._own_candidates(batch, users)  # [P, H]
-        own = None
-        if own_rows is not None:
-            excluded = excluded | repeated_candidates(own_rows, candidates.rows)
-            unique, place = own_rows.clamp(min=0).unique(return_inverse=True)
-            own = self.vectors(unique)[place]  # [P, H, dim]
+        hard_rows = self._hard_negatives(batch, users)  # [P, H]
+        hard = None
+        if hard_rows is not None:
+            excluded = excluded | repeated_candidates(hard_rows, candidates.rows)
+            unique, inverse = hard_rows.clamp(min=0).unique(return_inverse=True)
+            hard = self.vectors(unique)[inverse]  # [P, H, dim]
         losses = []
         for dim in (*self.loss.dims, self.users.dim):
             prefix = partial(truncate, dim=dim, prior=self.users.prior)
@@ -190,15 +201,15 @@ class Retriever(pl.LightningModule):
                     candidates.log_q,
                     excluded,
                     self.temperature,
-                    own if own is None else prefix(own),
-                    own_rows if own_rows is None else own_rows == PADDING,
+                    hard if hard is None else prefix(hard),
+                    hard_rows if hard_rows is None else hard_rows == PADDING,
                     self.loss.smoothing,
                 )
             )
         return losses[0] if len(losses) == 1 else torch.stack(losses).mean(dim=0)
 
-    def _own_candidates(self, batch: Batch, users: Tensor) -> Tensor | None:
-        """Each row's own hard negatives, [P, H]; None where they are not asked for."""
+    def _hard_negatives(self, batch: Batch, users: Tensor) -> Tensor | None:
+        """Rows of each prediction's hard negatives, [P, H]; None where they are not configured."""
         if self.negatives.hard is None:
             return None
         number = int(batch.users.max()) + 1 if len(batch.users) else 0

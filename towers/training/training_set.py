@@ -1,6 +1,5 @@
-"""What a dataset becomes before training: a catalogue with texts, sequences, event codes, queries."""
+"""The training set: a dataset as a catalogue with texts, sequences, event codes and queries."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,12 +11,12 @@ from data_prep.columns import Columns, Split
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed
 from towers.events.history import Sequences
-from towers.events.reading import read_sequences
+from towers.events.reading import LogSettings, read_sequences_of
 from towers.events.user_attributes import UserAttributes
 from towers.metrics.judgements import Judgements
 from towers.modules.tokens import PADDING, EventTypes
 from towers.text.synthetic_queries import QueryConfig, derive
-from towers.training.batches import QueryPlan, TrainingBatches
+from towers.training.batches import BatchSettings, QueryPlan, TrainingBatches
 from towers.training.query_only_examples import QueryOnlyPlan
 
 
@@ -30,10 +29,11 @@ class TrainingSet:
         sequences: every user's events.
         event_types: types that occur in training events, as codes.
         attributes: values of user attributes that occur among users with training events, as codes.
-        texts: text of every row: items, then derived queries, then the log's own, then judged ones.
+        texts: text of every row: items, then derived queries, then logged ones, then judged ones.
         derived: rows of the texts derived from each item as queries, PADDING for none, [N, V].
-        first_logged: row of the log's first own query text.
-        asked: searches without a history.
+        first_logged: row of the first logged query text.
+        query_only: queries without a history to learn from.
+        judgements: the judged queries that may be learnt from; None where the dataset has none.
     """
 
     items: pd.DataFrame
@@ -43,49 +43,45 @@ class TrainingSet:
     texts: list[str]
     derived: NDArray[np.int64]
     first_logged: int
-    asked: QueryOnlyPlan
+    query_only: QueryOnlyPlan
+    judgements: Judgements | None
 
     @classmethod
     def of(
         cls,
         dataset: Dataset,
-        protocol: str,
+        log: LogSettings,
         queries: QueryConfig,
-        attributes: Sequence[str] = (),
-        cold_share: float = 0.0,
-        seed: int = 0,
-        judged: Judgements | None = None,
+        judgements: Judgements | None = None,
         judged_rate: float = 0.0,
     ) -> "TrainingSet":
         """Read a dataset.
 
         Args:
             dataset: the prepared tables.
-            protocol: "temporal", "leave_one_out", or "" for the dataset's default.
+            log: the part of the log that is seen; its seed draws queries too.
             queries: how queries are derived.
-            attributes: columns of the users table to read.
-            cold_share, seed: which items' training events are left out (see `held_back`); it draws queries too.
-            judged: judged queries to learn from.
+            judgements: judged queries to learn from.
             judged_rate: how often an epoch sees each judged pair.
 
         Raises:
             UsageError: the dataset was not split by that protocol, or knows no such attribute.
-            GateFailed: it holds no training events, and no searches stand in for them.
+            GateFailed: it holds no training events, and no queries stand in for them.
         """
-        sequences = read_sequences(dataset, protocol, attributes, cold_share, seed)
+        sequences = read_sequences_of(dataset, log)
         training = sequences.splits == Split.TRAIN
         num_items = len(dataset.items)
-        codes, derived_texts = derive(dataset.items, queries, seed)
+        codes, derived_texts = derive(dataset.items, queries, log.seed)
         derived = np.where(codes == PADDING, PADDING, codes + num_items)
         logged = [queries.text(text) for text in sequences.query_texts]
-        judged_texts = [queries.text(text) for text in judged.queries] if judged else []
+        judged_texts = [queries.text(text) for text in judgements.queries] if judgements else []
         texts = [*dataset.items[Columns.TEXT].astype(str), *derived_texts, *logged, *judged_texts]
         first_judged = len(texts) - len(judged_texts)
-        asked = QueryOnlyPlan.of(judged, first_judged, judged_rate, derived, queries.alone, texts)
-        if not training.any() and asked.empty:
+        query_only = QueryOnlyPlan.of(judgements, first_judged, judged_rate, derived, queries.alone, texts)
+        if not training.any() and query_only.empty:
             raise GateFailed(
-                f"{dataset.path}: no training events in split {protocol or 'by default'}, and no searches instead: "
-                "queries.alone=1 asks for every item by a derived query, judgements.rate=1 learns from judged ones"
+                f"{dataset.path}: no training events in split {log.protocol or 'by default'}, and no queries instead: "
+                "queries.alone=1 has a derived query for every item, judgements.rate=1 learns from judged ones"
             )
         return cls(
             items=dataset.items,
@@ -95,7 +91,8 @@ class TrainingSet:
             texts=texts,
             derived=derived,
             first_logged=num_items + len(derived_texts),
-            asked=asked,
+            query_only=query_only,
+            judgements=judgements,
         )
 
     @cached_property
@@ -103,28 +100,9 @@ class TrainingSet:
         """The callers' strings, by row."""
         return [str(i) for i in self.items[Columns.ITEM_ID]]
 
-    def batches(
-        self,
-        until: Split,
-        max_history: int,
-        tokens_per_batch: int,
-        query_rate: float,
-        signal_dropout: float,
-        seed: int,
-    ) -> TrainingBatches:
+    def batches(self, until: Split, settings: BatchSettings) -> TrainingBatches:
         """Training batches over the events of the splits before `until`; see `TrainingBatches`."""
-        plan = QueryPlan.of(self.sequences, self.derived, query_rate, self.first_logged)
+        plan = QueryPlan.of(self.sequences, self.derived, settings.query_rate, self.first_logged)
         log, ends = self.sequences, self.sequences.ends(until)
         codes = self.attributes.table(log.attributes, len(log))
-        return TrainingBatches(
-            log,
-            ends,
-            self.event_types,
-            plan,
-            max_history,
-            tokens_per_batch,
-            signal_dropout,
-            seed,
-            codes,
-            self.asked,
-        )
+        return TrainingBatches(log, ends, self.event_types, plan, settings, codes, self.query_only)

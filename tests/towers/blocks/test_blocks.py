@@ -19,7 +19,7 @@ from towers.metrics.evaluation import Cases
 from towers.model.trained_towers import TrainedTowers
 from towers.text.whitening import Whitening
 from towers.training.block_weights import weigh_blocks
-from towers.training.config import WeighingConfig
+from towers.training.config import BlockWeightsConfig
 
 
 def history(*rows: int) -> History:
@@ -210,5 +210,5 @@ def test_a_block_that_does_not_help_is_left_out(tiny_run: Path, tiny_data: Path)
     towers, dataset = TrainedTowers.open(tiny_run), Dataset.open(tiny_data)
     item_ids = [str(i) for i in dataset.items["item_id"]]
     cases = Cases.held_out(read_sequences(dataset, ""), item_ids, Split.VALID, True, [10])
-    settings = WeighingConfig(users=100, grid=[0, 0.5, 2], passes=2, certainty=0)
+    settings = BlockWeightsConfig(users=100, grid=[0, 0.5, 2], passes=2, certainty=0)
     assert weigh_blocks(towers, [Contrary()], dataset.items, cases, settings, batch_size=32).blocks == []

@@ -22,7 +22,7 @@ from towers.modules.item_features import (
     PriceFeature,
     VectorFeature,
 )
-from towers.modules.item_tower import NO_ID, ItemTower
+from towers.modules.item_tower import NO_ID, ItemTower, ItemTowerSettings
 from towers.train import train
 from towers.training.config import TrainConfig
 
@@ -93,7 +93,7 @@ def test_the_sum_of_the_features_enters_the_item_vector_before_it_is_normalised(
     config = FeatureConfig(["category"], True, ["picture"], 0.0)
     features = ItemFeatures.fit(config, catalogue(), WIDTH)
     features.features[0].embedding.weight.data[1:].normal_()
-    tower = ItemTower(3, WIDTH, num_ids=0, num_priors=None, features=features).eval()
+    tower = ItemTower(ItemTowerSettings(3, WIDTH, num_ids=0, num_priors=None), features).eval()
     table, text = FeatureTable(features, catalogue()), torch.randn(5, 3)
     rows, no_ids = torch.arange(5), torch.full((5,), NO_ID)
     parts = [f(f.read(catalogue()[f.column])) for f in features.features]

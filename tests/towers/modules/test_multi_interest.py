@@ -1,7 +1,7 @@
 """Several vectors for one user: which is trained, and how they score."""
 
 import torch
-from tests.towers.test_towers import DIM, a_batch, user_tower
+from tests.towers.modules.test_towers import DIM, a_batch, user_tower
 from torch.nn import functional
 
 from towers.modules.multi_interest import best_interest, score

@@ -1,14 +1,16 @@
 """The two towers and the features under them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from data_prep.errors import UsageError
-from towers.modules.item_tower import NO_ID, ItemTower
+from towers.modules.item_tower import NO_ID, ItemTower, ItemTowerSettings
 from towers.modules.layers import BLOCKS, POSITIONS, RelativeBias
 from towers.modules.tokens import SequenceTokens
-from towers.modules.user_tower import UserTower
+from towers.modules.user_tower import UserTower, UserTowerSettings
 from towers.text.whitening import Whitening
 
 DIM = 16
@@ -16,8 +18,25 @@ DIM = 16
 
 def user_tower(**changes) -> UserTower:
     torch.manual_seed(0)
-    sizes = {"dim": DIM, "event_types": 4, "max_history": 6, "layers": 2, "heads": 2, "feed_forward": 2, "prior": False}
-    return UserTower(**{**sizes, "dropout": 0.2, "input_dropout": 0.2, "window": 3, **changes}).eval()
+    settings = UserTowerSettings(
+        dim=DIM,
+        max_history=6,
+        layers=2,
+        heads=2,
+        feed_forward=2,
+        dropout=0.2,
+        input_dropout=0.2,
+        window=3,
+        prior=False,
+        average=False,
+        block="pre_norm",
+        positions="relative",
+        interests=1,
+        event_types=4,
+        attributes={},
+        attribute_dropout=0.0,
+    )
+    return UserTower(replace(settings, **changes)).eval()
 
 
 def a_batch(length: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -26,7 +45,7 @@ def a_batch(length: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return vectors, torch.randint(0, 4, (3, length)), torch.randint(0, 9, (3, length))
 
 
-def test_a_moment_knows_nothing_of_what_comes_after_it():
+def test_a_position_knows_nothing_of_what_comes_after_it():
     tower = user_tower()
     vectors, events, gaps = a_batch()
     before = tower(vectors, events, gaps)
@@ -56,9 +75,9 @@ def test_the_last_moment_alone_is_the_same_as_among_all(block, positions, change
             torch.nn.init.normal_(part.bias)
     vectors, events, gaps = a_batch()
     lengths = torch.tensor([6, 0, 3])
-    moments = tower(vectors, events, gaps)
+    users = tower(vectors, events, gaps)
     found = tower.last(vectors, SequenceTokens(torch.zeros(3, 6), events, gaps, lengths))
-    torch.testing.assert_close(found, moments[torch.arange(3), lengths])
+    torch.testing.assert_close(found, users[torch.arange(3), lengths])
 
 
 def test_user_vectors_have_unit_length_and_an_empty_history_has_one():
@@ -104,7 +123,7 @@ def test_heads_that_do_not_divide_the_width_are_refused_by_name():
 
 def test_an_item_without_id_has_the_vector_of_its_text_alone():
     torch.manual_seed(0)
-    tower = ItemTower(text_dim=8, dim=DIM, num_ids=5, num_priors=None, id_dropout=0.5).eval()
+    tower = ItemTower(ItemTowerSettings(text_dim=8, dim=DIM, num_ids=5, num_priors=None, id_dropout=0.5)).eval()
     text = torch.randn(2, 8)
     found = tower(text, torch.tensor([NO_ID, 3]))
     torch.testing.assert_close(found[0], torch.nn.functional.normalize(tower.project(text[0]), dim=0))
@@ -114,7 +133,7 @@ def test_an_item_without_id_has_the_vector_of_its_text_alone():
 
 def test_a_stranger_gets_items_by_popularity_before_any_training():
     torch.manual_seed(0)
-    items = ItemTower(text_dim=8, dim=DIM, num_ids=4, num_priors=4)
+    items = ItemTower(ItemTowerSettings(text_dim=8, dim=DIM, num_ids=4, num_priors=4))
     items.start_from_popularity(torch.tensor([8.0, 0.0, 2.0, 4.0]), temperature=0.5)
     found = items(torch.randn(5, 8), torch.tensor([0, 1, 2, 3, NO_ID]))
     torch.testing.assert_close(found[:, :-1].norm(dim=1), torch.ones(5))
@@ -127,7 +146,7 @@ def test_a_stranger_gets_items_by_popularity_before_any_training():
 
 def test_id_dropout_leaves_out_about_its_share_in_training_and_nothing_after():
     torch.manual_seed(0)
-    tower = ItemTower(text_dim=8, dim=DIM, num_ids=1, num_priors=None, id_dropout=0.3)
+    tower = ItemTower(ItemTowerSettings(text_dim=8, dim=DIM, num_ids=1, num_priors=None, id_dropout=0.3))
     text, ids = torch.zeros(4000, 8), torch.zeros(4000, dtype=torch.int64)
     tower.project.bias.data.normal_()
     alone = torch.nn.functional.normalize(tower.project.bias, dim=0)
@@ -177,7 +196,7 @@ def test_a_single_item_is_left_as_it_is():
 def test_texts_projected_on_their_directions_keep_what_the_encoder_says(text_dim: int, dim: int):
     rng = np.random.default_rng(0)
     raw = (rng.normal(size=(60, text_dim)) * np.arange(1, text_dim + 1)).astype(np.float32)
-    items = ItemTower(text_dim, dim, num_ids=0, num_priors=None)
+    items = ItemTower(ItemTowerSettings(text_dim, dim, num_ids=0, num_priors=None))
     items.whitening.fit(raw)
     text = items.whitening(torch.from_numpy(raw))
     lengths = items.project(text).norm(dim=1).mean()

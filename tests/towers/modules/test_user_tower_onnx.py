@@ -1,5 +1,6 @@
 """The user tower as a graph gives the vectors that torch gives, for every kind of tower and any size of request."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from towers.events.history import History
 from towers.modules.tokens import EventTypes, SequenceTokens, tokenize
-from towers.modules.user_tower import UserTower
+from towers.modules.user_tower import UserTower, UserTowerSettings
 from towers.modules.user_tower_onnx import OnnxUserTower, export_user_tower
 
 DIM, LONGEST = 8, 6
@@ -32,10 +33,25 @@ TOWERS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module", params=TOWERS)
 def towers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[UserTower, OnnxUserTower]:
     torch.manual_seed(5)
-    settings = {"layers": 2, "window": 3, "prior": False} | TOWERS[request.param]
-    tower = UserTower(
-        DIM, len(EVENTS), LONGEST, heads=2, feed_forward=2, dropout=0.1, input_dropout=0.1, **settings
-    ).eval()
+    settings = UserTowerSettings(
+        dim=DIM,
+        max_history=LONGEST,
+        layers=2,
+        heads=2,
+        feed_forward=2,
+        dropout=0.1,
+        input_dropout=0.1,
+        window=3,
+        prior=False,
+        average=False,
+        block="pre_norm",
+        positions="relative",
+        interests=1,
+        event_types=len(EVENTS),
+        attributes={},
+        attribute_dropout=0.0,
+    )
+    tower = UserTower(replace(settings, **TOWERS[request.param])).eval()
     for parameter in tower.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     folder: Path = tmp_path_factory.mktemp("tower")

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import torch
 
-from towers.modules.item_tower import NO_ID, ItemTower
+from towers.modules.item_tower import NO_ID, ItemTower, ItemTowerSettings
 from towers.modules.word_embeddings import WordEmbeddings, WordsConfig, WordTable
 from towers.text.tokenization import words_of
 
@@ -60,7 +60,7 @@ def test_a_table_gives_each_row_the_words_of_its_text():
 
 
 def test_an_item_in_a_history_takes_its_learnt_step_and_keeps_its_prior():
-    tower = ItemTower(text_dim=2, dim=3, num_ids=2, num_priors=2, history=True).eval()
+    tower = ItemTower(ItemTowerSettings(text_dim=2, dim=3, num_ids=2, num_priors=2, history=True)).eval()
     vectors = torch.tensor([[1.0, 0.0, 0.5], [0.0, 1.0, 0.25]])
     torch.testing.assert_close(tower.in_history(vectors, torch.tensor([0, 1])), vectors)  # no step before training
     with torch.no_grad():

@@ -3,15 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from data_prep.columns import Split
 from towers.events.history import NO_QUERY, History, Sequences, basket_starts
 from towers.events.user_attributes import UserAttributes
 from towers.modules.tokens import PADDING, EventTypes, gap_buckets, tokenize
-from towers.training.batches import QueryPlan, TrainingBatches
+from towers.training.batches import BatchSettings, QueryPlan, TrainingBatches
 
 EVENTS = 120
 """Every event has an item of its own, so that a row says which event it was."""
@@ -36,16 +38,8 @@ def sequences_of(lengths: list[int], held_out: int = 0, basket: int = 1) -> Sequ
 def batches_of(sequences: Sequences, max_history: int = 4, tokens: int = 16, rate: float = 0.0) -> TrainingBatches:
     derived = np.arange(EVENTS)[:, np.newaxis] + EVENTS  # each item's own query text stands EVENTS rows further down
     plan = QueryPlan.of(sequences, derived, rate, 2 * EVENTS)
-    return TrainingBatches(
-        sequences,
-        sequences.ends(Split.VALID),
-        EventTypes(["view"]),
-        plan,
-        max_history,
-        tokens,
-        signal_dropout=0.2,
-        seed=3,
-    )
+    how = BatchSettings(max_history, tokens_per_batch=tokens, query_rate=rate, signal_dropout=0.2, seed=3)
+    return TrainingBatches(sequences, sequences.ends(Split.VALID), EventTypes(["view"]), plan, how)
 
 
 @settings(max_examples=80, deadline=None)
@@ -62,8 +56,8 @@ def test_every_training_event_is_predicted_once_from_strictly_earlier_ones(lengt
     batches.epoch = epoch
     found = []
     for batch in batches:
-        for window, moment, positive in zip(batch.windows, batch.moments, batch.positives, strict=True):
-            known = batch.tokens.rows[window, :moment].tolist()
+        for window, position, positive in zip(batch.windows, batch.positions, batch.positives, strict=True):
+            known = batch.tokens.rows[window, :position].tolist()
             assert PADDING not in known
             if known and known[-1] >= EVENTS:  # asked for by its own query
                 assert known[-1] - EVENTS == positive
@@ -89,7 +83,7 @@ def test_queries_of_a_basket_stand_before_it_and_each_asks_for_its_own_item():
     (batch,) = list(batches_of(sequences, rate=1.0))
     q = EVENTS
     assert batch.tokens.rows.tolist() == [[q, q + 1, 0, 1, q + 2, q + 3]]
-    assert list(zip(batch.moments.tolist(), batch.positives.tolist(), strict=True)) == [
+    assert list(zip(batch.positions.tolist(), batch.positives.tolist(), strict=True)) == [
         (0, 0), (0, 1), (4, 2), (4, 3),
         (1, 0), (2, 1), (5, 2), (6, 3),
     ]  # fmt: skip
@@ -158,3 +152,26 @@ def test_gaps_are_doublings_of_seconds_and_zero_where_unknown():
     assert gap_buckets(stamps).tolist() == [0, 1, 2, 3, 0, 0]
     assert gap_buckets(np.zeros(0)).tolist() == []
     assert torch.tensor(gap_buckets(np.array([0.0, 1e12]))).max() == 31
+
+
+def test_an_epoch_is_packed_once_for_its_length_and_its_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed: list[int] = []
+    pack = TrainingBatches._packed
+
+    def counted(batches: TrainingBatches, windows: NDArray[np.int64]) -> list[slice]:
+        packed.append(batches.epoch)
+        return pack(batches, windows)
+
+    monkeypatch.setattr(TrainingBatches, "_packed", counted)
+    batches = batches_of(sequences_of([5, 9, 14]))
+    assert len(batches) == len(list(batches)) == len(list(batches))
+    batches.epoch = 1
+    assert len(list(batches)) == len(batches)
+    assert packed == [0, 1]
+
+
+def test_asking_for_the_length_changes_no_batch() -> None:
+    asked, unasked = batches_of(sequences_of([5, 9, 14]), rate=0.5), batches_of(sequences_of([5, 9, 14]), rate=0.5)
+    len(asked)
+    for one, other in zip(asked, unasked, strict=True):
+        assert torch.equal(one.tokens.rows, other.tokens.rows) and torch.equal(one.positives, other.positives)

@@ -12,7 +12,7 @@ from data_prep.command import instantiate, load_config
 from towers.baselines.directional_cooccurrence import factors
 from towers.events.interactions import Interactions
 from towers.model.trained_towers import TrainedTowers
-from towers.modules.item_tower import ItemTower
+from towers.modules.item_tower import ItemTower, ItemTowerSettings
 from towers.text.row_features import ItemText
 from towers.train import train
 from towers.training.config import TrainConfig
@@ -42,7 +42,7 @@ TEXT = KnownText(torch.arange(15.0).view(5, 3))
 
 
 def test_fresh_ids_are_brought_to_the_scale_asked_for():
-    tower = ItemTower(text_dim=3, dim=2, num_ids=3, num_priors=None)
+    tower = ItemTower(ItemTowerSettings(text_dim=3, dim=2, num_ids=3, num_priors=None))
     tower.start_ids(torch.tensor([[3.0, 4], [0, 0], [0, 1]]), scale=0.6)
     torch.testing.assert_close(tower.ids.weight.data, torch.tensor([[0.6, 0.8], [0, 0], [0, 0.2]]))
     tower.start_ids(torch.zeros(3, 2), scale=0.6)

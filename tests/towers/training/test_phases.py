@@ -21,6 +21,7 @@ from data_prep.errors import UsageError
 from towers import History, ModelEncoder, OneVectorModel
 from towers.fitting.checkpoints import CHECKPOINTS, whole_checkpoints
 from towers.fitting.cost import CostMeter
+from towers.metrics.judgements import Judgements
 from towers.train import train
 from towers.training.config import TrainConfig
 
@@ -115,6 +116,18 @@ def test_a_run_says_what_it_cost_and_how_sure_its_figures_are(tiny_run: Path):
     assert 1 <= marks["best_epoch"] <= marks["epochs"] == 4
     assert marks["intervals"].keys() == marks["validation"].keys()
     assert all(low <= marks["validation"][name] <= high for name, (low, high) in marks["intervals"].items())
+
+
+def test_judgements_are_read_once_in_a_training(
+    tiny_train_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    judged = pd.DataFrame({"query": ["tea", "bread"], "item_id": ["te-0", "br-0"], "grade": [2, 1]})
+    monkeypatch.setattr(Dataset, "judgements", property(lambda dataset: judged))
+    read: list[Dataset] = []
+    of = Judgements.of
+    monkeypatch.setattr(Judgements, "of", lambda dataset: read.append(dataset) or of(dataset))
+    train(config([*tiny_train_overrides, "trainer.epochs=1"]), tmp_path)
+    assert len(read) == 1
 
 
 def test_the_cost_of_a_resumed_training_holds_what_was_spent_before():

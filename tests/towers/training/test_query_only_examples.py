@@ -1,4 +1,4 @@
-"""Searches without a history as training moments."""
+"""Queries without a history as training examples."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from towers.events.history import Sequences
 from towers.losses.softmax import excluded_candidates
 from towers.metrics.judgements import Judgements
 from towers.modules.tokens import EventTypes
-from towers.training.batches import QueryPlan, TrainingBatches
+from towers.training.batches import BatchSettings, QueryPlan, TrainingBatches
 from towers.training.query_only_examples import QueryOnlyPlan
 
 TEXTS = ["red pot", "blue pot", "pan", "pot", "pan", "pot"]  # three items, texts derived from them, a judged query
@@ -20,14 +20,15 @@ def plan(rate: float = 1.0, alone: float = 0.0) -> QueryOnlyPlan:
     return QueryOnlyPlan.of(JUDGED, 5, rate, DERIVED, alone, TEXTS)
 
 
-def batches(asked: QueryOnlyPlan, tokens: int = 16) -> TrainingBatches:
+def batches(examples: QueryOnlyPlan, tokens: int = 16) -> TrainingBatches:
     nothing = np.zeros(0, np.int64)
     nobody = Sequences(
         np.zeros(0, object), np.zeros(1, np.int64), nothing, np.zeros(0, object), np.zeros(0), nothing, [], nothing
     )
     queries = QueryPlan.of(nobody, DERIVED, 0.0, len(TEXTS))
     ends = nobody.ends(Split.VALID)
-    return TrainingBatches(nobody, ends, EventTypes([]), queries, 4, tokens, 0.0, 0, None, asked)
+    settings = BatchSettings(max_history=4, tokens_per_batch=tokens, query_rate=0.0, signal_dropout=0.0, seed=0)
+    return TrainingBatches(nobody, ends, EventTypes([]), queries, settings, None, examples)
 
 
 def test_judged_items_count_by_their_gain_and_worthless_ones_not_at_all() -> None:
@@ -64,7 +65,7 @@ def test_no_answer_to_the_same_text_is_a_negative_wherever_it_comes_from() -> No
 def test_a_shop_without_events_trains_on_searches_alone() -> None:
     (batch,) = list(batches(plan()))
     assert batch.tokens.rows.tolist() == [[5], [5]]
-    assert batch.moments.tolist() == [1, 1]  # after the query, never before it
+    assert batch.positions.tolist() == [1, 1]  # after the query, never before it
     assert sorted(batch.positives.tolist()) == [0, 1]
     assert batch.users.tolist() == [0, 0]
     assert sorted(batch.weights.tolist()) == [np.float32(1 / 7), 1.0]
