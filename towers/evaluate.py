@@ -1,6 +1,7 @@
 """`python -m towers.evaluate`: how good the towers are, beside what needs no training."""
 
 import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from towers.evaluation.search import (
 from towers.evaluation.tables import compare, print_by_slice, print_cold, print_comparison, print_newcomers, print_table
 from towers.events.reading import read_sequences_of
 from towers.metrics.config import EvaluationConfig
-from towers.metrics.evaluation import Cases, sample
+from towers.metrics.evaluation import Cases, Scorer, sample
 from towers.metrics.judgement_split import judged_to_judge_by
 from towers.metrics.judgements import Judgements
 from towers.model.one_vector import OneVectorModel
@@ -44,6 +45,9 @@ log = logging.getLogger(__name__)
 
 METRICS = "metrics.json"
 CASES = "cases.csv"
+
+FurtherScorers = Callable[[OneVectorModel, TrainingData, Cases], Iterable[Scorer]]
+"""Scorers of a model, what it was trained on, and the users to be evaluated."""
 
 
 @dataclass
@@ -104,8 +108,12 @@ def judge_funnel(
     return report
 
 
-def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
+def evaluate_run(config: EvaluateConfig, more: FurtherScorers | None = None) -> dict[str, Any]:
     """Rank the whole catalogue for every user of the split and every judged query, with towers and baselines.
+
+    Args:
+        config: the command's.
+        more: scorers of the caller's, which stand with the model's own.
 
     Returns:
         What is written to `metrics.json`; the lines of `queries.csv` are written to the run.
@@ -141,13 +149,18 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
             f"{dataset.path} has no user with something to find in its {config.held_out} split, and no judged queries "
             "that the run did not learn from"
         )
-    report |= evaluate_users(config, model, run, training, cases)
+    report |= evaluate_users(config, model, run, training, cases, more)
     report["search"] = {} if judged is None else search(config, model, run, training, judged)
     return report
 
 
 def evaluate_users(
-    config: EvaluateConfig, model: OneVectorModel, run: RunRecord, training: TrainingData, cases: Cases
+    config: EvaluateConfig,
+    model: OneVectorModel,
+    run: RunRecord,
+    training: TrainingData,
+    cases: Cases,
+    more: FurtherScorers | None = None,
 ) -> dict[str, Any]:
     """Towers and baselines on users with something held out; how many there are where there are none."""
     if not len(cases):
@@ -157,6 +170,8 @@ def evaluate_users(
     judge = Evaluator(cases, training.interactions.counts(), texts, settings, config.seed)
     left_out: dict[str, str] = {}
     for scorer in model_scorers(model, run, training):
+        judge(scorer)
+    for scorer in more(model, training, cases) if more is not None else ():
         judge(scorer)
     ours = len(judge.outcomes)
     for baseline in baseline_scorers(config.baselines, training, left_out):

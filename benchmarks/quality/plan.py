@@ -55,6 +55,7 @@ class RecipePlan:
         datasets: dataset -> further overrides of training.
         funnel: dataset -> overrides of `python -m towers.train_funnel`, for those that get one; its last stage is the
             scorer `funnel` of `rows`.
+        late_fusion: dataset -> baselines that are fused late with the one vector, as the scorer "late fused" of `rows`.
         evaluate_untrained: further overrides of the evaluation with the first seed.
         untrained: like `rows`, for what needs no training; shown with the first seed.
         also: study -> rows of the same runs that stand in its table; what an evaluation does not have is left out.
@@ -67,6 +68,7 @@ class RecipePlan:
     rows: dict[str, str]
     datasets: dict[str, list[str]]
     funnel: dict[str, list[str]] = field(default_factory=dict)
+    late_fusion: dict[str, list[str]] = field(default_factory=dict)
     evaluate_untrained: list[str] = field(default_factory=list)
     untrained: dict[str, str] = field(default_factory=dict)
     also: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from benchmarks.quality.datasets import Prepared
 from benchmarks.quality.environments import environment_fingerprint, python_of, versions
+from benchmarks.quality.late_fusion import LATE_FUSED, WEIGHTS
 from benchmarks.quality.machine import commit, git, machine
 from benchmarks.quality.measure import ROOT, Cost, run
 from benchmarks.quality.peers.exchange import Answer
@@ -70,6 +71,7 @@ class Bench:
             recipe = asdict(self.plan.recipes[job.name])
             recipe["datasets"] = recipe["datasets"][job.dataset]
             recipe["funnel"] = recipe["funnel"].get(job.dataset)
+            recipe["late_fusion"] = recipe["late_fusion"].get(job.dataset)
             del recipe["study"], recipe["seeds"]  # where and how often it is shown
             if not job.first:  # what only the first seed's evaluation does
                 recipe["evaluate_untrained"] = recipe["untrained"] = None
@@ -131,7 +133,11 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, 
         notes["funnel_seconds"] = run(
             commands[-1], bench.artifacts / "logs" / f"{name}.funnel.log", bench.threads
         ).seconds
-    test = [sys.executable, "-m", "towers.evaluate", *recipe.evaluate]
+    fused = recipe.late_fusion.get(job.dataset)
+    test = [sys.executable, "-m", "towers.evaluate"]
+    if fused is not None:
+        test[-1:] = ["benchmarks.quality.late_fusion", "--channels", ",".join(fused)]
+    test += recipe.evaluate
     test += recipe.evaluate_untrained if job.first else []
     test += [f"run={folder.absolute()}", f"artifacts={root}", f"threads={bench.threads}"]
     run(test, bench.artifacts / "logs" / f"{name}.evaluate.log", bench.threads)
@@ -139,11 +145,16 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, 
     wanted = recipe.rows | (recipe.untrained if job.first else {})
     if funnel is None:
         wanted.pop(FUNNEL, None)
+    if fused is None:
+        wanted.pop(LATE_FUSED, None)
     if missing := sorted(set(wanted) - {*report["scorers"], FUNNEL}):
         there = ", ".join(report["scorers"])
         raise UsageError(f"recipes.{job.name}: no scorer {', '.join(missing)}; the evaluation has {there}")
     also = [(s, label) for rows in recipe.also.values() for s, label in rows.items() if s in report["scorers"]]
     record = RunRecord.read(folder)
+    weights = {"blocks": dict(record.block_weights.blocks)}
+    if fused is not None:
+        weights["late"] = read_json(folder / WEIGHTS)
     return _result(
         job,
         bench,
@@ -155,7 +166,7 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, 
         notes={
             "epochs": record.epochs,
             "validation": record.validation,
-            "weights": {"blocks": record.block_weights.blocks},
+            "weights": weights,
             **notes,
         },
         versions=dict(record.libraries),
@@ -179,7 +190,7 @@ def row_of(report: dict[str, Any], scorer: str) -> dict[str, Any]:
     row = {part: report["scorers"][scorer][part] for part in SHOWN}
     cold = report["cold"]
     if cold["users"]:
-        row["cold"] = cold["scorers"][scorer] | {"users": cold["users"], "wanted": cold["wanted"]}
+        row["cold"] = cold["scorers"][scorer] | {"users": cold["users"], "wanted": cold["relevant"]}
     against = report["against"]
     if against and scorer in against["scorers"]:
         row["above"] = against["scorers"][scorer] | {"baseline": against["baseline"]}

@@ -65,8 +65,5 @@ def model_scorer(name: str, model: OneVectorModel, items: pd.DataFrame) -> Vecto
 ONE_VECTOR = "one vector"
 
 
-LATE_FUSED = "late fused"
-
-
 Recall = Callable[[Sequence[History], Sequence[str]], Tensor]
 """Scores of every item for B histories and queries, [B, N]."""
