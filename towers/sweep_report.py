@@ -1,4 +1,4 @@
-"""`python -m towers.sweep_report`: what a sweep or a search found, as a table, as figures and as plots."""
+"""`python -m towers.sweep_report`: the trials of a sweep or a tuning, as a table, as figures and as plots."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ class SweepReportConfig:
     """`python -m towers.sweep_report`.
 
     Attributes:
-        folder: of a sweep or a search, or a list of such.
+        folder: of a sweep or a tuning, or a list of such.
         to: where the report goes; null for the first folder.
         metric: validation figure by which trials are compared.
         confidence: of the intervals over seeds.

@@ -1,4 +1,4 @@
-"""`python -m towers.tune`: looks for the settings of `towers.train` that reach the most."""
+"""`python -m towers.tune`: the settings of `towers.train` that reach the most, by hyper-parameter search."""
 
 import logging
 import shlex
@@ -37,8 +37,8 @@ class TuneConfig:
     """`python -m towers.tune`.
 
     Attributes:
-        artifacts: where searches, caches and data are kept.
-        name: of the search; the same name goes on where it was left.
+        artifacts: where tunings, caches and data are kept.
+        name: of the tuning; the same name goes on where it was left.
         overrides: of `towers.train`, the same for every trial.
         space: setting -> {choices} or {low, high} with log or step.
         sampler: makes an optuna sampler from a seed.
@@ -67,19 +67,19 @@ class TuneConfig:
 
     @property
     def folder(self) -> Path:
-        """Of the search."""
-        return self.artifacts / "searches" / self.name
+        """Folder of the tuning."""
+        return self.artifacts / "tuning" / self.name
 
 
 @dataclass(frozen=True)
-class SearchResult:
-    """What a search came to.
+class TuneResult:
+    """The best settings that a tuning has found.
 
     Attributes:
-        folder: of the search.
+        folder: of the tuning.
         best: number of its best trial.
         value: that trial's metric, the mean over its seeds.
-        overrides: of `towers.train`, to train the like of it.
+        overrides: of `towers.train`, to train a run like it.
         trials: that ended, failed ones included.
         confidence: of the intervals, as in the trials.
     """
@@ -92,13 +92,13 @@ class SearchResult:
     confidence: float
 
 
-def search(config: TuneConfig) -> SearchResult:
+def tune(config: TuneConfig) -> TuneResult:
     """Run trials until there are as many as asked for; what an earlier call began is gone on with.
 
     Raises:
-        UsageError: optuna is missing; space, overrides or metric are wrong; the search was begun with others.
+        UsageError: optuna is missing; space, overrides or metric are wrong; the tuning was begun with others.
         GateFailed: no trial came to anything.
-        Locked: another process runs this search, or one of its trainings outlived a kill.
+        Locked: another process runs this tuning, or one of its trainings outlived a kill.
         KeyboardInterrupt: after Ctrl-C, with the training at hand stopped at its last whole epoch.
     """
     from towers.tuning.study import Study, overrides_of  # says what to install if optuna is missing
@@ -106,7 +106,7 @@ def search(config: TuneConfig) -> SearchResult:
     dimensions = parse_space(config.space)
     base = checked(config, dimensions)
     folder = config.folder
-    with lock(folder / ".lock", f"search {folder}"), terminations_as_interrupts():
+    with lock(folder / ".lock", f"tune {folder}"), terminations_as_interrupts():
         begin(folder, begun_with(config, base), resume=True)
         study = Study(folder, dimensions, instantiate(config.sampler), config.seed)
         while study.ended() < config.trials:
@@ -117,11 +117,11 @@ def search(config: TuneConfig) -> SearchResult:
             raise GateFailed(f"none of {study.ended()} trials came to anything; their log.txt in {folder} say why")
         assert best.value is not None
         overrides = [*config.overrides, *overrides_of(best.params)]
-        return SearchResult(folder, best.number, best.value, overrides, study.ended(), base.evaluation.confidence)
+        return TuneResult(folder, best.number, best.value, overrides, study.ended(), base.evaluation.confidence)
 
 
 def checked(config: TuneConfig, dimensions: list[Dimension]) -> TrainConfig:
-    """The configuration of training that the search varies, after everything that can be refused was tried.
+    """The configuration of training that the tuning varies, after everything that can be refused was tried.
 
     Raises:
         UsageError: something does not fit; it is named.
@@ -129,7 +129,7 @@ def checked(config: TuneConfig, dimensions: list[Dimension]) -> TrainConfig:
     base = check_space(dimensions, config.overrides, config.artifacts)
     dataset = Dataset.open(base.data)
     if not (read_sequences(dataset, base.protocol).splits == Split.VALID).any():
-        raise UsageError(f"{dataset.path} has no validation events, so there are no figures to search by")
+        raise UsageError(f"{dataset.path} has no validation events, so there are no figures to tune by")
     names = metric_names(base.evaluation.cutoffs)
     if config.metric not in names:
         raise UsageError(f"metric: {config.metric!r} is none of those training reports: {', '.join(names)}")
@@ -137,29 +137,29 @@ def checked(config: TuneConfig, dimensions: list[Dimension]) -> TrainConfig:
 
 
 def begun_with(config: TuneConfig, base: TrainConfig) -> dict[str, Any]:
-    """What a search keeps from its first trial to its last; the number of trials may grow."""
+    """The settings that a tuning keeps from its first trial to its last; the number of trials may grow."""
     names = ("overrides", "space", "sampler", "metric", "seeds_per_trial", "seed")
     return {"dataset": Dataset.open(base.data).fingerprint, **{name: getattr(config, name) for name in names}}
 
 
 def run_trial(config: TuneConfig, study: "Study", trial: "FrozenTrial", settings: list[str]) -> None:
     """Train with every seed and note the mean, or that it failed."""
-    told = f"trial {trial.number} of {config.trials}: {' '.join(settings)}"
+    title = f"trial {trial.number} of {config.trials}: {' '.join(settings)}"
     twin = study.twin(trial)
     if twin is not None and twin.value is not None:
-        log.info("%s is trial %d again: %.4f", told, twin.number, twin.value)
+        log.info("%s is trial %d again: %.4f", title, twin.number, twin.value)
         study.complete(trial, twin.value)
         return
-    log.info("%s", told)
+    log.info("%s", title)
     values = []
     for seed in range(config.seed, config.seed + config.seeds_per_trial):
         run = config.folder / f"{trial.number:04d}" / f"seed-{seed}"
-        own = [
+        of_trial = [
             f"artifacts={typed_value(str(config.artifacts))}",
             f"run={config.name}-{trial.number:04d}-seed-{seed}",
             f"seed={seed}",
         ]
-        if not run_training(run, [*config.overrides, *settings, *own]):
+        if not run_training(run, [*config.overrides, *settings, *of_trial]):
             log.warning("trial %d failed; %s says why", trial.number, run)
             study.fail(trial)
             return
@@ -170,13 +170,13 @@ def run_trial(config: TuneConfig, study: "Study", trial: "FrozenTrial", settings
     study.complete(trial, float(np.mean(values)))
     best = study.best()
     assert best is not None
-    log.info("%s → %s %.4f (best %.4f, trial %d)", told, config.metric, np.mean(values), best.value, best.number)
+    log.info("%s → %s %.4f (best %.4f, trial %d)", title, config.metric, np.mean(values), best.value, best.number)
 
 
-@command(TuneConfig, "search")
-def main(config: TuneConfig) -> SearchResult:
-    """Search, print the table and the best settings."""
-    result = search(config)
+@command(TuneConfig, "tune")
+def main(config: TuneConfig) -> TuneResult:
+    """Tune, print the table and the best settings."""
+    result = tune(config)
     trials = gather([result.folder])
     groups = compare(trials, config.metric, result.confidence)
     print_groups(groups, [trial for trial in trials if trial.reason], config.metric, result.confidence)

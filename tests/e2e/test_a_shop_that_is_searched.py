@@ -29,7 +29,7 @@ from towers.train import train
 from towers.train_funnel import train_funnel
 from towers.train_reranker import mine
 from towers.training.config import TrainConfig
-from towers.tune import TuneConfig, search
+from towers.tune import TuneConfig, tune
 
 SEARCH = ["experiment=search", "queries.columns=[title]", "queries.max_words=4", "blocks=text", "trainer.epochs=2"]
 
@@ -176,5 +176,5 @@ def test_a_search_for_settings_is_refused_where_no_figures_could_guide_it(overri
     space = "+space={tower.dim: {choices: [8, 16]}}"
     settings = [f"artifacts={tmp_path}", "name=s", f"overrides=[{fixed}]", "space=empty", space, "trials=1"]
     with pytest.raises(UsageError, match="has no validation events, so there are no figures to search by"):
-        search(load_config(TuneConfig, "search", settings))
-    assert not (tmp_path / "searches" / "s").exists()
+        tune(load_config(TuneConfig, "tune", settings))
+    assert not (tmp_path / "tuning" / "s").exists()

@@ -26,7 +26,7 @@ ROOTS = {
     "rerank": (RerankConfig, ["run=x"]),
     "funnel": (FunnelConfig, ["run=x"]),
     "evaluate": (EvaluateConfig, ["run=x"]),
-    "search": (TuneConfig, []),
+    "tune": (TuneConfig, []),
     "sweep_report": (SweepReportConfig, ["folder=x"]),
     "build": (BuildConfig, ["run=x"]),
     "serve": (ServeConfig, []),
@@ -46,7 +46,7 @@ GROUPS = {
     ],
     "prepare": ["source", "cleaning", "split"],
     "evaluate": ["evaluation", "baselines", "fallbacks"],
-    "search": ["space", "sampler"],
+    "tune": ["space", "sampler"],
     "rerank": ["rerank_loss"],
     "funnel": ["channels", "fusion"],
     "build": ["index", "fallbacks"],
@@ -95,10 +95,10 @@ def test_no_config_file_is_left_out_of_these_tests():
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_every_sampler_can_be_made(sampler: str):
-    config = load_config(TuneConfig, "search", [f"sampler={sampler}"])
+    config = load_config(TuneConfig, "tune", [f"sampler={sampler}"])
     assert instantiate(config.sampler)(seed=3).sample_independent
 
 
-def test_the_space_of_the_search_fits_the_training_it_searches():
-    config = load_config(TuneConfig, "search")
+def test_the_space_of_tuning_fits_the_training_it_tunes():
+    config = load_config(TuneConfig, "tune")
     check_space(parse_space(config.space), config.overrides, config.artifacts)

@@ -1,4 +1,4 @@
-"""Sweeps and searches as processes that are killed and run again."""
+"""Sweeps and tunings as processes that are killed and run again."""
 
 import os
 import re
@@ -61,7 +61,7 @@ def test_a_killed_sweep_keeps_what_is_finished_goes_on_with_what_is_half_done_an
     assert (folder / "report.md").is_file()
 
 
-def test_a_search_ends_with_130_after_ctrl_c_and_goes_on_even_after_a_kill(
+def test_a_tuning_ends_with_130_after_ctrl_c_and_goes_on_even_after_a_kill(
     tiny_train_overrides: list[str], tmp_path: Path
 ):
     left_out = ("artifacts", "tower.dim", "trainer.epochs", "tokens_per_batch")
@@ -72,7 +72,7 @@ def test_a_search_ends_with_130_after_ctrl_c_and_goes_on_even_after_a_kill(
         f"artifacts={tmp_path}", "name=s", f"overrides=[{listed}]", "trials=1", "space=empty",
         "+space={tower.dim: {choices: [8, 16]}}",
     ]  # fmt: skip
-    run = tmp_path / "searches" / "s" / "0000" / "seed-0"
+    run = tmp_path / "tuning" / "s" / "0000" / "seed-0"
 
     process = start("towers.tune", arguments)
     wait_for(lambda: epochs(run), process)

@@ -1,6 +1,7 @@
 """Plots of a sweep: the metric by setting, parallel coordinates, quality against cost."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +13,14 @@ from towers.tuning.trials import TrialGroup
 
 try:
     import matplotlib
-    from matplotlib import colormaps
+    import optuna
     from matplotlib.figure import Figure
+    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+    from optuna.exceptions import ExperimentalWarning
+    from optuna.trial import create_trial
+    from optuna.visualization.matplotlib import plot_parallel_coordinate
 except ImportError as error:
-    raise UsageError("plots need matplotlib: pip install 'twotower[report]', or plots=false") from error
+    raise UsageError("plots need matplotlib and optuna: pip install 'twotower[report]', or plots=false") from error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,57 +123,32 @@ def _dodge(groups: Sequence[TrialGroup], x: str, by: str | None, kinds: Sequence
 
 
 def parallel_coordinates(groups: Sequence[TrialGroup], metric: str) -> Figure:
-    """A vertical axis a setting and one for the metric; a line a group, brighter the better."""
-    names = list(groups[0].settings)
-    figure = Figure(figsize=(max(7.0, 1.9 * (len(names) + 1)), 5), layout="constrained")
-    axes = figure.add_subplot()
-    heights = []
-    for place, name in enumerate(names):
-        values = [group.settings[name] for group in groups]
-        column, labels = _heights(values)
-        heights.append(column)
-        _axis(axes, place, labels)
-    means = [group.mean for group in groups]
-    low, high = min(means), max(means)
-    heights.append([0.5 if high == low else (mean - low) / (high - low) for mean in means])
-    _axis(axes, len(names), [(at, f"{low + at * (high - low):.4f}") for at in (0.0, 0.25, 0.5, 0.75, 1.0)])
-    shades = colormaps["viridis"].reversed()
-    for i in range(len(groups) - 1, -1, -1):  # the best on top
-        axes.plot(
-            [column[i] for column in heights],
-            color=shades(0.05 + 0.95 * heights[-1][i]), linewidth=3.0 if i == 0 else 1.4, alpha=0.9,
-        )  # fmt: skip
-    axes.set_xticks(range(len(names) + 1), [*(name.replace(".", ".\n") for name in names), f"validation\n{metric}"])
-    axes.tick_params(axis="x", length=0, pad=12)
-    axes.set_yticks([])
-    axes.set(xlim=(-0.3, len(names) + 0.45), ylim=(-0.06, 1.06))
-    axes.set_title(f"settings and {metric}: darker is better, the best is thick", loc="left")
-    for side in axes.spines.values():
-        side.set_visible(False)
+    """A vertical axis a setting and one for the metric; a line a group, darker the better. Optuna's own chart."""
+    axes = {name: _distribution([group.settings[name] for group in groups]) for name in groups[0].settings}
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize")
+    for group in groups:
+        values = {
+            name: value if isinstance(axes[name], CategoricalDistribution) else float(value)
+            for name, value in group.settings.items()
+        }
+        study.add_trial(create_trial(params=values, distributions=axes, value=group.mean))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        drawn = plot_parallel_coordinate(study, target_name=f"validation {metric}")
+    figure = drawn.figure
+    assert isinstance(figure, Figure)
+    figure.set_size_inches(max(7.0, 1.9 * (len(axes) + 2)), 5)
     return figure
 
 
-def _heights(values: Sequence[str]) -> tuple[list[float], list[tuple[float, str]]]:
-    """Heights in 0…1 of a setting's values, and the labels of its axis."""
-    places, names = _places(values)
-    if names is not None:
-        top = max(len(names) - 1, 1)
-        return [place / top for place in places], [(i / top, name) for i, name in enumerate(names)]
-    logarithmic = min(places) > 0 and max(places) > 8 * min(places)
-    scaled = np.log(places) if logarithmic else np.array(places)
-    low, high = float(scaled.min()), float(scaled.max())
-    marks = [low + at * (high - low) for at in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    labels = [((m - low) / (high - low), f"{math.exp(m) if logarithmic else m:.3g}") for m in marks]
-    return [(float(value) - low) / (high - low) for value in scaled], labels
-
-
-def _axis(axes: "Axes", place: int, labels: Sequence[tuple[float, str]]) -> None:
-    axes.axvline(place, color="0.6", linewidth=0.8, zorder=0)
-    for height, label in labels:
-        axes.annotate(
-            label, (place, height), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8.5,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}, zorder=5,
-        )  # fmt: skip
+def _distribution(values: Sequence[str]) -> BaseDistribution:
+    """The axis of a setting: numbers in proportion (logarithmic where they differ widely), words in a row."""
+    numbers = [number for value in values if (number := _number(value)) is not None]
+    if len(numbers) < len(values):
+        return CategoricalDistribution(_ordered(set(values)))
+    low, high = min(numbers), max(numbers)
+    return FloatDistribution(low, high, log=low > 0 and high > 8 * low)
 
 
 def quality_and_cost(groups: Sequence[TrialGroup], metric: str) -> Figure:
@@ -195,7 +175,9 @@ def quality_and_cost(groups: Sequence[TrialGroup], metric: str) -> Figure:
     axes.set_title(f"{metric} and the cost of training", loc="left")
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.13), ncols=2, frameon=False)
     _tidy(axes)
-    _number_points(figure, axes, [(cost, group.mean) for cost, group in zip(costs, groups, strict=True)])
+    for rank, (cost, group) in enumerate(zip(costs, groups, strict=True), start=1):
+        if not math.isnan(cost):
+            axes.annotate(str(rank), (cost, group.mean), (6, 6), textcoords="offset points", fontsize=8.5)
     listed = [f"{rank}  {', '.join(g.settings.values()) or g.label}" for rank, g in enumerate(groups[:LISTED], start=1)]
     if len(groups) > LISTED:
         listed.append(f"… {len(groups) - LISTED} more in report.md")
@@ -204,28 +186,6 @@ def quality_and_cost(groups: Sequence[TrialGroup], metric: str) -> Figure:
         1.02, 1, "\n".join([heading, *listed]), transform=axes.transAxes, va="top", fontsize=8.5, linespacing=1.35
     )
     return figure
-
-
-def _number_points(figure: Figure, axes: "Axes", points: Sequence[tuple[float, float]]) -> None:
-    """Write each point's rank beside it, on the first of eight sides where nothing stands yet."""
-    figure.draw_without_rendering()  # settles the axes, so that distances in pixels are true
-    pixels = [tuple(axes.transData.transform(point)) for point in points]
-    taken = list(pixels)
-    for rank, (point, (left, up)) in enumerate(zip(points, pixels, strict=True), start=1):
-        if any(math.isnan(value) for value in point):
-            continue
-        sides = [(r * math.cos(a), r * math.sin(a)) for r in (14, 22, 30) for a in np.arange(8) * math.pi / 4]
-        clear = [
-            min(math.hypot(0.7 * (left + x - a), up + y - b) for a, b in taken) for x, y in sides
-        ]  # ranks are wide
-        best = next((i for i, distance in enumerate(clear) if distance >= 9.5), int(np.argmax(clear)))
-        x, y = sides[best]
-        taken.append((left + x, up + y))
-        scale = 72 / figure.dpi
-        axes.annotate(
-            str(rank), point, xytext=(x * scale, y * scale), textcoords="offset points", ha="center", va="center",
-            fontsize=8.5,
-        )  # fmt: skip
 
 
 def _ordered(values: set[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The space of a search: settings of `towers.train` and the values they may take."""
+"""The space of a tuning: settings of `towers.train` and the values they may take."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
 KINDS = ({"choices"}, {"low", "high", "log", "step"})
 RESERVED = ("artifacts", "hydra", "resume", "run", "seed")
-"""What the search itself sets in each trial."""
+"""Settings that the tuning itself gives each trial."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _specs(node: Mapping[str, Any], place: str) -> Iterator[tuple[str, Mapping[s
 def _dimension(key: str, spec: Mapping[str, Any]) -> Dimension:
     where = f"space.{key}"
     if key.lstrip("+").split(".")[0] in RESERVED:
-        raise UsageError(f"{where}: the search sets {', '.join(RESERVED)} itself; leave it out")
+        raise UsageError(f"{where}: the tuning sets {', '.join(RESERVED)} itself; leave it out")
     if not any(spec.keys() <= kind for kind in KINDS):
         raise UsageError(f"{where}: takes choices, or low and high with log or step; not {', '.join(spec)}")
     if "choices" in spec:
@@ -137,12 +137,12 @@ def check_space(dimensions: Sequence[Dimension], overrides: Sequence[str], artif
         The configuration without any of them.
 
     Raises:
-        UsageError: an override or an extreme does not fit, or the search sets it itself; it is named.
+        UsageError: an override or an extreme does not fit, or the tuning sets it itself; it is named.
     """
     fixed = {override.lstrip("+~").partition("=")[0] for override in overrides}
     for key in fixed:
         if key.split(".")[0] in RESERVED:
-            raise UsageError(f"overrides: the search sets {', '.join(RESERVED)} itself; leave {key} out")
+            raise UsageError(f"overrides: the tuning sets {', '.join(RESERVED)} itself; leave {key} out")
     typed = [*overrides, f"artifacts={typed_value(str(artifacts))}"]
     try:
         base = load_config(TrainConfig, "train", typed)

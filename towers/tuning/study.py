@@ -1,4 +1,4 @@
-"""The memory of a search: an optuna study on disk that a killed search finds as it left it."""
+"""The memory of a tuning: an optuna study on disk that a killed tuning finds as it left it."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ try:
     from optuna.samplers import BaseSampler, RandomSampler, TPESampler
     from optuna.trial import FrozenTrial, TrialState
 except ImportError as error:
-    raise UsageError("the search needs optuna: pip install 'twotower[sweep]'") from error
+    raise UsageError("towers.tune needs optuna: pip install 'twotower[sweep]'") from error
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Study:
         folder: where `study.db` is or will be.
         dimensions: of the space.
         sampler: makes the sampler from a `seed`.
-        seed: of the search. Each trial draws from a seed of its own, so that a search that was interrupted goes on as
+        seed: of the tuning. Each trial draws from a seed of its own, so that a tuning that was interrupted goes on as
             it would have gone.
     """
 
@@ -48,7 +48,7 @@ class Study:
         self._distributions = {dimension.key: dimension.distribution() for dimension in dimensions}
         self._sampler, self._seed = sampler, seed
         self._study = optuna.create_study(
-            storage=f"sqlite:///{folder / DATABASE}", study_name="search", direction="maximize", load_if_exists=True
+            storage=f"sqlite:///{folder / DATABASE}", study_name="tuning", direction="maximize", load_if_exists=True
         )
 
     def next(self) -> FrozenTrial:

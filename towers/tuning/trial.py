@@ -32,7 +32,7 @@ def run_training(folder: Path, overrides: Sequence[str]) -> bool:
         Whether there is a finished run; if not, `failure.json` in the folder says why.
 
     Raises:
-        Locked: a process that outlived a killed search still trains this run.
+        Locked: a process that outlived a killed tuning still trains this run.
         KeyboardInterrupt: after the process was stopped.
     """
     if RunRecord.finished(folder):
@@ -59,7 +59,7 @@ def run_training(folder: Path, overrides: Sequence[str]) -> bool:
         return True
     reason = _reason(folder / LOG, begins, code)
     if code == ExitCode.LOCKED:
-        raise Locked(f"{reason} (a training that a killed search left behind); then run this again")
+        raise Locked(f"{reason} (a training that a killed tuning left behind); then run this again")
     note_failure(folder, reason)
     return False
 

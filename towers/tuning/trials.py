@@ -1,4 +1,4 @@
-"""Trials of a sweep or a search on disk: gathered from their folders, told apart by their settings."""
+"""Trials of a sweep or a tuning on disk: gathered from their folders, told apart by their settings."""
 
 import json
 import math

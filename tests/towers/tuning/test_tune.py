@@ -1,4 +1,4 @@
-"""The search: its space, its memory, and what becomes of it when it is interrupted."""
+"""Tuning: its space, its memory, and what becomes of it when it is interrupted."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ from data_prep.command import load_config
 from data_prep.errors import ExitCode, GateFailed, Locked, UsageError
 from data_prep.files import lock
 from tests.towers.model.run_records import record_of
-from towers import tune as search_module
-from towers.tune import SearchResult, TuneConfig, search
+from towers import tune as tune_command
+from towers.tune import TuneConfig, TuneResult, tune
 from towers.tuning.space import Choices, Range, parse_space, typed_value
 from towers.tuning.trial import run_training
 from towers.tuning.trials import note_failure
@@ -26,7 +26,7 @@ def overrides(tiny_train_overrides: list[str], tmp_path: Path) -> list[str]:
 
 
 def config(overrides: list[str], *more: str) -> TuneConfig:
-    return load_config(TuneConfig, "search", [*overrides, *more])
+    return load_config(TuneConfig, "tune", [*overrides, *more])
 
 
 class Trainings:
@@ -52,12 +52,12 @@ class Trainings:
         return True
 
 
-def run(settings: TuneConfig, trainings: Trainings, monkeypatch: pytest.MonkeyPatch) -> SearchResult:
-    monkeypatch.setattr(search_module, "run_training", trainings)
-    return search(settings)
+def run(settings: TuneConfig, trainings: Trainings, monkeypatch: pytest.MonkeyPatch) -> TuneResult:
+    monkeypatch.setattr(tune_command, "run_training", trainings)
+    return tune(settings)
 
 
-def test_an_interrupted_search_goes_on_and_ends_where_an_uninterrupted_one_does(overrides, monkeypatch):
+def test_an_interrupted_tuning_goes_on_and_ends_where_an_uninterrupted_one_does(overrides, monkeypatch):
     whole = run(config(overrides, "name=whole"), whole_trainings := Trainings(), monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         run(config(overrides), first := Trainings(interrupt_at=3), monkeypatch)
@@ -88,11 +88,11 @@ def test_a_failed_trial_fails_alone_and_the_same_settings_are_not_trained_twice(
         run(config(overrides, "name=bad", "trials=2"), Trainings(fail="tower.dim"), monkeypatch)
 
 
-def test_a_search_goes_on_only_with_what_it_was_begun_with_and_alone(overrides, monkeypatch, tmp_path):
+def test_a_tuning_goes_on_only_with_what_it_was_begun_with_and_alone(overrides, monkeypatch, tmp_path):
     run(config(overrides, "trials=1"), Trainings(), monkeypatch)
     with pytest.raises(UsageError, match="begun with seeds_per_trial=1, not 2"):
         run(config(overrides, "seeds_per_trial=2"), Trainings(), monkeypatch)
-    with lock(tmp_path / "searches" / "s" / ".lock", "search"), pytest.raises(Locked):
+    with lock(tmp_path / "tuning" / "s" / ".lock", "tune"), pytest.raises(Locked):
         run(config(overrides), Trainings(), monkeypatch)
 
 
@@ -110,7 +110,7 @@ def test_a_search_goes_on_only_with_what_it_was_begun_with_and_alone(overrides, 
         ),
         ("{tower.dropout: {choices: [0.1], low: 0}}", r"space\.tower\.dropout: takes choices, or low and high"),
         ("{tower.dropout: 0.5}", r"space\.tower\.dropout: 0.5 is neither"),
-        ("{seed: {choices: [1, 2]}}", r"space\.seed: the search sets"),
+        ("{seed: {choices: [1, 2]}}", r"space\.seed: the tuning sets"),
         ("{negatives: {choices: [best]}}", r"space\.negatives: best does not fit: .*negatives/best"),
         ("{trainer.epochs: {choices: [3]}}", r"space\.trainer\.epochs: is also among the overrides"),
         ("{}", "space: is empty"),
@@ -135,16 +135,16 @@ def test_a_wrong_metric_override_or_dataset_is_refused_and_named(overrides, monk
         run(config(overrides, "overrides=['data=nowhere']"), Trainings(), monkeypatch)
 
 
-def test_a_training_without_the_figure_ends_the_search_with_the_reason(overrides, monkeypatch):
+def test_a_training_without_the_figure_ends_the_tuning_with_the_reason(overrides, monkeypatch):
     def without_figures(folder: Path, overrides: list[str]) -> bool:
         folder.mkdir(parents=True, exist_ok=True)
         record_of().write(folder)
         return True
 
-    monkeypatch.setattr(search_module, "run_training", without_figures)
+    monkeypatch.setattr(tune_command, "run_training", without_figures)
     for _ in range(2):  # the second call finds the first one's trial
         with pytest.raises(GateFailed, match=r"has no ndcg@10: nobody in the validation split"):
-            search(config(overrides))
+            tune(config(overrides))
 
 
 def test_a_space_may_be_dotted_or_nested_and_values_are_typed_as_overrides():
@@ -167,12 +167,12 @@ def test_whole_numbers_stay_whole(tmp_path: Path):
     assert 0.5 <= float(rate.removeprefix("rate=")) <= 1
 
 
-def test_a_training_that_fails_leaves_its_reason_and_a_held_one_stops_the_search(tmp_path: Path):
+def test_a_training_that_fails_leaves_its_reason_and_a_held_one_stops_the_tuning(tmp_path: Path):
     assert not run_training(tmp_path / "run", ["tower.dim=1"])
     assert "tower.dim must be at least 2" in json.loads((tmp_path / "run" / "failure.json").read_text())["reason"]
     with (
         lock(tmp_path / "held" / ".lock", "train it"),
-        pytest.raises(Locked, match=r"held by 'train it', pid .* that a killed search left behind") as held,
+        pytest.raises(Locked, match=r"held by 'train it', pid .* that a killed tuning left behind") as held,
     ):
         run_training(tmp_path / "held", [])
     assert held.value.exit_code is ExitCode.LOCKED
