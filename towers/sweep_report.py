@@ -21,7 +21,7 @@ class SweepReportConfig:
         metric: validation figure by which trials are compared.
         confidence: of the intervals over seeds.
         x: setting on the horizontal axis of the plot by setting, if it varies.
-        by: setting told apart by colour there, if it varies.
+        by: setting shown by colour there, if it varies.
         plots: whether to draw.
     """
 
@@ -46,7 +46,7 @@ class SweepReportConfig:
 
 @dataclass(frozen=True)
 class SweepReport:
-    """What a report says.
+    """A report, as it was written.
 
     Attributes:
         folder: where it was written.

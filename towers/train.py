@@ -59,7 +59,7 @@ def train(config: TrainConfig, run: Path, overrides: Sequence[str] = ()) -> Trai
         overrides: as typed to get this config, kept with the run.
 
     Raises:
-        UsageError: the run is finished already and nobody asked to resume, it was begun with other settings, or the
+        UsageError: the run is finished already and `resume` is not set, it was begun with other settings, or the
             data does not fit.
         GateFailed: the loss stopped being a number.
         Locked: another process trains this run.

@@ -1,4 +1,4 @@
-"""What a training leaves on its way: checkpoints to go on from, and a note of what it was begun with."""
+"""Checkpoints of a training to go on from, and a note of the settings it was begun with."""
 
 import json
 import logging
@@ -31,23 +31,23 @@ def starting_checkpoint(folder: Path, resume: bool) -> Path | None:
     """The checkpoint to go on from, None to begin.
 
     Raises:
-        UsageError: there are checkpoints and nobody asked to resume.
+        UsageError: there are checkpoints and `resume` is not set.
     """
     if not resume and any(folder.glob("*.ckpt")):
         raise UsageError(f"{folder.parent} was begun and not finished; resume=true goes on, removing it begins anew")
-    found = next(whole_checkpoints(folder), None) if resume else None
-    if found:
-        log.info("going on from %s", found)
-    return found
+    newest = next(whole_checkpoints(folder), None) if resume else None
+    if newest:
+        log.info("going on from %s", newest)
+    return newest
 
 
 def begin(folder: Path, description: Mapping[str, Any], resume: bool) -> None:
-    """Note what a training is begun with, or check that a resumed one goes on with the same.
+    """Note the settings a training is begun with, or check that a resumed one goes on with the same.
 
     Args:
         folder: of the training; `begun.json` is kept there.
         description: fingerprints and settings that decide the weights, by name.
-        resume: whether to go on with what is there.
+        resume: whether to go on with an earlier training.
 
     Raises:
         UsageError: it was begun with something else; the first difference is named.

@@ -1,4 +1,4 @@
-"""What a training costs: seconds on the clock, seconds of the processors, and the most memory it held."""
+"""The cost of a training: seconds on the clock, seconds of the processors, and the most memory it held."""
 
 import resource
 import sys

@@ -1,7 +1,7 @@
-"""Several processes on one batch: what they exchange while training, and how the others are started.
+"""Distributed training: the exchange between processes that share a batch, and how the further ones are started.
 
-Each rank has a share of each batch. The loss is the mean over all rows of all ranks, whatever the shares, and in-batch
-candidates come from all of them: training with n ranks is training with one.
+Each process has a share of each batch. The loss is the mean over all rows of all processes, whatever the shares, and
+in-batch candidates come from all of them: training with n processes is training with one.
 """
 
 import logging
@@ -26,13 +26,13 @@ from data_prep.errors import CommandError, GateFailed
 log = logging.getLogger(__name__)
 
 
-def count() -> int:
-    """Ranks that train together."""
+def world_size() -> int:
+    """Processes that train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 class _Gather(torch.autograd.Function):
-    """All ranks' rows one after the other; backward, what any rank asks of a row reaches the rank it came from."""
+    """All processes' rows one after the other; backward, the gradients of all reach the process a row came from."""
 
     @staticmethod
     def forward(context: Any, rows: Tensor, sizes: list[int]) -> Tensor:
@@ -52,14 +52,14 @@ class _Gather(torch.autograd.Function):
 
 
 def gather(rows: Tensor, sizes: list[int]) -> Tensor:
-    """Rows of all ranks, in the order of the ranks, with gradient.
+    """Rows of all processes, in the order of their ranks, with gradient.
 
     Args:
-        rows: this rank's, [n, …].
-        sizes: each rank's n, from `sizes_of`.
+        rows: this process's, [n, …].
+        sizes: each process's n, from `sizes_of`.
 
     Returns:
-        [sum of sizes, …], the same on all ranks.
+        [sum of sizes, …], the same in all processes.
     """
     if len(sizes) == 1:
         return rows
@@ -68,25 +68,25 @@ def gather(rows: Tensor, sizes: list[int]) -> Tensor:
 
 
 def sizes_of(rows: Tensor) -> list[int]:
-    """Number of rows that each rank has."""
-    if count() == 1:
+    """Number of rows that each process has."""
+    if world_size() == 1:
         return [len(rows)]
-    own = torch.tensor([len(rows)], device=rows.device)
-    sizes = [torch.empty_like(own) for _ in range(count())]
-    dist.all_gather(sizes, own)
-    return [int(size) for size in sizes]
+    size = torch.tensor([len(rows)], device=rows.device)
+    sizes = [torch.empty_like(size) for _ in range(world_size())]
+    dist.all_gather(sizes, size)
+    return [int(each) for each in sizes]
 
 
 def total(value: Tensor) -> Tensor:
-    """Sum over the ranks, without gradient."""
+    """Sum over the processes, without gradient."""
     value = value.detach().clone()
-    if count() > 1:
+    if world_size() > 1:
         dist.all_reduce(value)
     return value
 
 
 @contextmanager
-def others(number: int, work: Callable[..., object], *arguments: Any) -> Iterator[None]:
+def helped_by(number: int, work: Callable[..., object], *arguments: Any) -> Iterator[None]:
     """Run `work(*arguments)` in `number` - 1 further processes while the block runs as rank 0.
 
     Lightning finds the others by the environment variables set here, and starts none itself: its own way, running the
@@ -95,7 +95,7 @@ def others(number: int, work: Callable[..., object], *arguments: Any) -> Iterato
     The block begins when every process has called `ready`, which it must do once, before it first trains.
 
     Args:
-        number: ranks, this process included.
+        number: processes, this one included.
         work: called in the others with `ready` and the arguments; must be importable, as must the main module.
         arguments: must survive pickling.
 
@@ -105,23 +105,23 @@ def others(number: int, work: Callable[..., object], *arguments: Any) -> Iterato
     if number == 1:
         yield
         return
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(number)}
+    rendezvous = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(number)}
     context = multiprocessing.get_context("spawn")
     processes: dict[Connection, SpawnProcess] = {}
     for rank in range(1, number):
         ours, theirs = context.Pipe()
-        environment = place | {"LOCAL_RANK": str(rank), "NODE_RANK": "0"}
+        environment = rendezvous | {"LOCAL_RANK": str(rank), "NODE_RANK": "0"}
         process = context.Process(target=_run, args=(theirs, environment, work, arguments), daemon=True)
         process.start()
         theirs.close()
         processes[ours] = process
     try:
         _await(processes)
-        with _environment(place | {"LOCAL_RANK": "0", "NODE_RANK": "0"}):
+        with _environment(rendezvous | {"LOCAL_RANK": "0", "NODE_RANK": "0"}):
             yield
         for process in processes.values():
             process.join()
-    except RuntimeError as error:  # what a broken connection to another rank becomes
+    except RuntimeError as error:  # Lightning's error for a broken connection to another process
         _check(processes, error)
         raise
     finally:
@@ -156,7 +156,7 @@ def _check(processes: dict[Connection, SpawnProcess], error: BaseException) -> N
 
 
 def _run(connection: Connection, environment: dict[str, str], work: Callable[..., object], arguments: Any) -> None:
-    """What another process does from its start to its end."""
+    """The life of another process, from its start to its end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; rank 0 decides what becomes of it
     os.environ.update(environment)
     try:

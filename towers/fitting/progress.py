@@ -32,8 +32,10 @@ class PlainProgress(Callback):
             log.info("epoch %d: batch %d of %d, loss %.3f", trainer.current_epoch, batch_idx + 1, total, loss)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        found = {k: float(v) for k, v in trainer.callback_metrics.items() if k.endswith(("loss", "temperature", "@10"))}
-        line = "  ".join(f"{name} {value:.4f}" for name, value in found.items())
+        figures = {
+            k: float(v) for k, v in trainer.callback_metrics.items() if k.endswith(("loss", "temperature", "@10"))
+        }
+        line = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
         log.info("epoch %d, of at most %s: %s", trainer.current_epoch, trainer.max_epochs, line)
 
 

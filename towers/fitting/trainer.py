@@ -56,13 +56,13 @@ class EpochDataset(IterableDataset[Batch]):
     """Training batches that differ from epoch to epoch and are the same for the same epoch.
 
     Attributes:
-        epoch: which one.
-        rank, ranks: of several processes each gets its share of every batch, so all have the same number of batches.
+        epoch: its number.
+        rank, world_size: of several processes each gets its share of every batch, so all have as many batches.
     """
 
     epoch: int = 0
     rank: int = 0
-    ranks: int = 1
+    world_size: int = 1
 
 
 class EpochData(pl.LightningDataModule):
@@ -79,7 +79,7 @@ class EpochData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
         self.batches.epoch = self.trainer.current_epoch
-        self.batches.rank, self.batches.ranks = self.trainer.global_rank, self.trainer.world_size
+        self.batches.rank, self.batches.world_size = self.trainer.global_rank, self.trainer.world_size
         return DataLoader(self.batches, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
@@ -89,7 +89,7 @@ class EpochData(pl.LightningDataModule):
 class SeedOfEpoch(Callback):
     """Restarts the random numbers with each epoch: a resumed run draws what an uninterrupted one would have drawn.
 
-    Other ranks than the first draw others, so that dropout is not the same everywhere.
+    Other processes than the first draw others, so that dropout is not the same everywhere.
 
     They are restarted at the first batch: Lightning makes an epoch's loader, which draws a number, before the epoch
     begins where a training begins or goes on with it, and afterwards in all others.
@@ -106,14 +106,18 @@ class SeedOfEpoch(Callback):
 
 
 def linear_decay(total: int, warmup: int) -> Callable[[int], float]:
-    """Learning-rate factor by step: linear warm-up, at most a tenth of all steps, then linear decay to zero."""
+    """Learning-rate factor by step: linear warm-up, at most a tenth of all steps, then linear decay to zero.
+
+    Not `transformers.get_linear_schedule_with_warmup`: that one starts at a factor of zero, so that the first step
+    moves nothing, where this one starts at 1 / warmup. No choice of its arguments gives the same factors.
+    """
     warmup = min(warmup, max(total // 10, 1))
     return lambda step: min((step + 1) / warmup, max(total - step, 0) / max(total - warmup, 1))
 
 
-def together(ranks: int) -> Strategy | str:
+def strategy_of(processes: int) -> Strategy | str:
     """How Lightning has several processes train: gradients averaged over gloo or NCCL, by device."""
-    if ranks == 1:
+    if processes == 1:
         return "auto"
     # Tuned encoders carry weights that no loss reaches; features in buffers are the same everywhere to begin with.
     return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
@@ -123,14 +127,14 @@ def together(ranks: int) -> Strategy | str:
 class Session:
     """Where and how a module is fitted.
 
-    With several ranks each of them fits; only the first writes anything. All of them validate on everything.
+    Of several processes each fits; only the first writes anything. All of them validate on everything.
 
     Attributes:
         folder: for checkpoints and TensorBoard.
         config: how long and on what.
         resume: go on from the newest whole checkpoint.
         seed: of everything random in training.
-        ranks: processes that train together.
+        processes: how many train together.
         watchers: callbacks of the caller; their state travels in the checkpoints.
     """
 
@@ -138,7 +142,7 @@ class Session:
     config: TrainerConfig
     resume: bool
     seed: int
-    ranks: int = 1
+    processes: int = 1
     watchers: Sequence[Callback] = ()
 
     @property
@@ -165,9 +169,9 @@ class Session:
             default_root_dir=self.folder,
             max_epochs=self.config.epochs,
             accelerator=self.config.accelerator,
-            devices=self.ranks,
-            strategy=together(self.ranks),
-            use_distributed_sampler=False,  # it would shuffle; batches know their rank
+            devices=self.processes,
+            strategy=strategy_of(self.processes),
+            use_distributed_sampler=False,  # it would shuffle; batches know their share
             logger=TensorBoardLogger(self.folder, name="", version="tensorboard"),
             callbacks=[SeedOfEpoch(self.seed), progress_callback(), *self.watchers, *callbacks, newest],
             enable_progress_bar=False,
@@ -196,8 +200,8 @@ class Session:
     def restore_watchers(self, state: Mapping[str, Any]) -> None:
         """Give the caller's callbacks what they had when a training ended."""
         for watcher in self.watchers:
-            if found := state["callbacks"].get(watcher.state_key):
-                watcher.load_state_dict(found)
+            if kept := state["callbacks"].get(watcher.state_key):
+                watcher.load_state_dict(kept)
 
 
 def fit(

@@ -1,8 +1,8 @@
-"""Where negatives come from: one small class per scheme, one config file each under conf/negatives, any subset at once.
+"""The sampled softmax and its negatives: a small class per scheme, a file each in conf/negatives, any subset at once.
 
 A scheme offers candidates shared by all positives of a batch and says how many copies of any item it expects to offer.
 `Negatives` puts the offers together and corrects each candidate by the sum over all schemes: what was really done.
-Only items that are somebody's positive are offered: an item that is new since training must not be taught to be wrong.
+Only items that are a positive of some user are offered: an item new since training must not be taught to be wrong.
 """
 
 from towers.losses.composition import Candidates, Negatives

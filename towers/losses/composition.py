@@ -34,7 +34,7 @@ class Negatives(nn.Module):
 
     Each candidate is corrected by the number of copies of it that *all* schemes together were expected to offer,
     whichever of them did: the balance heuristic, which estimates the sum over the catalogue without bias and with
-    nearly the least variance (Veach & Guibas, "Optimally Combining Sampling Techniques for Monte Carlo InputTemplate",
+    nearly the least variance (Veach & Guibas, "Optimally Combining Sampling Techniques for Monte Carlo Rendering",
     1995). Correcting each by its own scheme's probability would count an item offered by two schemes twice.
 
     Args:
@@ -82,7 +82,7 @@ class Negatives(nn.Module):
 
     @property
     def setting(self) -> Setting:
-        """What the schemes know."""
+        """The training as the schemes know it."""
         return Setting(self.trained, self.counts, self.generator)
 
     def sample(self) -> Tensor:
@@ -95,14 +95,14 @@ class Negatives(nn.Module):
         """The candidates of a batch.
 
         Args:
-            positives: positives of the batch, of all ranks, [P].
-            sampled: what `sample` asked for, [n].
+            positives: positives of the batch, of all processes, [P].
+            sampled: the rows of `sample`, encoded, [n].
         """
         self.counts.observe(positives.rows)
         offers, start = [], 0
         for source, size in zip(self.sources, self._sizes, strict=True):
-            own = slice(start, start + size)
-            offers.append(source.offer(positives, Encoded(sampled.rows[own], sampled.vectors[own])))
+            part = slice(start, start + size)
+            offers.append(source.offer(positives, Encoded(sampled.rows[part], sampled.vectors[part])))
             start += size
         offers = offers or [sampled]
         rows = offers[0].rows if len(offers) == 1 else torch.cat([offer.rows for offer in offers])

@@ -58,7 +58,7 @@ class CountSketch(Counts):
     Args:
         width: cells in a row; the expected excess of an estimate is below e / width of the total.
         depth: rows of cells, each with a hash function of its own.
-        decay: what is left of the counts after a batch; 1 forgets nothing.
+        decay: factor of the counts after each batch; 1 forgets nothing.
         target_counts: unused: counts are not known beforehand.
     """
 
@@ -82,23 +82,23 @@ class CountSketch(Counts):
 
     def observe(self, rows: Tensor) -> None:
         """Count a batch."""
-        found, number = rows.unique(return_counts=True)
+        items, number = rows.unique(return_counts=True)
         self.cells *= self.decay
         self.total.mul_(self.decay).add_(len(rows))
-        raised = self.count(found) + number  # [U]
-        self.cells.scatter_reduce_(1, self._places(found), raised.expand(len(self.cells), -1), "amax")
+        raised = self.count(items) + number  # [U]
+        self.cells.scatter_reduce_(1, self._cells_of(items), raised.expand(len(self.cells), -1), "amax")
 
     def count(self, rows: Tensor) -> Tensor:
         """Estimated count of each item, [C] -> [C]."""
-        least: Tensor = self.cells.gather(1, self._places(rows)).amin(dim=0)
+        least: Tensor = self.cells.gather(1, self._cells_of(rows)).amin(dim=0)
         return least
 
     def share(self, rows: Tensor) -> Tensor:
         """Its estimated count over all."""
         return self.count(rows) / self.total.clamp(min=1)
 
-    def _places(self, rows: Tensor) -> Tensor:
+    def _cells_of(self, rows: Tensor) -> Tensor:
         """Cell of each item in each row of cells, [C] -> [depth, C]."""
         factor, shift = self.factors
-        places: Tensor = (rows % PRIME * factor + shift) % PRIME % self.width
-        return places
+        columns: Tensor = (rows % PRIME * factor + shift) % PRIME % self.width
+        return columns

@@ -1,4 +1,4 @@
-"""Positives of the batches before, with their vectors as they were."""
+"""Cross-batch negatives: positives of the batches before, with their vectors as they were."""
 
 from collections import deque
 
@@ -34,7 +34,7 @@ class CrossBatch(NegativeSource):
         self.memory.clear()
 
     def offer(self, positives: Encoded, sampled: Encoded) -> Encoded:
-        """What is remembered; nothing of the batch at hand."""
+        """The remembered positives; nothing of the batch at hand."""
         if not self.memory:
             return Encoded(positives.rows[:0], positives.vectors[:0].detach())
         rows = torch.cat([part.rows for part in self.memory])

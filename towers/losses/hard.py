@@ -1,4 +1,4 @@
-"""The items each user would be recommended now, were they not wrong."""
+"""Hard negatives: the items each user would be recommended now, were they not wrong."""
 
 from collections.abc import Callable
 
@@ -13,15 +13,15 @@ SCORES_AT_ONCE = 16_000_000
 
 
 class Hard:
-    """Each row's own best items by exact search, with a margin against false negatives.
+    """Hard negatives of each row: its best items by exact search, with a margin against false negatives.
 
-    They are searched with the user vectors of the moment in a catalogue of item vectors that is encoded anew every
+    They are searched with the user vectors of the batch in a catalogue of item vectors that is encoded anew every
     `refresh` steps and at the start of an epoch (so that a resumed run mines as an uninterrupted one). Of a row's
-    ranking, without what its user is known to have, the first `skip` places are passed over, and every item that
+    ranking, without what its user is known to have, the first `skip` are passed over, and every item that
     scores above p - margin * |p|, p being the positive's score: what the model finds about as good as the positive is
     more likely an unseen positive than a mistake.
 
-    A row is sure to get its own items, so they stand in its loss uncorrected, and its copies of them among the shared
+    A row is sure to get its hard negatives, so they stand in its loss uncorrected, and copies of them among the shared
     candidates are left out: that part of the catalogue is summed, the rest estimated.
 
     Source: the margin relative to the positive: Moreira et al., "NV-Retriever: Improving text embedding models with
@@ -29,7 +29,7 @@ class Hard:
 
     Args:
         number: items for each row.
-        skip: best places passed over.
+        skip: best items passed over.
         margin: share of the positive's score that an item must stay below it.
         refresh: steps between two encodings of the catalogue; None for once an epoch.
     """
@@ -60,7 +60,7 @@ class Hard:
         row_users: Tensor,
         encode: Callable[[], Tensor],
     ) -> Tensor:
-        """Own candidates of each row.
+        """Hard negatives of each row.
 
         Args:
             users: user vectors, [P, dim].
@@ -73,22 +73,22 @@ class Hard:
             [P, number], PADDING where there were fewer.
         """
         catalogue = self._current(encode)
-        found = torch.full((len(users), self.number), PADDING, device=users.device)
+        mined = torch.full((len(users), self.number), PADDING, device=users.device)
         step = max(SCORES_AT_ONCE // len(catalogue), 1)
         for start in range(0, len(users), step):
             part = slice(start, start + step)
             scores = users[part] @ catalogue.T  # [p, N]
-            own = scores.gather(1, positives[part].unsqueeze(1))  # [p, 1]
+            positive = scores.gather(1, positives[part].unsqueeze(1))  # [p, 1]
             scores = scores.masked_fill(excluded[row_users[part]], -torch.inf).scatter(
                 1, positives[part].unsqueeze(1), -torch.inf
             )
             if self.skip:
                 passed_over = scores.topk(min(self.skip, scores.shape[1]), dim=1).indices
                 scores = scores.scatter(1, passed_over, -torch.inf)
-            scores = scores.masked_fill(scores > own - self.margin * own.abs(), -torch.inf)
+            scores = scores.masked_fill(scores > positive - self.margin * positive.abs(), -torch.inf)
             best = scores.topk(min(self.number, scores.shape[1]), dim=1)
-            found[part, : best.indices.shape[1]] = torch.where(best.values.isfinite(), best.indices, PADDING)
-        return found
+            mined[part, : best.indices.shape[1]] = torch.where(best.values.isfinite(), best.indices, PADDING)
+        return mined
 
     def _current(self, encode: Callable[[], Tensor]) -> Tensor:
         if self._catalogue is None or self._age == self.refresh:

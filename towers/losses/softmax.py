@@ -1,4 +1,4 @@
-"""Losses as pure functions on tensors."""
+"""The sampled softmax, and the masks it needs, as pure functions on tensors."""
 
 import torch
 from torch import Tensor
@@ -11,11 +11,11 @@ def sampled_softmax(
     log_q: Tensor,
     excluded: Tensor,
     temperature: Tensor | float,
-    own: Tensor | None = None,
-    own_excluded: Tensor | None = None,
+    hard: Tensor | None = None,
+    hard_excluded: Tensor | None = None,
     smoothing: float = 0.0,
 ) -> Tensor:
-    """Cross-entropy of each positive against a shared set of sampled candidates, and candidates of its own.
+    """Cross-entropy of each positive against a shared set of sampled candidates, and its hard negatives.
 
     For row i, with s the inner product and T the temperature, the loss is
         -log( exp(s_ii / T) / (exp(s_ii / T) + sum_j exp(s_ij / T - log Q_j)) )
@@ -24,7 +24,7 @@ def sampled_softmax(
     & Senécal, "Adaptive importance sampling to accelerate training of a neural probabilistic language model", 2008;
     the uncorrected positive: Khrylchenko et al., "Correcting the LogQ Correction", RecSys 2025.
 
-    A row's own candidates were picked for it with certainty, Q = 1; they must be excluded for it among the shared ones.
+    A row's hard negatives were picked for it with certainty, Q = 1; they must be excluded for it among the shared ones.
 
     With label smoothing the target is 1 - smoothing on the positive, and the rest even over the other items: over the
     whole catalogue with the full softmax, elsewhere its estimate, each candidate weighing 1 / Q. Source: Szegedy et
@@ -37,8 +37,8 @@ def sampled_softmax(
         log_q: log of each candidate's expected count, [C]; zeros when every item stands in the set once.
         excluded: [P, C], True where a candidate is no negative for that row.
         temperature: divides the similarities before anything else.
-        own: vectors of each row's own candidates, [P, H, d].
-        own_excluded: [P, H], True where a row has fewer.
+        hard: vectors of each row's hard negatives, [P, H, d].
+        hard_excluded: [P, H], True where a row has fewer.
         smoothing: share of the target that goes to other items than the positive, 0…1.
 
     Returns:
@@ -46,11 +46,11 @@ def sampled_softmax(
     """
     scaled = users / temperature  # [P, d]: the few numbers rather than the many
     positive = (scaled * positives).sum(dim=1)  # [P]
-    shared = _barred(torch.addmm(-log_q.to(scaled.dtype), scaled, candidates.T), excluded)  # [P, C]
+    shared = _masked(torch.addmm(-log_q.to(scaled.dtype), scaled, candidates.T), excluded)  # [P, C]
     groups = [(shared, (-log_q).expand_as(shared), excluded)]
-    if own is not None and own_excluded is not None:
-        certain = _barred((own @ scaled.unsqueeze(2)).squeeze(2), own_excluded)  # [P, H]
-        groups.append((certain, torch.zeros_like(certain), own_excluded))
+    if hard is not None and hard_excluded is not None:
+        certain = _masked((hard @ scaled.unsqueeze(2)).squeeze(2), hard_excluded)  # [P, H]
+        groups.append((certain, torch.zeros_like(certain), hard_excluded))
     total = positive
     for logits, _, _ in groups:
         total = torch.logaddexp(total, logits.logsumexp(dim=1))  # [P]
@@ -60,7 +60,7 @@ def sampled_softmax(
     return total - positive + smoothing * (positive - _mean_of_others(negative, log_weight, excluded, positive))
 
 
-def _barred(logits: Tensor, excluded: Tensor) -> Tensor:
+def _masked(logits: Tensor, excluded: Tensor) -> Tensor:
     """Logits that count for nothing where they are excluded, in place; finite, so that gradients are so as well."""
     return logits.masked_fill_(excluded, torch.finfo(logits.dtype).min)
 
@@ -76,7 +76,7 @@ def _mean_of_others(negative: Tensor, log_weight: Tensor, excluded: Tensor, posi
 def excluded_candidates(
     row_users: Tensor, known_users: Tensor, known_rows: Tensor, positives: Tensor, candidates: Tensor
 ) -> Tensor:
-    """Which candidates are no negatives: the row's own positive, and every item its user is known to have.
+    """Candidates that are no negatives of a row: its positive, and every item its user is known to have.
 
     Args:
         row_users: user of each loss row, [P], values 0…U-1.
@@ -93,9 +93,9 @@ def excluded_candidates(
     num_users = int(row_users.max()) + 1
     span = int(torch.cat([candidates, known_rows, positives]).max()) + 1
     pairs = torch.cat([known_users * span + known_rows, row_users * span + positives]).unique()
-    relevant = torch.arange(num_users, device=candidates.device).unsqueeze(1) * span + candidates  # [U, C]
-    place = torch.searchsorted(pairs, relevant).clamp(max=len(pairs) - 1)
-    excluded: Tensor = (pairs[place] == relevant)[row_users]
+    offered = torch.arange(num_users, device=candidates.device).unsqueeze(1) * span + candidates  # [U, C]
+    nearest = torch.searchsorted(pairs, offered).clamp(max=len(pairs) - 1)
+    excluded: Tensor = (pairs[nearest] == offered)[row_users]
     return excluded  # [P, C]
 
 
@@ -106,7 +106,7 @@ def conflict_rate(
 
     Args:
         row_users, known_users, known_rows, positives: as of `excluded_candidates`.
-        candidates: the positives of the whole batch, [C]: those above, and those of other ranks.
+        candidates: the positives of the whole batch, [C]: those above, and those of other processes.
 
     Returns:
         Pairs of a row and another item among the candidates that the row's user is known to have, over all pairs of a
@@ -116,22 +116,22 @@ def conflict_rate(
     times = torch.bincount(candidates, minlength=span)  # [span]
     pairs = torch.cat([known_users * span + known_rows, row_users * span + positives]).unique()
     rows_of = torch.bincount(row_users, minlength=int(known_users.max()) + 1 if len(known_users) else 0)
-    own = times[positives].sum()
-    conflicts = (rows_of[pairs // span] * times[pairs % span]).sum() - own
-    return conflicts / (len(positives) * len(candidates) - own).clamp(min=1)
+    same = times[positives].sum()  # pairs of a row and its positive
+    conflicts = (rows_of[pairs // span] * times[pairs % span]).sum() - same
+    return conflicts / (len(positives) * len(candidates) - same).clamp(min=1)
 
 
-def repeated_candidates(own: Tensor, candidates: Tensor) -> Tensor:
-    """Which shared candidates a row has among its own already, so that nothing is counted twice.
+def repeated_candidates(hard: Tensor, candidates: Tensor) -> Tensor:
+    """Shared candidates that a row has among its hard negatives already, so that nothing is counted twice.
 
     Args:
-        own: each row's own candidates, [P, H], PADDING where there are fewer.
+        hard: each row's hard negatives, [P, H], PADDING where there are fewer.
         candidates: shared candidates, [C].
 
     Returns:
         [P, C] boolean.
     """
-    ascending = own.sort(dim=1).values
-    relevant = candidates.expand(len(own), -1).contiguous()  # [P, C]
-    place = torch.searchsorted(ascending, relevant).clamp(max=own.shape[1] - 1)
-    return ascending.gather(1, place) == relevant
+    ascending = hard.sort(dim=1).values
+    shared = candidates.expand(len(hard), -1).contiguous()  # [P, C]
+    nearest = torch.searchsorted(ascending, shared).clamp(max=hard.shape[1] - 1)
+    return ascending.gather(1, nearest) == shared

@@ -1,4 +1,4 @@
-"""What every scheme of shared negatives is asked."""
+"""A scheme of shared negatives: its interface, and the training as it knows it."""
 
 from dataclasses import dataclass
 
@@ -23,12 +23,12 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Setting:
-    """What schemes know of the training they serve.
+    """The training that schemes serve, as they know it.
 
     Attributes:
         trained: rows that occur in training, [T].
         counts: how often items are positives.
-        generator: random numbers, the same on all ranks; on the CPU.
+        generator: random numbers, the same in all processes; on the CPU.
     """
 
     trained: Tensor
@@ -58,8 +58,8 @@ class NegativeSource:
         """Candidates.
 
         Args:
-            positives: those of the batch, of all ranks, [P].
-            sampled: what `sample` asked for, [n].
+            positives: those of the batch, of all processes, [P].
+            sampled: the rows of `sample`, encoded, [n].
         """
         return sampled
 

@@ -27,7 +27,7 @@ NEW = -1
 
 
 def texts_of(items: pd.DataFrame) -> list[str]:
-    """What is read of each item, n texts."""
+    """Text of each item, n texts."""
     return [str(text) for text in items[Columns.TEXT]]
 
 
@@ -112,7 +112,7 @@ class ItemEncoder:
         return AddedItems(np.concatenate(parts, axis=1), steps, histories)
 
     def save(self, folder: Path) -> None:
-        """Write into the folder of the users' side what that does not hold."""
+        """Write into the folder of the users' side the weights and settings that it does not hold."""
         state = {k: v.contiguous() for k, v in self.tower.state_dict().items() if k in BY_ID or k.startswith(FEATURES)}
         save_file(state, folder / WEIGHTS)
         features = self.tower.features
@@ -138,7 +138,7 @@ class ItemEncoder:
 
 def _rows_of(table: NDArray[np.float32] | GrownTable[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Rows of a table, [n, d]; zeros for `NEW` ones."""
-    found = np.zeros((len(rows), table.shape[1]), np.float32)
+    taken = np.zeros((len(rows), table.shape[1]), np.float32)
     known = rows != NEW
-    found[known] = table[rows[known]]
-    return found
+    taken[known] = table[rows[known]]
+    return taken

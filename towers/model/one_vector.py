@@ -1,4 +1,4 @@
-"""What a run holds and an index is built from: one vector for an item, one for a user, made of named blocks.
+"""The model of a run, which an index is built from: one vector for an item, one for a user, made of named blocks.
 
 item = [tower ; √w·block ; …], user = [tower ; √w·block ; …]: the inner product is the towers' score plus w times each
 block's. The towers weigh 1; the blocks' weights were chosen on validation and stand in the run.
@@ -48,7 +48,7 @@ class OneVectorModel:
 
     Attributes:
         towers: the trained towers.
-        blocks: what stands beside them, in this order.
+        blocks: those beside them, in this order.
         shortened: length that the towers' part is cut to (see `truncate`); None for all of it.
     """
 
@@ -70,7 +70,7 @@ class OneVectorModel:
 
     @property
     def exclude_seen(self) -> bool:
-        """Whether the model was trained and judged on items not in the history."""
+        """Whether the model was trained and evaluated on items not in the history."""
         return self.towers.exclude_seen
 
     @property
@@ -79,7 +79,7 @@ class OneVectorModel:
         return self.towers.fingerprint
 
     def only(self, names: Sequence[str]) -> "OneVectorModel":
-        """The same towers with some of the blocks: what an ablation looks at."""
+        """The same towers with some of the blocks, for an ablation."""
         return replace(self, blocks=[part for part in self.blocks if part.block.name in names])
 
     def cut(self, dim: int) -> "OneVectorModel":

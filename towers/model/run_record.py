@@ -111,7 +111,7 @@ class RunRecord:
         block_weights: how the blocks' weights were chosen.
         epochs: epochs trained.
         best_epoch: epochs behind the weights.
-        overrides: what was typed to get the configuration.
+        overrides: as typed to get the configuration.
         cost: seconds and memory, by name (see `CostMeter.spent`).
         libraries: version of each library that decides figures, by name.
         fingerprint: of weights, configuration and text encoder; "" before the run is saved.
@@ -209,7 +209,7 @@ def check_towers(folder: Path, trained_for: str, towers: str, cure: str) -> None
     """Refuse what stands beside the towers of a run (a funnel, a cross-encoder) and was trained for other ones.
 
     Args:
-        folder: of what is refused.
+        folder: of the funnel or cross-encoder.
         trained_for: fingerprint of the towers it was trained for.
         towers: that of the run's.
         cure: command or advice for the reader of the message.

@@ -1,4 +1,4 @@
-"""The run within a refit run: what chose its recipe, and what may be learnt from when the refit model has seen all."""
+"""The run within a refit run, which chose its recipe and has not seen the validation split."""
 
 from pathlib import Path
 

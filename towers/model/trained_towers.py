@@ -1,4 +1,4 @@
-"""A training run on disk: what `python -m towers.train` leaves, and what evaluation and the index read."""
+"""A training run on disk: the trained towers, written by `python -m towers.train`, read by evaluation and the index."""
 
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -49,7 +49,7 @@ class TrainedTowers:
         queries: how search texts are read.
         embedded: item_id -> row of the id embedding; items that training never saw are missing.
         temperature: the softmax temperature training ended with; scores divided by it are logits.
-        exclude_seen: whether the model was trained and judged on items not in the history.
+        exclude_seen: whether the model was trained and evaluated on items not in the history.
         dataset_fingerprint: of the data it was trained on.
         cache: folder of the text vector cache.
         run: the run folder; None before it is saved.
@@ -76,7 +76,7 @@ class TrainedTowers:
 
     @property
     def feature_settings(self) -> list[dict[str, Any]]:
-        """What the item tower's features are loaded with (see `ItemFeatures.settings`)."""
+        """The settings that the item tower's features are loaded with (see `ItemFeatures.settings`)."""
         return self.items.features.settings if self.items.features is not None else []
 
     @cached_property
@@ -119,7 +119,7 @@ class TrainedTowers:
 
     @torch.inference_mode()
     def history_vectors(self, items: pd.DataFrame, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What items say of users who had them, [N, dim]; their vectors themselves where the model knows no difference.
+        """Vectors of items as parts of a history, [N, dim]; the item vectors where the model makes no difference.
 
         Args:
             items: canonical items table, N rows.
@@ -143,14 +143,14 @@ class TrainedTowers:
         Args:
             items: canonical items table, N rows.
         """
-        place = self._id_rows(items)
-        known = (place != NO_ID).float()
+        id_rows = self._id_rows(items)
+        known = (id_rows != NO_ID).float()
         state = self.items.state_dict()
         for name in state.keys() & BY_ID:
             learnt = state[name]
             if not len(learnt):
                 learnt = learnt.new_zeros(1, *learnt.shape[1:])  # nothing was learnt: there are no known rows either
-            state[name] = learnt[place.clamp(min=0)] * known.view(-1, *[1] * (learnt.ndim - 1))
+            state[name] = learnt[id_rows.clamp(min=0)] * known.view(-1, *[1] * (learnt.ndim - 1))
         return restore_item_tower(
             self.items.project.in_features, self.dim, self.feature_settings, vocabulary_of(self.items), state
         )
@@ -158,9 +158,8 @@ class TrainedTowers:
     def user_encoder(self, table: NDArray[np.float32]) -> UserEncoder:
         """Encoder of users over a table of `history_vectors`, [N, dim]."""
         query_tower = query_side(self.items.project.in_features, self.users, vocabulary_of(self.items))
-        own = query_tower.state_dict()
-        mine = self.items.state_dict()
-        query_tower.load_state_dict({k: mine[k] if k != "priors" else own[k] for k in own})
+        fresh, trained = query_tower.state_dict(), self.items.state_dict()
+        query_tower.load_state_dict({k: trained[k] if k != "priors" else fresh[k] for k in fresh})
         return UserEncoder(self.users, query_tower, self.text_encoder, self.event_types, table, self.queries)
 
     def seen(self, sequences: Sequences, items: pd.DataFrame, until: Split | None) -> TrainingData:
@@ -188,7 +187,7 @@ class TrainedTowers:
         state |= {f"users.{k}": v for k, v in self.users.state_dict().items()}
         save_file({k: v.contiguous() for k, v in state.items()}, run / MODEL)
         pd.DataFrame({Columns.ITEM_ID: self.embedded}).to_parquet(run / ITEM_IDS)
-        own_encoder = self.text_encoder.folder.absolute() == (run / TEXT_ENCODER).absolute()
+        inside = self.text_encoder.folder.absolute() == (run / TEXT_ENCODER).absolute()
         write_json(
             run / CONFIG,
             {
@@ -204,7 +203,7 @@ class TrainedTowers:
                 "cache": str(self.cache.absolute()),
                 "text_encoder": {
                     "kind": self.text_encoder.kind,
-                    "folder": TEXT_ENCODER if own_encoder else str(self.text_encoder.folder.absolute()),
+                    "folder": TEXT_ENCODER if inside else str(self.text_encoder.folder.absolute()),
                     "max_tokens": self.text_encoder.max_tokens,
                 },
             },
@@ -236,7 +235,7 @@ class TrainedTowers:
             )
         files = _fingerprint(run, text_encoder)
         if files != record.fingerprint:
-            raise UsageError(f"run: {run} has changed since training: expected {record.fingerprint}, found {files}")
+            raise UsageError(f"run: {run} has changed since training: expected {record.fingerprint}, holds {files}")
         embedded = pd.Index(pd.read_parquet(run / ITEM_IDS)[Columns.ITEM_ID])
         state = load_file(run / MODEL)
         users = UserTower(UserTowerSettings(**config["user_tower"]))
@@ -270,7 +269,7 @@ def dataset_of(run: Path, data: Path | None) -> Dataset:
 
 
 def open_encoder(run: Path) -> TextEncoder:
-    """The text encoder of a run, its own or the one it refers to."""
+    """The text encoder of a run, the tuned one within it or the one it refers to."""
     config = read_json(run / CONFIG)["text_encoder"]
     return open_text_encoder(config["kind"], run / config["folder"], config["max_tokens"])
 

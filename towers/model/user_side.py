@@ -20,10 +20,10 @@ from towers.modules.user_encoder import UserEncoder
 from towers.text.whitening import Whitening
 
 PARTS = "parts.json"
-"""What the vector is made of: the length of the towers' part, and the blocks."""
+"""File of the parts of the vector: the length of the towers' part, and the blocks."""
 
 HISTORY = "history.npy"
-"""What items say of users who had them, for the user tower to read; absent where it reads the item vectors."""
+"""Vectors of items as parts of a history, for the user tower to read; absent where it reads the item vectors."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class AddedItems:
 
     Attributes:
         vectors: of the items, [n, dim].
-        history: what each says of users who had it, for the user tower to read, [n, towers' dim].
+        history: vectors of them as parts of a history, for the user tower to read, [n, towers' dim].
         blocks: the same for the blocks' profiles, block name -> [n, d].
     """
 
@@ -96,7 +96,7 @@ class ModelEncoder:
         """Write all but the table of item vectors into `folder`."""
         self.towers.save(folder)
         if not self.of_items:
-            save_vectors(folder / HISTORY, np.ascontiguousarray(_own(self.towers.vectors)))
+            save_vectors(folder / HISTORY, np.ascontiguousarray(_plain(self.towers.vectors)))
         write_json(
             folder / PARTS,
             {
@@ -110,7 +110,7 @@ class ModelEncoder:
         for name, profile in self.profiles.items():
             state = {"start": profile.start}
             if not profile.of_items:
-                state["history"] = np.ascontiguousarray(_own(profile.table))
+                state["history"] = np.ascontiguousarray(_plain(profile.table))
             if profile.whitening is not None:
                 state |= {key: value.numpy() for key, value in profile.whitening.state_dict().items()}
             save_file(state, folder / f"{name}.safetensors")
@@ -136,11 +136,11 @@ class ModelEncoder:
         profiles, start = {}, dim
         for name, block in blocks.items():
             state = load_file(folder / f"{name}.safetensors")
-            own_table = state.get("history")
-            own = vectors[:, start : start + block["dim"]]
+            history = state.get("history")
+            of_vectors = vectors[:, start : start + block["dim"]]
             profiles[name] = BlockProfile(
-                table=own if own_table is None else own_table,
-                of_items=own_table is None,
+                table=of_vectors if history is None else history,
+                of_items=history is None,
                 reading=HistoryWeights(**block["reading"]),
                 start=state["start"],
                 whitening=_whitening(state) if "mean" in state else None,
@@ -156,7 +156,7 @@ def _whitening(state: dict[str, NDArray[np.float32]]) -> Whitening:
     return whitening
 
 
-def _own(table: NDArray[np.float32] | GrownTable[np.float32]) -> NDArray[np.float32]:
+def _plain(table: NDArray[np.float32] | GrownTable[np.float32]) -> NDArray[np.float32]:
     if isinstance(table, GrownTable):
         raise ValueError("an encoder over a grown catalogue is not saved; save the one it grew from")
     return table

@@ -10,14 +10,14 @@ from data_prep.columns import Column
 from data_prep.errors import UsageError
 
 
-def column_of(items: pd.DataFrame, column: str, asked: str) -> Column:
-    """A column of the items table.
+def column_of(items: pd.DataFrame, column: str, reader: str) -> Column:
+    """A column of the items table, for a reader whom the message names.
 
     Raises:
         UsageError: it is not there.
     """
     if column not in items:
-        raise UsageError(f"{asked}: the items table has no column {column!r}; it has {sorted(items.columns)}")
+        raise UsageError(f"{reader}: the items table has no column {column!r}; it has {sorted(items.columns)}")
     return items[column]
 
 

@@ -1,4 +1,4 @@
-"""What the columns of the items table say of an item beside its text: category, brand, price, given vectors.
+"""Item features: columns of the items table beside the text, such as category, brand, price, given vectors.
 
 Every feature maps all zeros to the zero vector. So zeros stand for "nothing is known": an unknown category, an item
 without a picture, a query, which has no columns at all. (A missing price is a fact of its own, with a flag.)
@@ -53,7 +53,7 @@ class ItemFeature(nn.Module):
     @property
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """What the constructor takes besides column and width."""
+        """Arguments of the constructor besides column and width."""
 
     @abstractmethod
     def read(self, column: Column) -> Tensor:
@@ -61,7 +61,7 @@ class ItemFeature(nn.Module):
 
     @abstractmethod
     def forward(self, values: Tensor) -> Tensor:
-        """What is added to item vectors: [n, c] -> [n, width]."""
+        """The feature's part of item vectors: [n, c] -> [n, width]."""
 
 
 class CategoryFeature(ItemFeature):
@@ -194,12 +194,12 @@ class VectorFeature(ItemFeature):
 
     def read(self, column: Column) -> Tensor:
         raw = self.whitening.mean.repeat(len(column), 1)  # the mean is whitened to zeros: nothing is known
-        for place, value in enumerate(column):
+        for row, value in enumerate(column):
             if absent(value):
                 continue
             if len(value) != self.dim:
                 raise UsageError(f"{self.column}: a vector of length {len(value)}, the model was trained on {self.dim}")
-            raw[place] = torch.from_numpy(np.asarray(value, np.float32))
+            raw[row] = torch.from_numpy(np.asarray(value, np.float32))
         whitened: Tensor = self.whitening(raw)
         return whitened
 
@@ -248,19 +248,19 @@ class ItemFeatures(nn.Module):
 
     @property
     def settings(self) -> list[dict[str, Any]]:
-        """What `load` needs besides the weights."""
+        """Kinds and arguments of the features, for `load`."""
         return [{"kind": f.kind, "column": f.column, **f.settings} for f in self._parts()]
 
     @classmethod
     def load(cls, settings: Sequence[dict[str, Any]], width: int) -> Self | None:
         """Features as `settings` describes them, with weights and statistics still to be loaded; None for none."""
         features = [
-            cls.KINDS[one["kind"]](width=width, **{k: v for k, v in one.items() if k != "kind"}) for one in settings
+            cls.KINDS[each["kind"]](width=width, **{k: v for k, v in each.items() if k != "kind"}) for each in settings
         ]
         return cls(features) if features else None
 
     def read(self, items: pd.DataFrame) -> list[Tensor]:
-        """What `forward` takes of each item, a tensor [n, c] for each feature.
+        """Values of the features of each item, a tensor [n, c] for each feature.
 
         Raises:
             UsageError: a column is not there.
@@ -268,7 +268,7 @@ class ItemFeatures(nn.Module):
         return [f.read(column_of(items, f.column, "the model reads item features")) for f in self._parts()]
 
     def forward(self, values: Sequence[Tensor]) -> Tensor:
-        """What is added to item vectors: a tensor [n, c] for each feature -> [n, width]."""
+        """The features' part of item vectors: a tensor [n, c] for each feature -> [n, width]."""
         parts = [feature(value) for feature, value in zip(self.features, values, strict=True)]
         return torch.stack(parts).sum(dim=0)
 
@@ -288,7 +288,7 @@ class FeatureTable(nn.Module):
         super().__init__()
         self.num_items = len(items)
         values = features.read(items) if features is not None else []
-        self.names = [f"values_{place}" for place in range(len(values))]
+        self.names = [f"values_{number}" for number in range(len(values))]
         for name, value in zip(self.names, values, strict=True):
             nothing = value.new_zeros(1, value.shape[1])
             self.register_buffer(name, torch.cat([value, nothing]), persistent=False)  # [N + 1, c]

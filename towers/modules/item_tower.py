@@ -53,7 +53,7 @@ class ItemTower(nn.Module):
 
     Args:
         settings: sizes.
-        features: what columns of the items table add; None for nothing.
+        features: features of the items table's columns; None for none.
         words: vectors of the words of texts; None for none.
     """
 
@@ -93,9 +93,9 @@ class ItemTower(nn.Module):
         """
         vectors = self.project(text)  # [n, dim], or one less with priors
         known = id_rows != NO_ID
-        place = id_rows.clamp(min=0)
+        present = id_rows.clamp(min=0)
         if self.ids is not None:
-            vectors = vectors + self.ids(place) * self._kept(id_rows).unsqueeze(1)
+            vectors = vectors + self.ids(present) * self._kept(id_rows).unsqueeze(1)
         if self.features is not None and features is not None:
             vectors = vectors + self.features(features)
         if self.words is not None and bags is not None:
@@ -103,11 +103,11 @@ class ItemTower(nn.Module):
         vectors = functional.normalize(vectors, dim=1)
         if self.priors is None:
             return vectors
-        priors = self.priors[place] * known if len(self.priors) else torch.zeros_like(vectors[:, 0])
+        priors = self.priors[present] * known if len(self.priors) else torch.zeros_like(vectors[:, 0])
         return torch.cat([vectors, priors.unsqueeze(1)], dim=1)
 
     def in_history(self, vectors: Tensor, id_rows: Tensor) -> Tensor:
-        """What items say of the user who had them: their vectors, and a learnt step from each to what follows it.
+        """Items as parts of a history: their vectors, and a learnt step from each to what follows it.
 
         What an item is like and what it leads to differ: a printer leads to ink, ink to no printer.
 

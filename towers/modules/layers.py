@@ -1,4 +1,4 @@
-"""What the user tower is stacked from: causal blocks, and how their attention knows positions.
+"""Layers of the user tower: causal blocks, and how their attention knows positions.
 
 Blocks and positions are chosen by name. The name is also all that a saved model says of them, so that no file a server
 reads can name code to run.
@@ -30,13 +30,13 @@ def chosen(setting: str, name: str, choices: Mapping[str, Choice]) -> Choice:
 
 
 def picked(x: Tensor, at: Tensor | None) -> Tensor:
-    """Some tokens of each sequence, [B, L, dim] and their places [B, Q] -> [B, Q, dim]; None for all of them."""
+    """Some tokens of each sequence, [B, L, dim] and their positions [B, Q] -> [B, Q, dim]; None for all of them."""
     # x.shape[0], not len(x): an export would take the latter for a constant.
     return x if at is None else x[torch.arange(x.shape[0], device=x.device).unsqueeze(1), at]
 
 
 def steps_back(length: int, at: Tensor | None, device: torch.device) -> Tensor:
-    """Tokens back from each asking token to each of `length` tokens, negative to later ones: [B or 1, Q, L]."""
+    """Tokens back from each querying token to each of `length` tokens, negative to later ones: [B or 1, Q, L]."""
     steps = torch.arange(length, device=device)
     return (steps.unsqueeze(0) if at is None else at).unsqueeze(2) - steps
 
@@ -61,10 +61,10 @@ class RelativeBias(nn.Module):
         """Causal attention.
 
         Args:
-            query: of the asking tokens, [B, heads, Q, width].
+            query: of the querying tokens, [B, heads, Q, width].
             key, value: of all, [B, heads, L, width].
             dropout: rate on attention weights.
-            at: places of the asking tokens, [B, Q]; None where all L ask.
+            at: positions of the querying tokens, [B, Q]; None where all L query.
 
         Returns:
             [B, heads, Q, width].
@@ -105,10 +105,10 @@ class Rotary(nn.Module):
         self.register_buffer("sin", angles.sin(), persistent=False)
 
     def turned(self, x: Tensor, at: Tensor | None = None) -> Tensor:
-        """Vectors turned by their places, [B, heads, Q, width] -> [B, heads, Q, width]; `at` as of `attend`."""
+        """Vectors turned by their positions, [B, heads, Q, width] -> [B, heads, Q, width]; `at` as of `attend`."""
         first, second = x.chunk(2, dim=3)  # each [B, heads, Q, width / 2]
-        places = slice(x.shape[2]) if at is None else at.unsqueeze(1)
-        cos, sin = self.cos[places], self.sin[places]  # [Q, width / 2] or [B, 1, Q, width / 2]
+        positions = slice(x.shape[2]) if at is None else at.unsqueeze(1)
+        cos, sin = self.cos[positions], self.sin[positions]  # [Q, width / 2] or [B, 1, Q, width / 2]
         return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=3)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, dropout: float, at: Tensor | None = None) -> Tensor:
@@ -147,7 +147,7 @@ class CausalAttention(nn.Module):
         self.positions = chosen("tower.positions", positions, POSITIONS)(heads, dim // heads, max_length)
 
     def forward(self, x: Tensor, at: Tensor | None = None) -> Tensor:
-        """What the tokens at places [B, Q], or all of them, take from those before: [B, L, dim] -> [B, Q, dim]."""
+        """Attention of the tokens at positions [B, Q], or all of them, to those before: [B, L, dim] -> [B, Q, dim]."""
         query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self._projected(x, at))
         rate = self.dropout if self.training else 0.0
         mixed = self.positions.attend(query, key, value, rate, at)  # [B, heads, Q, dim / heads]
@@ -155,14 +155,17 @@ class CausalAttention(nn.Module):
         return attended
 
     def _projected(self, x: Tensor, at: Tensor | None) -> Sequence[Tensor]:
-        """Queries [B, Q, dim], keys and values [B, L, dim]: one product where all tokens ask, which is quickest."""
+        """Queries [B, Q, dim], keys and values [B, L, dim]: one product where all tokens query, which is quickest."""
         if at is None:
             together: Tensor = self.qkv(x)  # [B, L, 3 * dim]
             return together.chunk(3, dim=2)
         sizes = [x.shape[2], 2 * x.shape[2]]
-        (own, others), (own_bias, others_bias) = self.qkv.weight.split(sizes), self.qkv.bias.split(sizes)
-        query = functional.linear(picked(x, at), own, own_bias)
-        return query, *functional.linear(x, others, others_bias).chunk(2, dim=2)
+        (query_weight, other_weight), (query_bias, other_bias) = (
+            self.qkv.weight.split(sizes),
+            self.qkv.bias.split(sizes),
+        )
+        query = functional.linear(picked(x, at), query_weight, query_bias)
+        return query, *functional.linear(x, other_weight, other_bias).chunk(2, dim=2)
 
 
 class PreNormBlock(nn.Module):
@@ -195,7 +198,7 @@ class PreNormBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, at: Tensor | None = None) -> Tensor:
-        """The tokens at places [B, Q], or all, each knowing itself and those before: [B, L, dim] -> [B, Q, dim]."""
+        """The tokens at positions [B, Q], or all, each knowing itself and those before: [B, L, dim] -> [B, Q, dim]."""
         x = picked(x, at) + self.dropout(self.attention(self.attention_norm(x), at))
         transformed: Tensor = x + self.feed_forward(x)
         return transformed
@@ -230,7 +233,7 @@ class GatedResidual(nn.Module):
 
     Args:
         dim: width.
-        layer: what is added, [B, L, dim] -> [B, L, dim].
+        layer: the branch, [B, L, dim] -> [B, L, dim].
         dropout: rate on the layer's output.
     """
 
@@ -266,7 +269,7 @@ class LigrBlock(nn.Module):
         self.feed_forward = GatedResidual(dim, SwiGLU(dim, feed_forward * dim), dropout)
 
     def forward(self, x: Tensor, at: Tensor | None = None) -> Tensor:
-        """The tokens at places [B, Q], or all, each knowing itself and those before: [B, L, dim] -> [B, Q, dim]."""
+        """The tokens at positions [B, Q], or all, each knowing itself and those before: [B, L, dim] -> [B, Q, dim]."""
         mixing = self.attention
         taken = mixing.layer(mixing.norm(x), at)
         transformed: Tensor = self.feed_forward(mixing.gated(picked(x, at), taken))

@@ -1,7 +1,7 @@
 """Several vectors for one user: the best of them answers.
 
-A user vector is [D]; with K interests it is [K, D], and a score is the largest of K inner products. What makes, trains
-and compares user vectors takes both forms, so that one vector costs what it always did.
+A user vector is [D]; with K interests it is [K, D], and a score is the largest of K inner products. Whatever makes,
+trains and compares user vectors takes both forms, so that one vector costs no more than without interests.
 
 Source: Li et al., "Multi-Interest Network with Dynamic Routing" (MIND), CIKM 2019; the hard choice in training is that
 of Cen et al., "Controllable Multi-Interest Framework" (ComiRec), KDD 2020, eq. 6.

@@ -130,9 +130,9 @@ def tokenize(
     rows = _stacked([history.rows for history in newest], inside, PADDING)
     events = np.full(inside.shape, UNKNOWN_EVENT, np.int64)
     events[inside] = event_types.codes([name for history in newest for name in history.events])
-    asked = np.flatnonzero(queries != PADDING)
-    rows[asked, known[asked]] = queries[asked]
-    events[asked, known[asked]] = event_types.query
+    queried = np.flatnonzero(queries != PADDING)
+    rows[queried, known[queried]] = queries[queried]
+    events[queried, known[queried]] = event_types.query
     gaps = gap_buckets(_stacked([history.timestamps for history in newest], inside, np.nan))
     return SequenceTokens(
         torch.from_numpy(rows),

@@ -40,7 +40,7 @@ class UserEncoder:
         queries: how search texts are read.
 
     Attributes:
-        last: what computes `UserTower.last`: the tower, or its graph where there is one.
+        last: computes `UserTower.last`: the tower, or its graph where there is one.
     """
 
     def __init__(
@@ -77,16 +77,16 @@ class UserEncoder:
 
         Returns:
             [B, dim], or [B, interests, dim] of a model with several; neither history nor query gives the vector
-            learnt for a stranger.
+            learnt for a user of whom nothing is known.
         """
         queries = [self.queries(query) for query in queries]
-        asked = [i for i, query in enumerate(queries) if query]
+        queried = [i for i, query in enumerate(queries) if query]
         query_rows = [PADDING] * len(queries)
-        for place, i in enumerate(asked):
-            query_rows[i] = len(self.vectors) + place
+        for number, i in enumerate(queried):
+            query_rows[i] = len(self.vectors) + number
         attributes = self.users.attributes
         tokens = tokenize(histories, query_rows, self.event_types, self.max_history, attributes)
-        vectors = self._token_vectors(tokens.rows.numpy(), [queries[i] for i in asked])
+        vectors = self._token_vectors(tokens.rows.numpy(), [queries[i] for i in queried])
         encoded: NDArray[np.float32] = self.last(vectors, tokens).numpy()
         return encoded
 

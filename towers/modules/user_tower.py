@@ -87,7 +87,7 @@ class UserTower(nn.Module):
     neighbourhood model knows of a long history. Input vectors are the item tower's own.
 
     With priors a user vector is [strength * unit vector ; 1]: the strength, learnt from the same history, is how far
-    this position departs from what everybody wants. A query speaks loudly, a long mixed basket softly.
+    this position departs from popularity. A query speaks loudly, a long mixed basket softly.
 
     A learnt start token precedes every sequence, so that an empty history has a vector too. What is known of the user
     themself (`attributes`) is added to it.

@@ -18,7 +18,7 @@ GRAPH = "user_tower.onnx"
 
 
 class OnnxUserTower:
-    """What serving asks of a `UserTower`, answered by its graph.
+    """The part of a `UserTower` that serving needs, computed by its graph.
 
     Args:
         session: the graph.

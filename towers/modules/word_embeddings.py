@@ -43,8 +43,8 @@ class Bags:
     """Word bags of n texts.
 
     Attributes:
-        words: [n, L] places in the vocabulary; its size where there is no word.
-        weights: [n, L] what each counts; 0 where there is no word. Each row is of unit length.
+        words: [n, L] codes in the vocabulary; its size where there is no word.
+        weights: [n, L] weight of each; 0 where there is no word. Each row is of unit length.
     """
 
     words: Tensor
@@ -67,7 +67,7 @@ class WordEmbeddings(nn.Module):
     def __init__(self, vocabulary: Sequence[str], width: int) -> None:
         super().__init__()
         self.vocabulary = list(vocabulary)
-        self.places = {word: place for place, word in enumerate(self.vocabulary)}
+        self.codes = {word: code for code, word in enumerate(self.vocabulary)}
         self.vectors = nn.Embedding(len(self.vocabulary) + 1, width, padding_idx=len(self.vocabulary))
         self.register_buffer("idf", torch.ones(len(self.vocabulary)))
 
@@ -80,25 +80,25 @@ class WordEmbeddings(nn.Module):
         if not kept:
             return None
         words = cls(kept, width)
-        found = torch.tensor([frequency[word] for word in kept], dtype=torch.float32)
-        words.idf.copy_(1 + torch.log((1 + len(texts)) / (1 + found)))
+        items_with = torch.tensor([frequency[word] for word in kept], dtype=torch.float32)
+        words.idf.copy_(1 + torch.log((1 + len(texts)) / (1 + items_with)))
         with torch.no_grad():
             words.vectors.weight.normal_(std=config.scale * width**-0.5)
             words.vectors.weight[-1] = 0
         return words
 
     def read(self, texts: Sequence[str]) -> Bags:
-        """Words of texts and what they count; words without a vector are passed over."""
-        counted = [Counter(self.places[word] for word in words_of(text) if word in self.places) for text in texts]
-        most = min(max((len(one) for one in counted), default=0), MOST_WORDS)
+        """Words of texts and their weights; words without a vector are passed over."""
+        counted = [Counter(self.codes[word] for word in words_of(text) if word in self.codes) for text in texts]
+        most = min(max(map(len, counted), default=0), MOST_WORDS)
         words = torch.full((len(texts), most), len(self.vocabulary))
         weights = torch.zeros(len(texts), most)
         for row, counts in enumerate(counted):
             kept = counts.most_common(most)
             if kept:
-                place, times = (torch.tensor(part) for part in zip(*kept, strict=True))
-                words[row, : len(kept)] = place
-                weights[row, : len(kept)] = (1 + times.log()) * self.idf[place]
+                codes, times = (torch.tensor(part) for part in zip(*kept, strict=True))
+                words[row, : len(kept)] = codes
+                weights[row, : len(kept)] = (1 + times.log()) * self.idf[codes]
         return Bags(words, functional.normalize(weights, dim=1))
 
     def forward(self, bags: Bags) -> Tensor:

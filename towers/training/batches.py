@@ -138,8 +138,8 @@ class TrainingBatches(EpochDataset[Batch]):
         attributes: codes of the users' attributes, [U, A]; None for none.
         query_only: queries without a history to learn from; None for none.
 
-    With several processes every one draws the whole batch, as one alone would, and keeps each `ranks`-th window, which
-    may be none; users and known items are those of its own windows.
+    With several processes each draws the whole batch, as one alone would, and keeps every `world_size`-th window, which
+    may be none; users and known items are those of its windows.
     """
 
     def __init__(
@@ -214,7 +214,7 @@ class TrainingBatches(EpochDataset[Batch]):
 
     def batch(self, windows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """The batch of some windows, of which this process keeps its share."""
-        share = slice(self.rank, None, self.ranks)
+        share = slice(self.rank, None, self.world_size)
         parts = [self._window(slice(first, last), rng) for _, first, last in windows][share]
         windows = windows[share]
         rows, events, gaps, positions, positives = zip(*parts, strict=True) if parts else ([], [], [], [], [])
@@ -274,7 +274,7 @@ class TrainingBatches(EpochDataset[Batch]):
 
     def _query_only_batch(self, examples: QueryOnlyExamples, part: slice) -> Batch:
         """Examples of one token each; those for the same text are one user, so that no answer is a negative."""
-        share = slice(self.rank, None, self.ranks)
+        share = slice(self.rank, None, self.world_size)
         texts, rows, weights = examples.texts[part][share], examples.rows[part][share], examples.weights[part][share]
         groups, user = np.unique(examples.groups[part][share], return_inverse=True)
         known = examples.known(groups)

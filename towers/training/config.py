@@ -129,7 +129,7 @@ class TrainConfig:
         seed: decides everything that is random.
         tokens_per_batch: padded tokens in a training batch.
         encoder, text, id_init, negatives: chosen classes and their arguments.
-        blocks: what stands beside the towers in the one vector, by name.
+        blocks: parts of the one vector beside the towers, by name.
         block_weights: how they are weighed.
     """
 

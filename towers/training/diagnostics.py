@@ -1,4 +1,4 @@
-"""Whether item vectors still use the room they have: two figures that say so before recall does."""
+"""Collapse of item vectors: two figures that show it before recall does."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What id embeddings start from: noise, the items' texts, or who follows whom."""
+"""First values of id embeddings: noise, the items' texts, or co-occurrence."""
 
 from abc import ABC, abstractmethod
 

@@ -26,10 +26,14 @@ class Optimization:
     warmup_steps: int
 
 
+ParameterGroup = dict[str, Any]
+"""Weights that an optimizer moves alike, as torch's optimizers take them: `params`, `weight_decay`, perhaps `lr`."""
+
+
 def parameter_groups(
     towers: nn.Module, steps: nn.Module | None, text: ItemText, o: Optimization
-) -> list[dict[str, Any]]:
-    """What an optimizer is given: the weights of all parts, each with its rate and decay.
+) -> list[ParameterGroup]:
+    """Parameter groups of an optimizer: the weights of all parts, each with its rate and decay.
 
     Args:
         towers: everything that is trained.
@@ -42,7 +46,7 @@ def parameter_groups(
     encoder = list(text.parameters())
     apart = {*encoder, *slow}
     others = [p for p in towers.parameters() if p not in apart]
-    groups = [
+    groups: list[ParameterGroup] = [
         {"params": [p for p in others if p.ndim >= 2 and p not in embeddings], "weight_decay": o.weight_decay},
         {"params": [p for p in others if p.ndim < 2 or p in embeddings], "weight_decay": 0.0},
         {"params": slow, "weight_decay": 0.0, "lr": o.learning_rate * o.history_rate},

@@ -16,7 +16,7 @@ from data_prep.columns import Columns, Split
 from data_prep.dataset import Dataset
 from towers.baselines import TrainingData
 from towers.events.interactions import Interactions
-from towers.fitting.distributed import others
+from towers.fitting.distributed import helped_by
 from towers.fitting.trainer import Session, fit, refit
 from towers.metrics.evaluation import EvaluationBatch, EvaluationBatches, metric_names
 from towers.metrics.judgements import Judgements
@@ -51,7 +51,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Trained:
-    """Towers that a phase has trained, and what it found.
+    """Towers that a phase has trained, and its figures.
 
     Attributes:
         towers: with their final weights, not yet saved.
@@ -86,7 +86,7 @@ def train_towers(config: TrainConfig, dataset: Dataset, phase: Phase, watchers: 
         GateFailed: the loss stopped being a number.
     """
     training_set, batches, retriever = prepare(config, dataset, phase)
-    with others(config.trainer.devices, _help, config, phase):
+    with helped_by(config.trainer.devices, _help, config, phase):
         figures = _fit(config, retriever, batches, phase, watchers)
     epochs, best_epoch = int(figures.pop("epochs")), int(figures.pop("best_epoch"))
     towers = _finished(config, retriever, training_set, dataset, phase)

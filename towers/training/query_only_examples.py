@@ -1,4 +1,4 @@
-"""Searches without a history as training moments: judged ones, and such as are derived of the catalogue."""
+"""Query-only examples: queries without a history to learn from, judged ones and such as are derived from items."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ from towers.modules.tokens import PADDING
 
 @dataclass(frozen=True)
 class QueryOnlyExamples:
-    """A searches, each with an item that answers it.
+    """A queries without a history, each with an item that answers it.
 
     Attributes:
-        texts: row of each search text, [A].
+        texts: row of each query's text, [A].
         rows: the item, [A].
-        weights: what each counts in the loss, [A].
-        groups: searches for the same text have the same number, [A].
-        answers: every item that answers a search of a group, as pairs sorted by group, [K, 2] of group and item.
+        weights: of each in the loss, [A].
+        groups: queries of the same text have the same number, [A].
+        answers: every item that answers a query of a group, as pairs sorted by group, [K, 2] of group and item.
     """
 
     texts: NDArray[np.int64]
@@ -40,7 +40,7 @@ class QueryOnlyExamples:
 
 @dataclass(frozen=True)
 class QueryOnlyPlan:
-    """Which searches an epoch holds.
+    """The query-only examples of any epoch.
 
     Attributes:
         judged_texts: row of the query of each judged pair that gains something, [J].
@@ -48,8 +48,8 @@ class QueryOnlyPlan:
         judged_weights: its gain, 2^grade - 1, over the best one's, [J].
         rate: how often an epoch sees each of them; of a fraction as many as it says, at random.
         derived: rows of the texts derived from each item, [N, V], PADDING for none.
-        alone: share of the items that are asked for by a derived text, at random.
-        groups: for each row of the text table what text it holds: equal texts have equal numbers.
+        alone: share of the items that answer a derived text alone, at random.
+        groups: number of the text in each row of the text table; equal texts have equal numbers.
     """
 
     judged_texts: NDArray[np.int64]
@@ -63,7 +63,7 @@ class QueryOnlyPlan:
     @classmethod
     def of(
         cls,
-        judged: Judgements | None,
+        judgements: Judgements | None,
         first_row: int,
         rate: float,
         derived: NDArray[np.int64],
@@ -73,12 +73,12 @@ class QueryOnlyPlan:
         """Plan for a catalogue.
 
         Args:
-            judged: what may be learnt from; its queries stand at rows `first_row`… of the text table.
+            judgements: those to learn from; their queries stand at rows `first_row`… of the text table.
             first_row, rate, derived, alone: see above.
             texts: the text table.
         """
         groups, _ = pd.factorize(pd.Series(texts, dtype=object))
-        query, row, grade = (part.numpy() for part in judged.pairs) if judged else [np.zeros(0, np.int64)] * 3
+        query, row, grade = (part.numpy() for part in judgements.pairs) if judgements else [np.zeros(0, np.int64)] * 3
         gain = 2.0**grade - 1
         kept = gain > 0
         weights = (gain[kept] / gain.max(initial=1.0)).astype(np.float32)
@@ -87,7 +87,7 @@ class QueryOnlyPlan:
 
     @property
     def empty(self) -> bool:
-        """Whether no epoch holds any search."""
+        """Whether no epoch holds any example."""
         nothing_judged = self.rate == 0 or not len(self.judged_texts)
         return nothing_judged and not self._number_alone
 
@@ -107,21 +107,21 @@ class QueryOnlyPlan:
         return counts
 
     def draw(self, rng: np.random.Generator) -> QueryOnlyExamples:
-        """The searches of an epoch, in random order."""
+        """The examples of an epoch, in random order."""
         whole, fraction = divmod(self.rate, 1)
-        everyone = np.arange(len(self.judged_texts))
-        some = rng.permutation(everyone)[: round(fraction * len(everyone))] if fraction else everyone[:0]
-        judged = np.concatenate([np.tile(everyone, int(whole)), some])
+        pairs = np.arange(len(self.judged_texts))
+        some = rng.permutation(pairs)[: round(fraction * len(pairs))] if fraction else pairs[:0]
+        judged = np.concatenate([np.tile(pairs, int(whole)), some])
         items = self._drawn_items(rng)
         variants = self.derived[items]  # [n, V]
         present = variants != PADDING
         nth = (rng.random(len(items)) * present.sum(axis=1)).astype(np.int64)  # which of those there are
-        place = np.argmax(np.cumsum(present, axis=1) > nth[:, np.newaxis], axis=1)
-        texts = np.concatenate([self.judged_texts[judged], variants[np.arange(len(items)), place]])
+        variant = np.argmax(np.cumsum(present, axis=1) > nth[:, np.newaxis], axis=1)
+        texts = np.concatenate([self.judged_texts[judged], variants[np.arange(len(items)), variant]])
         rows = np.concatenate([self.judged_rows[judged], items])
         weights = np.concatenate([self.judged_weights[judged], np.ones(len(items), np.float32)])
         groups = self.groups[texts]
-        everything = np.stack(
+        answers = np.stack(
             [
                 np.concatenate([groups, self.groups[self.judged_texts]]),
                 np.concatenate([rows, self.judged_rows]),
@@ -129,9 +129,7 @@ class QueryOnlyPlan:
             axis=1,
         )
         order = rng.permutation(len(texts))
-        return QueryOnlyExamples(
-            texts[order], rows[order], weights[order], groups[order], np.unique(everything, axis=0)
-        )
+        return QueryOnlyExamples(texts[order], rows[order], weights[order], groups[order], np.unique(answers, axis=0))
 
     def _drawn_items(self, rng: np.random.Generator) -> NDArray[np.int64]:
         number = self._number_alone

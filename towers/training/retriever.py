@@ -76,7 +76,7 @@ class Retriever(pl.LightningModule):
     Args:
         towers: both towers, and what they read.
         negatives: where negatives come from.
-        loss: what is minimised.
+        loss: its temperature, smoothing and dimensions.
         optimization: how the weights are moved.
         target_counts: how often each item is a target in an epoch, [N].
         cases: users of the validation split, evaluated exactly after every epoch.

@@ -1,4 +1,4 @@
-"""What a multirun leaves: each failed trial's reason in its folder, and at the end the table of all, best first."""
+"""The account of a multirun: each failed trial's reason in its folder, and at the end the table of all, best first."""
 
 import atexit
 from pathlib import Path
@@ -23,7 +23,7 @@ class SweepTable(Callback):
         atexit.register(print_sweep, Path(config.hydra.sweep.dir), float(config.evaluation.confidence))
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """What an earlier attempt failed of is history."""
+        """Forget the reason of an earlier attempt's failure."""
         forget_failure(Path(config.hydra.runtime.output_dir))
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:

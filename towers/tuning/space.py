@@ -31,7 +31,7 @@ class Choices:
         return self.values
 
     def distribution(self) -> "BaseDistribution":
-        """What optuna draws from."""
+        """Optuna's distribution of its values."""
         from optuna.distributions import CategoricalDistribution
 
         return CategoricalDistribution(list(self.values))
@@ -52,7 +52,7 @@ class Range:
         return [typed_value(self.low), typed_value(self.high)]
 
     def distribution(self) -> "BaseDistribution":
-        """What optuna draws from."""
+        """Optuna's distribution of its values."""
         from optuna.distributions import FloatDistribution, IntDistribution
 
         if all(isinstance(value, int) for value in (self.low, self.high, self.step or 1)):
@@ -75,9 +75,9 @@ def parse_space(space: Mapping[str, Any]) -> list[Dimension]:
     return dimensions
 
 
-def _specs(node: Mapping[str, Any], place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _specs(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for name, value in node.items():
-        key = f"{place}.{name}" if place else str(name)
+        key = f"{prefix}.{name}" if prefix else str(name)
         if not isinstance(value, Mapping) or not value:
             raise UsageError(f"space.{key}: {value!r} is neither {{choices: […]}} nor {{low: …, high: …}}")
         if value.keys() & (KINDS[0] | KINDS[1]):

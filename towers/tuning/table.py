@@ -1,4 +1,4 @@
-"""The table of a sweep, one home for all who show it: on a terminal, in Markdown, as CSV."""
+"""The table of a sweep: on a terminal, in Markdown, as CSV."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -37,18 +37,18 @@ def rows(groups: Sequence[TrialGroup]) -> Iterator[list[str]]:
 
 
 def explanation(groups: Sequence[TrialGroup], confidence: float) -> str:
-    """What a reader has to know of the table."""
-    told = f"{CLOSE}: within noise of the best. Intervals ({confidence:.0%}): "
+    """Explanation of the table for its reader."""
+    text = f"{CLOSE}: within noise of the best. Intervals ({confidence:.0%}): "
     kinds = {len(group.trials) > 1 for group in groups}
-    told += "; ".join(
-        text
-        for several, text in (
+    text += "; ".join(
+        kind
+        for several, kind in (
             (True, "Student's over seeds"),
             (False, "for one seed, the bootstrap's over validation users, which says nothing of another seed's luck"),
         )
         if several in kinds
     )
-    return f"{told}. Costs are means over seeds."
+    return f"{text}. Costs are means over seeds."
 
 
 def print_groups(groups: Sequence[TrialGroup], failed: Sequence[Trial], metric: str, confidence: float) -> None:
@@ -73,8 +73,8 @@ def failures(groups: Sequence[TrialGroup], failed: Sequence[Trial]) -> list[str]
     lines = []
     for trial in failed:
         names = [*groups[0].settings, "seed"] if groups else list(trial.overrides)
-        told = " ".join(f"{name}={trial.overrides[name]}" for name in names if name in trial.overrides)
-        lines.append(f"{trial.folder} ({told}): {trial.reason}")
+        settings = " ".join(f"{name}={trial.overrides[name]}" for name in names if name in trial.overrides)
+        lines.append(f"{trial.folder} ({settings}): {trial.reason}")
     return lines
 
 

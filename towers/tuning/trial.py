@@ -46,10 +46,12 @@ def run_training(folder: Path, overrides: Sequence[str]) -> bool:
         f"hydra.run.dir={typed_value(str(folder))}",
         "resume=true",
     ]
-    with (folder / LOG).open("ab") as said:
-        begins = said.tell()
+    with (folder / LOG).open("ab") as output:
+        begins = output.tell()
         # Out of the terminal's reach, so that one Ctrl-C reaches it once and from here.
-        process = subprocess.Popen(command, stdout=said, stderr=said, stdin=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+        )
         try:
             code = process.wait()
         except BaseException:
@@ -75,7 +77,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _reason(path: Path, begins: int, code: int) -> str:
-    """The last error of a process, from what it said."""
+    """The last error of a process, from its output."""
     lines = path.read_bytes()[begins:].decode(errors="replace").splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
     if errors:

@@ -1,4 +1,4 @@
-"""Trials of a sweep or a tuning on disk: gathered from their folders, told apart by their settings."""
+"""Trials of a sweep or a tuning on disk: gathered from their folders, distinguished by their settings."""
 
 import json
 import math
@@ -20,7 +20,7 @@ FAILURE = "failure.json"
 IRRELEVANT = {
     "artifacts", "run", "resume", "seed", "text.cache", "trainer.accelerator", "trainer.checkpoints", "trainer.threads",
 }  # fmt: skip
-"""Settings that do not tell one trial from another: where, how far and on what it ran, and the seed."""
+"""Settings that do not distinguish trials: where, how far and on what one ran, and the seed."""
 
 UNSET = "–"
 
@@ -31,7 +31,7 @@ class Trial:
 
     Attributes:
         folder: its run folder.
-        overrides: what was typed for it, setting -> value.
+        overrides: as typed for it, setting -> value.
         config: its whole configuration, dotted setting -> value; empty before it is finished.
         figures: validation figures, name -> value; empty before it is finished.
         intervals: bootstrap intervals of the figures, name -> (low, high).
@@ -115,22 +115,22 @@ def gather(folders: Sequence[Path]) -> list[Trial]:
     Raises:
         UsageError: a folder is not there, or there is no trial in any of them.
     """
-    found: dict[Path, Trial] = {}
+    trials: dict[Path, Trial] = {}
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"folder: {folder} is not there")
         for path in sorted(_trial_folders(folder), key=_natural):
-            found.setdefault(path.resolve(), read_trial(path))
-    if not found:
+            trials.setdefault(path.resolve(), read_trial(path))
+    if not trials:
         raise UsageError(
             f"folder: no training run in {', '.join(map(str, folders))}; python -m towers.train -m … first"
         )
-    return list(found.values())
+    return list(trials.values())
 
 
 def _trial_folders(folder: Path) -> Iterator[Path]:
-    marks = (RUN, FAILURE, CHECKPOINTS, ".hydra")
-    if any((folder / mark).exists() for mark in marks):
+    signs = (RUN, FAILURE, CHECKPOINTS, ".hydra")
+    if any((folder / sign).exists() for sign in signs):
         yield folder
         return
     for child in folder.iterdir():
@@ -176,12 +176,12 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in pairs if not key.startswith("hydra.")}
 
 
-def _flat(node: Any, place: str = "") -> Iterator[tuple[str, str]]:
+def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(node, Mapping) and node:
         for key, value in node.items():
-            yield from _flat(value, f"{place}.{key}" if place else str(key))
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
     else:
-        yield place, node if isinstance(node, str) else json.dumps(node)
+        yield prefix, node if isinstance(node, str) else json.dumps(node)
 
 
 def varying(trials: Sequence[Trial]) -> list[str]:

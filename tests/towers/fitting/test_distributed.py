@@ -14,7 +14,7 @@ from data_prep.columns import Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed
-from towers.fitting import distributed as ranks
+from towers.fitting import distributed
 from towers.model.trained_towers import TrainedTowers
 from towers.training.config import TrainConfig
 from towers.training.phases import Phase, prepare
@@ -22,7 +22,7 @@ from towers.training.phases import Phase, prepare
 ROOT = Path(__file__).parents[3]
 STEPS = 6
 ONE_WINDOW = 10
-"""Tokens per batch with which most batches are a single window: one of two ranks has nothing."""
+"""Tokens per batch with which most batches are a single window: one of two processes has nothing."""
 
 SCHEMES = (
     ["negatives=[in_batch,uniform,cross_batch]", "negatives/counts=streaming", "loss.dims=[8]", "loss.smoothing=0.1"],
@@ -35,7 +35,7 @@ STILL = [f"tower.{name}=0" for name in ("id_dropout", "dropout", "input_dropout"
 def some_steps(config: TrainConfig) -> dict[str, torch.Tensor]:
     """Weights after a few steps of plain gradient descent, and the sum of the gradients' sizes on the way."""
     _, batches, retriever = prepare(config, Dataset.open(config.data), Phase(config.artifacts, Split.VALID, None))
-    batches.rank, batches.ranks = (dist.get_rank() if dist.is_initialized() else 0), ranks.count()
+    batches.rank, batches.world_size = (dist.get_rank() if dist.is_initialized() else 0), distributed.world_size()
     retriever.train()
     retriever.negatives.start_epoch(0)
     seen = {name: torch.zeros_like(p) for name, p in retriever.named_parameters()}
@@ -46,15 +46,15 @@ def some_steps(config: TrainConfig) -> dict[str, torch.Tensor]:
         rows += len(batch.positives)
         for name, parameter in retriever.named_parameters():
             gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            if ranks.count() > 1:  # what DistributedDataParallel does
+            if distributed.world_size() > 1:  # what DistributedDataParallel does
                 dist.all_reduce(gradient)
-                gradient /= ranks.count()
+                gradient /= distributed.world_size()
             seen[name] += gradient.abs()
             parameter.data -= 0.1 * gradient
     state = {f"weight {k}": v for k, v in retriever.state_dict().items()} | {
         f"gradient {k}": v for k, v in seen.items()
     }
-    return {**state, "rows": ranks.total(rows)}
+    return {**state, "rows": distributed.total(rows)}
 
 
 def help_with_steps(ready: Callable[[], None], configs: list[TrainConfig]) -> None:
@@ -68,7 +68,7 @@ def help_with_steps(ready: Callable[[], None], configs: list[TrainConfig]) -> No
 def test_two_processes_step_as_one_does_whatever_share_of_a_batch_each_has(tiny_train_overrides):
     configs = [load_config(TrainConfig, "train", [*tiny_train_overrides, *STILL, *scheme]) for scheme in SCHEMES]
     alone = [some_steps(config) for config in configs]
-    with ranks.others(2, help_with_steps, configs):
+    with distributed.helped_by(2, help_with_steps, configs):
         dist.init_process_group("gloo", rank=0, world_size=2)
         together = [some_steps(config) for config in configs]
     for one, two in zip(alone, together, strict=True):
@@ -88,7 +88,7 @@ def fail(ready: Callable[[], None], when: str) -> None:
 
 @pytest.mark.parametrize("when", ["early", "late"])
 def test_a_rank_that_dies_ends_the_training_and_is_named(when, capfd):
-    with pytest.raises(GateFailed, match="training process 1 of 2 ended with 1"), ranks.others(2, fail, when):
+    with pytest.raises(GateFailed, match="training process 1 of 2 ended with 1"), distributed.helped_by(2, fail, when):
         dist.init_process_group("gloo", rank=0, world_size=2)
         for _ in range(3):
             dist.all_reduce(torch.ones(1))
@@ -116,12 +116,12 @@ def test_two_processes_train_a_run_from_the_command_line(tiny_train_overrides, a
 @pytest.mark.slow
 def test_a_grid_trains_each_trial_with_as_many_processes_as_it_says(tiny_train_overrides, artifacts: Path):
     overrides = [o for o in tiny_train_overrides if not o.startswith("trainer.epochs")]
-    more = ["-m", "run=ranks", "trainer.epochs=1", "trainer.devices=2,1", "trainer.accelerator=cpu"]
+    more = ["-m", "run=distributed", "trainer.epochs=1", "trainer.devices=2,1", "trainer.accelerator=cpu"]
     done = subprocess.run(
         [sys.executable, "-m", "towers.train", *more, *overrides], cwd=ROOT, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("fingerprint") == 2
-    pair, alone = (json.loads((artifacts / "runs" / "ranks" / trial / "run.json").read_text()) for trial in "01")
+    pair, alone = (json.loads((artifacts / "runs" / "distributed" / trial / "run.json").read_text()) for trial in "01")
     assert [run["config"]["trainer"]["devices"] for run in (pair, alone)] == [2, 1]
     assert pair["validation"] == pytest.approx(alone["validation"], abs=0.1)  # dropout differs between the two

@@ -35,7 +35,7 @@ def test_only_words_of_enough_items_have_a_vector_and_the_most_frequent_come_fir
 
 def test_a_texts_vector_is_the_tf_idf_sum_of_its_words():
     words = fitted()
-    vector = {word: words.vectors.weight[place].detach().numpy() for word, place in words.places.items()}
+    vector = {word: words.vectors.weight[code].detach().numpy() for word, code in words.codes.items()}
     idf = {word: 1 + math.log(5 / (1 + items)) for word, items in {"tea": 3, "pot": 1}.items()}
     weight = {"tea": (1 + math.log(2)) * idf["tea"], "pot": idf["pot"]}
     length = math.hypot(*weight.values())

@@ -32,8 +32,11 @@ def batches(examples: QueryOnlyPlan, tokens: int = 16) -> TrainingBatches:
 
 
 def test_judged_items_count_by_their_gain_and_worthless_ones_not_at_all() -> None:
-    asked = plan().draw(np.random.default_rng(0))
-    assert sorted(zip(asked.texts, asked.rows, asked.weights, strict=True)) == [(5, 0, 1.0), (5, 1, np.float32(1 / 7))]
+    examples = plan().draw(np.random.default_rng(0))
+    assert sorted(zip(examples.texts, examples.rows, examples.weights, strict=True)) == [
+        (5, 0, 1.0),
+        (5, 1, np.float32(1 / 7)),
+    ]
 
 
 def test_the_rate_says_how_often_a_pair_is_seen() -> None:
@@ -42,27 +45,27 @@ def test_the_rate_says_how_often_a_pair_is_seen() -> None:
     assert plan(2.5).target_counts().tolist() == [2.5, 2.5, 0]
 
 
-def test_items_are_asked_for_by_their_derived_texts() -> None:
+def test_items_answer_their_derived_texts() -> None:
     drawn = [plan(rate=0, alone=1).draw(np.random.default_rng(seed)) for seed in range(20)]
-    assert {(text, row) for asked in drawn for text, row in zip(asked.texts, asked.rows, strict=True)} == {
+    assert {(text, row) for examples in drawn for text, row in zip(examples.texts, examples.rows, strict=True)} == {
         (3, 0),
         (3, 1),
         (4, 1),
     }
-    assert all(sorted(asked.rows) == [0, 1] for asked in drawn)
+    assert all(sorted(examples.rows) == [0, 1] for examples in drawn)
     assert plan(rate=0, alone=1).target_counts().tolist() == [1, 1, 0]
     assert plan(rate=0).empty and not plan().empty
 
 
 def test_no_answer_to_the_same_text_is_a_negative_wherever_it_comes_from() -> None:
-    asked = plan(rate=1, alone=1).draw(np.random.default_rng(1))
-    pot = asked.groups[asked.texts == 5][0]
-    assert (asked.groups[asked.texts == 3] == pot).all()
-    (known,) = asked.known(np.array([pot]))
+    examples = plan(rate=1, alone=1).draw(np.random.default_rng(1))
+    pot = examples.groups[examples.texts == 5][0]
+    assert (examples.groups[examples.texts == 3] == pot).all()
+    (known,) = examples.known(np.array([pot]))
     assert known.tolist() == [0, 1]
 
 
-def test_a_shop_without_events_trains_on_searches_alone() -> None:
+def test_a_shop_without_events_trains_on_queries_alone() -> None:
     (batch,) = list(batches(plan()))
     assert batch.tokens.rows.tolist() == [[5], [5]]
     assert batch.positions.tolist() == [1, 1]  # after the query, never before it
@@ -75,13 +78,13 @@ def test_a_shop_without_events_trains_on_searches_alone() -> None:
     assert excluded.tolist() == [[True, True, False]] * 2
 
 
-def test_batches_hold_as_many_searches_as_tokens_and_ranks_share_them() -> None:
+def test_batches_hold_as_many_queries_as_tokens_and_processes_share_them() -> None:
     assert len(batches(plan(rate=5), tokens=4)) == len(list(batches(plan(rate=5), tokens=4))) == 3
     whole = batches(plan(rate=5), tokens=4)
     shares = []
     for rank in range(2):
         part = batches(plan(rate=5), tokens=4)
-        part.rank, part.ranks = rank, 2
+        part.rank, part.world_size = rank, 2
         shares.append(list(part))
     for batch, first, second in zip(whole, *shares, strict=True):
         assert sorted(batch.positives.tolist()) == sorted([*first.positives.tolist(), *second.positives.tolist()])
