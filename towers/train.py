@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
@@ -169,7 +168,7 @@ def finished(config: TrainConfig, run: Path) -> TrainResult:
     return TrainResult(run, record.fingerprint, record.validation, record.epochs)
 
 
-def begun_with(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
+def begun_with(config: TrainConfig, dataset: Dataset) -> dict[str, object]:
     """The settings that decide the weights, apart from how long they are trained."""
     left_out = ["data", "artifacts", "run", "resume", "trainer", "text"]
     settings = {name: value for name, value in asdict(config).items() if name not in left_out}

@@ -10,7 +10,7 @@ import numpy as np
 
 from data_prep.columns import Split
 from data_prep.command import command, instantiate
-from data_prep.config import require
+from data_prep.config import Node, require
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import lock
@@ -52,7 +52,7 @@ class TuneConfig:
     name: str
     overrides: list[str]
     space: dict[str, Any]
-    sampler: dict[str, Any]
+    sampler: Node
     metric: str
     trials: int
     seeds_per_trial: int
@@ -136,7 +136,7 @@ def checked(config: TuneConfig, dimensions: list[Dimension]) -> TrainConfig:
     return base
 
 
-def begun_with(config: TuneConfig, base: TrainConfig) -> dict[str, Any]:
+def begun_with(config: TuneConfig, base: TrainConfig) -> dict[str, object]:
     """The settings that a tuning keeps from its first trial to its last; the number of trials may grow."""
     names = ("overrides", "space", "sampler", "metric", "seeds_per_trial", "seed")
     return {"dataset": Dataset.open(base.data).fingerprint, **{name: getattr(config, name) for name in names}}

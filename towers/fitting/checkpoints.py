@@ -41,7 +41,7 @@ def starting_checkpoint(folder: Path, resume: bool) -> Path | None:
     return newest
 
 
-def begin(folder: Path, description: Mapping[str, Any], resume: bool) -> None:
+def begin(folder: Path, description: Mapping[str, object], resume: bool) -> None:
     """Note the settings a training is begun with, or check that a resumed one goes on with the same.
 
     Args:

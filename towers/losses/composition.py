@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +52,7 @@ class Negatives(nn.Module):
 
     def __init__(
         self,
-        sources: Mapping[str, Any],
+        sources: Mapping[str, NegativeSource | Hard],
         correction: float,
         counts: "partial[Counts]",
         target_counts: Tensor,
@@ -121,7 +120,7 @@ class Negatives(nn.Module):
         return total.clamp(min=torch.finfo(total.dtype).tiny)
 
 
-def check_sources(sources: Mapping[str, Any]) -> None:
+def check_sources(sources: Mapping[str, NegativeSource | Hard]) -> None:
     """Refuse schemes that do not go together.
 
     Raises:

@@ -1,7 +1,7 @@
 """The items' side of the one vector, for items that came or changed after the catalogue was made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from data_prep.grown_table import GrownTable
 from towers.blocks.text import unit_text
 from towers.model.truncation import truncate
 from towers.model.user_side import AddedItems, ModelEncoder
+from towers.modules.item_features import FeatureSettings
 from towers.modules.item_tower import BY_ID, ItemTower, restore_item_tower
 
 WEIGHTS, CONFIG = "items.safetensors", "items.json"
@@ -115,8 +116,8 @@ class ItemEncoder:
         """Write into the folder of the users' side the weights and settings that it does not hold."""
         state = {k: v.contiguous() for k, v in self.tower.state_dict().items() if k in BY_ID or k.startswith(FEATURES)}
         save_file(state, folder / WEIGHTS)
-        features = self.tower.features
-        write_json(folder / CONFIG, {"features": features.settings if features is not None else []})
+        features = self.tower.features.settings if self.tower.features is not None else []
+        write_json(folder / CONFIG, {"features": [asdict(feature) for feature in features]})
 
     @classmethod
     def load(cls, folder: Path, users: ModelEncoder, vectors: NDArray[np.float32]) -> "ItemEncoder":
@@ -131,7 +132,7 @@ class ItemEncoder:
         query_side = towers.query_tower
         state: Mapping[str, Tensor] = query_side.state_dict() | load_file(folder / WEIGHTS)
         vocabulary = query_side.words.vocabulary if query_side.words is not None else []
-        settings = read_json(folder / CONFIG)["features"]
+        settings = [FeatureSettings(**feature) for feature in read_json(folder / CONFIG)["features"]]
         tower = restore_item_tower(query_side.project.in_features, towers.users.dim, settings, vocabulary, state)
         return cls(tower, users, vectors)
 

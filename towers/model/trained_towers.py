@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,7 @@ from towers.events.history import Sequences
 from towers.events.interactions import Interactions
 from towers.model.item_encoder import encode_items, texts_of
 from towers.model.run_record import RunRecord
+from towers.modules.item_features import FeatureSettings
 from towers.modules.item_tower import BY_ID, NO_ID, ItemTower, restore_item_tower
 from towers.modules.tokens import EventTypes
 from towers.modules.user_encoder import FORMAT_VERSION, UserEncoder, part, query_side, vocabulary_of
@@ -75,8 +75,8 @@ class TrainedTowers:
         return self.users.dim
 
     @property
-    def feature_settings(self) -> list[dict[str, Any]]:
-        """The settings that the item tower's features are loaded with (see `ItemFeatures.settings`)."""
+    def feature_settings(self) -> list[FeatureSettings]:
+        """The item tower's features but for their weights."""
         return self.items.features.settings if self.items.features is not None else []
 
     @cached_property
@@ -195,7 +195,7 @@ class TrainedTowers:
                 "user_tower": asdict(self.users.settings),
                 "text_dim": self.items.project.in_features,
                 "words": vocabulary_of(self.items),
-                "item_features": self.feature_settings,
+                "item_features": [asdict(feature) for feature in self.feature_settings],
                 "event_types": self.event_types.names[:-1],
                 "queries": self.queries.settings,
                 "temperature": self.temperature,
@@ -240,9 +240,8 @@ class TrainedTowers:
         state = load_file(run / MODEL)
         users = UserTower(UserTowerSettings(**config["user_tower"]))
         users.load_state_dict(part(state, "users."))
-        items = restore_item_tower(
-            config["text_dim"], users.dim, config["item_features"], config["words"], part(state, "items.")
-        )
+        features = [FeatureSettings(**feature) for feature in config["item_features"]]
+        items = restore_item_tower(config["text_dim"], users.dim, features, config["words"], part(state, "items."))
         return cls(
             items=items,
             users=users.eval(),

@@ -7,7 +7,7 @@ without a picture, a query, which has no columns at all. (A missing price is a f
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -39,6 +39,25 @@ class FeatureConfig:
     dropout: float
 
 
+@dataclass(frozen=True)
+class FeatureSettings:
+    """A saved feature but for its weights.
+
+    Attributes:
+        kind: of the feature, a name in `ItemFeatures.KINDS`.
+        column: of the items table.
+        vocabulary: known values, of a category.
+        dropout: of a category's embedding.
+        dim: length of a given vector.
+    """
+
+    kind: str
+    column: str
+    vocabulary: Sequence[str] = ()
+    dropout: float = 0.0
+    dim: int = 0
+
+
 class ItemFeature(nn.Module):
     """One column's part in item vectors.
 
@@ -52,8 +71,13 @@ class ItemFeature(nn.Module):
 
     @property
     @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """Arguments of the constructor besides column and width."""
+    def settings(self) -> FeatureSettings:
+        """The feature but for its weights."""
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, settings: FeatureSettings, width: int) -> Self:
+        """The feature of `settings`, its weights and statistics still to be loaded."""
 
     @abstractmethod
     def read(self, column: Column) -> Tensor:
@@ -91,8 +115,12 @@ class CategoryFeature(ItemFeature):
         return cls(column, width, sorted(set(names_of(values)) - {""}), dropout)
 
     @property
-    def settings(self) -> dict[str, Any]:
-        return {"vocabulary": list(self.codes), "dropout": self.dropout}
+    def settings(self) -> FeatureSettings:
+        return FeatureSettings(self.kind, self.column, vocabulary=list(self.codes), dropout=self.dropout)
+
+    @classmethod
+    def restore(cls, settings: FeatureSettings, width: int) -> Self:
+        return cls(settings.column, width, settings.vocabulary, settings.dropout)
 
     def read(self, column: Column) -> Tensor:
         return torch.tensor([[self.codes.get(name, UNKNOWN)] for name in names_of(column)], dtype=torch.int64).view(
@@ -137,8 +165,12 @@ class PriceFeature(ItemFeature):
         return feature
 
     @property
-    def settings(self) -> dict[str, Any]:
-        return {}
+    def settings(self) -> FeatureSettings:
+        return FeatureSettings(self.kind, self.column)
+
+    @classmethod
+    def restore(cls, settings: FeatureSettings, width: int) -> Self:
+        return cls(settings.column, width)
 
     def read(self, column: Column) -> Tensor:
         logs = torch.from_numpy(log_prices(column)).float()
@@ -189,8 +221,12 @@ class VectorFeature(ItemFeature):
         return feature
 
     @property
-    def settings(self) -> dict[str, Any]:
-        return {"dim": self.dim}
+    def settings(self) -> FeatureSettings:
+        return FeatureSettings(self.kind, self.column, dim=self.dim)
+
+    @classmethod
+    def restore(cls, settings: FeatureSettings, width: int) -> Self:
+        return cls(settings.column, width, settings.dim)
 
     def read(self, column: Column) -> Tensor:
         raw = self.whitening.mean.repeat(len(column), 1)  # the mean is whitened to zeros: nothing is known
@@ -247,16 +283,14 @@ class ItemFeatures(nn.Module):
         return cls(features) if features else None
 
     @property
-    def settings(self) -> list[dict[str, Any]]:
-        """Kinds and arguments of the features, for `load`."""
-        return [{"kind": f.kind, "column": f.column, **f.settings} for f in self._parts()]
+    def settings(self) -> list[FeatureSettings]:
+        """The features but for their weights, for `restore`."""
+        return [feature.settings for feature in self._parts()]
 
     @classmethod
-    def load(cls, settings: Sequence[dict[str, Any]], width: int) -> Self | None:
+    def restore(cls, settings: Sequence[FeatureSettings], width: int) -> Self | None:
         """Features as `settings` describes them, with weights and statistics still to be loaded; None for none."""
-        features = [
-            cls.KINDS[each["kind"]](width=width, **{k: v for k, v in each.items() if k != "kind"}) for each in settings
-        ]
+        features = [cls.KINDS[each.kind].restore(each, width) for each in settings]
         return cls(features) if features else None
 
     def read(self, items: pd.DataFrame) -> list[Tensor]:

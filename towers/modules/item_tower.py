@@ -3,13 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from towers.modules.item_features import ItemFeatures
+from towers.modules.item_features import FeatureSettings, ItemFeatures
 from towers.modules.word_embeddings import Bags, WordEmbeddings
 from towers.text.whitening import Whitening
 
@@ -178,7 +177,7 @@ def text_width(dim: int, prior: bool) -> int:
 
 
 def restore_item_tower(
-    text_dim: int, dim: int, features: Sequence[dict[str, Any]], vocabulary: Sequence[str], state: Mapping[str, Tensor]
+    text_dim: int, dim: int, features: Sequence[FeatureSettings], vocabulary: Sequence[str], state: Mapping[str, Tensor]
 ) -> ItemTower:
     """The item tower that a state was taken from; its weights are those very tensors, memory-mapped ones stay so.
 
@@ -199,7 +198,7 @@ def restore_item_tower(
                 num_priors=None if priors is None else len(priors),
                 history="history.weight" in state,
             ),
-            features=ItemFeatures.load(features, width),
+            features=ItemFeatures.restore(features, width),
             words=WordEmbeddings(vocabulary, width) if vocabulary else None,
         )
     tower.load_state_dict(dict(state), assign=True)

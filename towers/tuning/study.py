@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from data_prep.errors import UsageError
 from towers.tuning.space import Dimension
@@ -86,6 +85,6 @@ class Study:
         return self._study.get_trials(deepcopy=False, states=states)
 
 
-def overrides_of(params: Mapping[str, Any]) -> list[str]:
+def overrides_of(params: Mapping[str, object]) -> list[str]:
     """A trial's settings as they would be typed; six digits of a number are enough."""
     return [f"{key}={f'{value:.6g}' if isinstance(value, float) else value}" for key, value in params.items()]

@@ -42,7 +42,7 @@ def catalogue() -> pd.DataFrame:
 
 def test_a_category_has_the_embedding_of_its_value_and_an_unknown_one_none():
     feature = CategoryFeature.fit("category", WIDTH, catalogue()["category"], 0.0)
-    assert feature.settings["vocabulary"] == ["bread", "tea"]
+    assert feature.settings.vocabulary == ["bread", "tea"]
     feature.embedding.weight.data[1:] = torch.tensor([[1.0, 0, 0, 0], [0, 2.0, 0, 0]])
     found = feature(feature.read(pd.Series(["tea", "bread", "new", None, " tea ", ""])))
     expected = torch.zeros(6, WIDTH)

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from tests.towers.modules.test_towers import DIM, a_batch, user_tower
+from tests.towers.modules.test_user_tower import DIM, a_batch, user_tower
 from towers.modules.multi_interest import best_interest, score
 
 
