@@ -25,7 +25,8 @@ from towers.candidates.funnel import QUERY_FUNNEL, Funnel
 from towers.candidates.fusion import WeightedScores
 from towers.events.history import History
 from towers.events.reading import read_sequences_of
-from towers.metrics.evaluation import Cases, evaluate, metric_names
+from towers.metrics.cases import Cases
+from towers.metrics.evaluation import evaluate, metric_names
 from towers.metrics.ranking_metrics import bootstrap_intervals
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord

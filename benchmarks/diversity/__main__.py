@@ -16,7 +16,7 @@ from data_prep.errors import GateFailed, UsageError
 from towers.baselines import TrainingData
 from towers.diversity.diversify import METHODS, POOL, DiversityConfig, unit
 from towers.events.reading import read_sequences_of
-from towers.metrics.evaluation import Cases, sample
+from towers.metrics.cases import Cases, sample
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer

@@ -12,7 +12,8 @@ from data_prep.progress import track
 from towers.diversity.distance import intra_list_distance
 from towers.diversity.diversify import METHODS, standardised, unit
 from towers.diversity.greedy import Tiers, greedy
-from towers.metrics.evaluation import Cases, EvaluationBatches, Scorer
+from towers.metrics.cases import Cases, EvaluationBatches
+from towers.metrics.evaluation import Scorer
 from towers.metrics.ranking_metrics import bootstrap_intervals
 
 

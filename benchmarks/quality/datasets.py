@@ -17,7 +17,7 @@ from data_prep.dataset import Dataset
 from data_prep.files import fingerprint, read_json, write_json
 from towers.events.history import Sequences
 from towers.events.reading import read_sequences
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 
 MARK = "prepared.json"
 VALIDATION_SEED = 0

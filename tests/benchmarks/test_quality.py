@@ -9,7 +9,8 @@ from benchmarks.quality.peers.exchange import Answer, Material, padded
 from benchmarks.quality.runs import VectorScorer, row_of
 from data_prep.columns import Split
 from towers.events.history import Sequences
-from towers.metrics.evaluation import Cases, evaluate
+from towers.metrics.cases import Cases
+from towers.metrics.evaluation import evaluate
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from sklearn.utils.extmath import randomized_svd
 from data_prep.columns import Columns
 from data_prep.config import require
 from towers.baselines.baseline import DoesNotApply
-from towers.baselines.linear import linear_weights
+from towers.baselines.ease import linear_weights
 from towers.blocks.block import HistoryWeights
 from towers.blocks.factors import FittedFactors
 from towers.events.training_data import TrainingData

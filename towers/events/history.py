@@ -91,13 +91,13 @@ class Sequences:
     @classmethod
     def from_events(cls, events: pd.DataFrame, item_ids: pd.Index, split_column: str, has_times: bool) -> Self:
         """Read the canonical events table, which is sorted by user and time."""
-        users, first = np.unique(events[Columns.USER_ID].to_numpy(dtype=object), return_index=True)
-        order = np.argsort(first)
+        owners = events[Columns.USER_ID].to_numpy(dtype=object)
+        first = np.flatnonzero(np.append(True, owners[1:] != owners[:-1])[: len(owners)])
         seconds = events[Columns.TIMESTAMP].astype("datetime64[ns, UTC]").astype("int64").to_numpy() / 1e9
         queries, texts = _queries(events)
         return cls(
-            user_ids=users[order],
-            offsets=np.append(first[order], len(events)).astype(np.int64),
+            user_ids=owners[first],
+            offsets=np.append(first, len(events)).astype(np.int64),
             rows=item_ids.get_indexer(pd.Index(events[Columns.ITEM_ID])).astype(np.int64),
             events=events[Columns.EVENT].to_numpy(dtype=object),
             timestamps=seconds if has_times else np.full(len(events), np.nan),

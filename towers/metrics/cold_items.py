@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from towers.metrics.evaluation import Cases, Outcome, metric_names
+from towers.metrics.cases import Cases
+from towers.metrics.evaluation import Outcome, metric_names
 from towers.metrics.ranking_metrics import bootstrap_intervals
 
 
@@ -17,14 +18,12 @@ def cold_cases(cases: Cases, counts: NDArray[np.int64]) -> Cases:
         cases: everyone.
         counts: training events of each item, [N].
     """
-    truth = [relevant[counts[relevant] == 0] for relevant in cases.truth]
-    kept = np.array([len(relevant) > 0 for relevant in truth], np.bool_)
-    return replace(
-        cases,
-        users=cases.users[kept],
-        ends=cases.ends[kept],
-        truth=[relevant for relevant in truth if len(relevant)],
-    )
+    users, rows = cases.truth_pairs(np.arange(len(cases)))
+    cold = counts[rows] == 0
+    sizes = np.bincount(users[cold], minlength=len(cases))  # [U]
+    kept = np.flatnonzero(sizes)
+    truth = np.split(rows[cold], np.cumsum(sizes[kept])[:-1]) if len(kept) else []
+    return replace(cases[kept], truth=truth)
 
 
 def summarize_cold(outcome: Outcome, cases: Cases, samples: int, confidence: float, seed: int) -> dict[str, Any]:

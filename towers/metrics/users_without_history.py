@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from towers.events.history import History
-from towers.metrics.evaluation import Cases, Scorer
+from towers.metrics.cases import Cases
+from towers.metrics.evaluation import Scorer
 from towers.metrics.ranking_metrics import per_user
 
 BY_ATTRIBUTES = "by attributes"
@@ -38,12 +39,12 @@ def as_newcomers(scores: NDArray[np.float32], cases: Cases) -> NDArray[np.float6
     order = np.lexsort((cases.ties.numpy(), -scores))
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(1, len(order) + 1)
-    found = []
-    for case, relevant in enumerate(cases.truth):
-        seen = np.sort(places[np.unique(cases.seen(case))])
-        found.append(places[relevant] - np.searchsorted(seen, places[relevant]))
-    users = np.repeat(np.arange(len(cases)), [len(relevant) for relevant in cases.truth])
-    ranks = torch.from_numpy(np.concatenate(found))
+    everyone, block = np.arange(len(cases)), len(order) + 1
+    users, rows = cases.truth_pairs(everyone)
+    seen_users, seen_rows = cases.seen_pairs(everyone)
+    seen = np.unique(seen_users * block + places[seen_rows])  # by case, then place
+    above = np.searchsorted(seen, users * block + places[rows]) - np.searchsorted(seen, users * block)  # [T]
+    ranks = torch.from_numpy(places[rows] - above)
     metrics = per_user(ranks, torch.from_numpy(users), len(cases), cases.cutoffs)
     return torch.stack(list(metrics.values()), dim=1).numpy()
 

@@ -6,7 +6,7 @@ from data_prep.columns import Split
 from data_prep.command import instantiate
 from data_prep.errors import UsageError
 from towers.events.interactions import Interactions
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 from towers.modules.item_features import FeatureTable, ItemFeatures
 from towers.modules.item_tower import ItemTower, text_width
 from towers.modules.user_tower import UserTower

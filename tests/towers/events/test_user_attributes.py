@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.towers.test_towers import a_batch, user_tower
 
 from data_prep.errors import UsageError
 from tests.index.test_user_histories import sequences
+from tests.towers.modules.test_towers import a_batch, user_tower
 from towers.events.history import History
 from towers.events.user_attributes import UserAttributes
 from towers.modules.tokens import PADDING, EventTypes, SequenceTokens, tokenize

@@ -1,9 +1,9 @@
 """Several vectors for one user: which is trained, and how they score."""
 
 import torch
-from tests.towers.test_towers import DIM, a_batch, user_tower
 from torch.nn import functional
 
+from tests.towers.modules.test_towers import DIM, a_batch, user_tower
 from towers.modules.multi_interest import best_interest, score
 
 
