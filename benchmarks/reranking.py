@@ -93,7 +93,7 @@ def arguments() -> argparse.Namespace:
 
 
 @dataclass(frozen=True)
-class Bench:
+class RankingBench:
     """What all trainings share.
 
     Attributes:
@@ -109,7 +109,7 @@ class Bench:
     judged: Judgements
 
     @classmethod
-    def of(cls, asked: argparse.Namespace) -> "Bench":
+    def of(cls, asked: argparse.Namespace) -> "RankingBench":
         """Prepare, train and open what is not there yet, by the commands' own code."""
         data = SETS[asked.set](asked.shared, asked.search)
         run = with_funnel(trained(f"{asked.set}-typos", VARIANTS["typos"], data, asked.search), data)
@@ -171,7 +171,7 @@ def main() -> None:
     """Train what is not there yet, measure, write the page."""
     asked = arguments()
     torch.set_num_threads(1)
-    bench = Bench.of(asked)
+    bench = RankingBench.of(asked)
     teacher = bench.train("teacher", "model.layers=6")
     student = bench.train("student", "rerank_loss=margin_mse", f"teacher={teacher}", "model.layers=2")
     rows = measure(bench, teacher, student)
@@ -183,7 +183,7 @@ def main() -> None:
     print(section)
 
 
-def measure(bench: Bench, teacher: Path, student: Path) -> list[Scored]:
+def measure(bench: RankingBench, teacher: Path, student: Path) -> list[Scored]:
     """The served order, and that of each reranker by its fold that did not learn from the query."""
     folds = bench.judged.folds(bench.asked.folds, bench.config("measured").seed)
     parts = [[bench.lists[place] for place in places[: bench.asked.judged // len(folds)]] for places in folds]
@@ -220,7 +220,7 @@ def _milliseconds(model: CrossEncoder, lists: Sequence[Shortlist], texts: Sequen
     return 1000 * (time.process_time() - start) / len(lists)
 
 
-def table(rows: Sequence[Scored], bench: Bench) -> str:
+def table(rows: Sequence[Scored], bench: RankingBench) -> str:
     """What was measured, as Markdown."""
     asked, served, teacher = bench.asked, rows[0], rows[1]
     missed = sum(one.missed for one in bench.lists) / sum(one.relevant for one in bench.lists)

@@ -90,7 +90,7 @@ class Catalogue:
         return unit(unit(np.array(made)) + NOISE * rng.normal(size=(count, self.dim)) / np.sqrt(self.dim))
 
 
-class Watch:
+class MemoryWatch:
     """Time of stages, and the most memory this process held meanwhile."""
 
     def __init__(self) -> None:
@@ -153,7 +153,7 @@ def serve(folder: Path) -> None:
 
 def build(config: BuildConfig, folder: Path, count: int, dim: int) -> None:
     """Build what `serve` answers from."""
-    watch = Watch()
+    watch = MemoryWatch()
     with watch("make up items"):
         catalogue = Catalogue(count, dim, config.seed)
         items = pd.DataFrame({"item_id": pd.Series(np.arange(count)).astype(str)})

@@ -31,7 +31,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch.nn import functional
 
-from benchmarks.quality.datasets import Prepared, prepare
+from benchmarks.quality.datasets import QualityDataset, prepare
 from benchmarks.quality.environments import python_of, versions
 from benchmarks.quality.machine import commit, machine
 from benchmarks.quality.measure import ROOT, run
@@ -227,7 +227,7 @@ def peer_command(asked: argparse.Namespace, python: Path, material: Path) -> lis
 
 def by_turns(asked: argparse.Namespace, data: Path, python: Path) -> dict[str, list[Speed]]:
     """Speeds of all, one process each, taking turns."""
-    prepared = Prepared(Dataset.open(data), [10], 1)
+    prepared = QualityDataset(Dataset.open(data), [10], 1)
     speeds: dict[str, list[Speed]] = {}
     with tempfile.TemporaryDirectory() as folder:
         material, out, log = (Path(folder) / name for name in ("material.npz", "speed.json", "log.txt"))

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from benchmarks.ann.catalogue import encode, read_catalogue
-from benchmarks.ann.contest import Material, python_for, run
+from benchmarks.ann.contest import ContestFiles, python_for, run
 from benchmarks.ann.page import write_page
-from benchmarks.ann.plan import ContenderPlan, Plan, read_plan
+from benchmarks.ann.plan import AnnPlan, ContenderPlan, read_plan
 from benchmarks.ann.records import RESULTS, Results, keep, recorded
 from benchmarks.ann.synthetic import synthetic
 from benchmarks.ann.users import user_vectors
@@ -51,11 +51,11 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare(asked: argparse.Namespace, plan: Plan) -> Material:
+def prepare(asked: argparse.Namespace, plan: AnnPlan) -> ContestFiles:
     """Vectors of items and users, as files that every contender reads."""
     folder = asked.artifacts.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    material = Material(folder / "vectors.npy", folder / "queries.npy", folder / "calibration.npy")
+    material = ContestFiles(folder / "vectors.npy", folder / "queries.npy", folder / "calibration.npy")
     if asked.synthetic is not None:
         vectors, users = synthetic(asked.synthetic, plan.users.users, plan.catalogue.dim, plan.users.seed)
     else:
@@ -69,7 +69,7 @@ def prepare(asked: argparse.Namespace, plan: Plan) -> Material:
     return material
 
 
-def measure(asked: argparse.Namespace, plan: Plan, contenders: dict[str, ContenderPlan]) -> Results:
+def measure(asked: argparse.Namespace, plan: AnnPlan, contenders: dict[str, ContenderPlan]) -> Results:
     """Measure contenders on this machine, now."""
     artifacts, material = asked.artifacts.absolute(), prepare(asked, plan)
     wanted = {contender.environment for contender in contenders.values()}

@@ -26,7 +26,7 @@ TIE = 1e-6
 
 
 @dataclass(frozen=True)
-class Material:
+class ContestFiles:
     """What everybody is given, as files.
 
     Attributes:
@@ -40,7 +40,7 @@ class Material:
     users: Path
 
 
-class Worker:
+class PeerWorker:
     """A contender's process.
 
     Args:
@@ -54,7 +54,7 @@ class Worker:
         GateFailed: it ended before it was ready.
     """
 
-    def __init__(self, name: str, plan: ContenderPlan, python: Path, material: Material, folder: Path) -> None:
+    def __init__(self, name: str, plan: ContenderPlan, python: Path, material: ContestFiles, folder: Path) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self.found = folder / f"{name}.npy"
@@ -107,7 +107,7 @@ class Worker:
 def run(
     plans: dict[str, ContenderPlan],
     pythons: dict[str, Path],
-    material: Material,
+    material: ContestFiles,
     measure: MeasurePlan,
     folder: Path,
     jobs: int,
@@ -130,8 +130,8 @@ def run(
     bounds = kth_scores(vectors, queries, measure.k)
     with ExitStack() as stack:
 
-        def started(name: str) -> Worker:
-            worker = Worker(name, plans[name], pythons[name], material, folder)
+        def started(name: str) -> PeerWorker:
+            worker = PeerWorker(name, plans[name], pythons[name], material, folder)
             print(f"{name}: built in {worker.built['build_cpu_seconds']:.1f} CPU-seconds", flush=True)
             return worker
 
@@ -175,13 +175,13 @@ def recall(rows: Rows, vectors: Vectors, queries: Vectors, bounds: Vectors) -> f
     return good / rows.size
 
 
-def _time_curves(workers: dict[str, Worker], contenders: dict[str, Contender], measure: MeasurePlan) -> None:
+def _time_curves(workers: dict[str, PeerWorker], contenders: dict[str, Contender], measure: MeasurePlan) -> None:
     """Every setting, with the largest batch and one thread."""
     jobs = [(name, place) for name in workers for place in range(len(contenders[name].settings))]
     _time(workers, contenders, [(name, place, max(measure.batches), 1) for name, place in jobs], measure)
 
 
-def _time_tables(workers: dict[str, Worker], contenders: dict[str, Contender], measure: MeasurePlan) -> None:
+def _time_tables(workers: dict[str, PeerWorker], contenders: dict[str, Contender], measure: MeasurePlan) -> None:
     """The setting of the table, with every batch and number of threads that is not known yet."""
     cells = [(batch, threads) for batch in measure.batches for threads in measure.threads]
     missing = [cell for cell in cells if cell != (max(measure.batches), 1)]
@@ -190,7 +190,7 @@ def _time_tables(workers: dict[str, Worker], contenders: dict[str, Contender], m
 
 
 def _time(
-    workers: dict[str, Worker],
+    workers: dict[str, PeerWorker],
     contenders: dict[str, Contender],
     jobs: list[tuple[str, int, int, int]],
     measure: MeasurePlan,

@@ -17,13 +17,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.quality.datasets import Prepared, prepare
+from benchmarks.quality.datasets import QualityDataset, prepare
 from benchmarks.quality.environments import python_of
 from benchmarks.quality.measure import ROOT
 from benchmarks.quality.page import write_page
-from benchmarks.quality.plan import Job, Plan, jobs, read_plan
+from benchmarks.quality.plan import Job, QualityPlan, jobs, read_plan
 from benchmarks.quality.records import RESULTS, Result, find, keep, recorded
-from benchmarks.quality.runs import Bench, run_job
+from benchmarks.quality.runs import QualityBench, run_job
 from benchmarks.quality.speed import read_speeds
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
@@ -51,7 +51,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(wanted: list[Job], bench: Bench, data: dict[str, Prepared], any_commit: bool) -> bool:
+def measure(wanted: list[Job], bench: QualityBench, data: dict[str, QualityDataset], any_commit: bool) -> bool:
     """Run the jobs that have no result yet; whether all have one now. A job that fails is told and left out."""
 
     def one(job: Job) -> Result | None:
@@ -80,13 +80,13 @@ def measure(wanted: list[Job], bench: Bench, data: dict[str, Prepared], any_comm
     return all(result is not None for _, result in done)
 
 
-def run_missing(asked: argparse.Namespace, plan: Plan) -> bool:
+def run_missing(asked: argparse.Namespace, plan: QualityPlan) -> bool:
     """Prepare datasets and environments and measure what is asked for; whether all of it has a result now."""
     wanted = jobs(plan, [int(seed) for seed in asked.seeds.split(",")], asked.only)
     evaluation = load_config(EvaluateConfig, "evaluate", ["run=none", "data=none"]).evaluation
-    bench = Bench(plan, asked.artifacts, asked.results, asked.threads, asked.jobs, evaluation)
+    bench = QualityBench(plan, asked.artifacts, asked.results, asked.threads, asked.jobs, evaluation)
     data = {
-        name: Prepared(
+        name: QualityDataset(
             Dataset.open(prepare(name, plan, asked.shared, asked.artifacts)),
             list(evaluation.cutoffs),
             evaluation.validation_users,

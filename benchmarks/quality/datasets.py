@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.quality.environments import packages_of, python_of
 from benchmarks.quality.measure import run
 from benchmarks.quality.peers.exchange import Material
-from benchmarks.quality.plan import Plan
+from benchmarks.quality.plan import QualityPlan
 from data_prep.columns import Columns, Split
 from data_prep.dataset import Dataset
 from data_prep.files import fingerprint, read_json, write_json
@@ -24,7 +24,7 @@ VALIDATION_SEED = 0
 
 
 @dataclass(frozen=True)
-class Prepared:
+class QualityDataset:
     """A dataset that is ready.
 
     Attributes:
@@ -77,7 +77,7 @@ class Prepared:
         )
 
 
-def prepare(name: str, plan: Plan, shared: Path, artifacts: Path) -> Path:
+def prepare(name: str, plan: QualityPlan, shared: Path, artifacts: Path) -> Path:
     """The folder of a dataset, made unless it is there and was made the same way.
 
     Raises:

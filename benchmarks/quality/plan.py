@@ -109,7 +109,7 @@ class EnvironmentPlan:
 
 
 @dataclass
-class Plan:
+class QualityPlan:
     """Everything that may be run.
 
     Attributes:
@@ -123,7 +123,7 @@ class Plan:
     environments: dict[str, EnvironmentPlan]
 
 
-def read_plan(path: Path = PLAN) -> Plan:
+def read_plan(path: Path = PLAN) -> QualityPlan:
     """Read a plan.
 
     Raises:
@@ -132,10 +132,10 @@ def read_plan(path: Path = PLAN) -> Plan:
     """
     try:
         raw = OmegaConf.create(yaml.safe_load(path.read_text(encoding="utf-8")))
-        plan = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Plan), raw))
+        plan = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(QualityPlan), raw))
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise UsageError(f"{path}: {error}") from error
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, QualityPlan)
     for name, recipe in plan.recipes.items():
         for study in [*([recipe.study] if recipe.study is not None else []), *recipe.also]:
             if study not in plan.studies:
@@ -167,7 +167,7 @@ class Job:
         return f"{self.dataset}:{self.name}"
 
 
-def jobs(plan: Plan, seeds: list[int], only: list[str]) -> list[Job]:
+def jobs(plan: QualityPlan, seeds: list[int], only: list[str]) -> list[Job]:
     """What is to be run: the first seed of everything before the second of anything.
 
     Args:
@@ -195,7 +195,7 @@ def jobs(plan: Plan, seeds: list[int], only: list[str]) -> list[Job]:
     ]
 
 
-def _own_seeds(plan: Plan, name: str, seeds: list[int]) -> list[int]:
+def _own_seeds(plan: QualityPlan, name: str, seeds: list[int]) -> list[int]:
     """Those of the seeds asked for that a recipe or peer is trained with."""
     recipe = plan.recipes.get(name)
     return seeds if recipe is None or recipe.seeds is None else [seed for seed in seeds if seed in recipe.seeds]

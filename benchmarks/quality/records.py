@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.plan import Job, Plan
+from benchmarks.quality.plan import Job, QualityPlan
 from data_prep.files import read_json, write_json
 
 RESULTS = Path(__file__).with_name("results")
@@ -73,7 +73,7 @@ def find(job: Job, marks: list[str], folder: Path, any_commit: bool) -> Result |
     return result if result is not None and (any_commit or result.fingerprint in marks) else None
 
 
-def recorded(plan: Plan, folder: Path) -> list[Result]:
+def recorded(plan: QualityPlan, folder: Path) -> list[Result]:
     """All that was measured of what the plan names, in its order, whatever code and settings it was measured with."""
     found = [Result(**read_json(path)) for path in sorted(folder.glob("*/*.json"))]
     datasets, names = list(plan.datasets), [*plan.recipes, *plan.peers]

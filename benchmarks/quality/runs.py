@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.quality.datasets import Prepared
+from benchmarks.quality.datasets import QualityDataset
 from benchmarks.quality.environments import environment_fingerprint, python_of, versions
 from benchmarks.quality.machine import commit, git, machine
 from benchmarks.quality.measure import ROOT, Cost, run
 from benchmarks.quality.peers.exchange import Answer
-from benchmarks.quality.plan import Job, PeerPlan, Plan, RecipePlan
+from benchmarks.quality.plan import Job, PeerPlan, QualityPlan, RecipePlan
 from benchmarks.quality.records import Result
 from data_prep.columns import Split
 from data_prep.errors import GateFailed, UsageError
@@ -40,7 +40,7 @@ SHOWN = ("metrics", "beyond")  # of what is known of a scorer; slices stay in th
 
 
 @dataclass(frozen=True)
-class Bench:
+class QualityBench:
     """What jobs share.
 
     Attributes:
@@ -52,7 +52,7 @@ class Bench:
         evaluation: cutoffs and the like, our own defaults.
     """
 
-    plan: Plan
+    plan: QualityPlan
     artifacts: Path
     results: Path
     threads: int
@@ -87,7 +87,7 @@ def settings_of(peer: PeerPlan, job: Job) -> dict[str, Any]:
     return {**peer.settings, **peer.datasets[job.dataset]}
 
 
-def run_job(job: Job, bench: Bench, prepared: Prepared) -> Result:
+def run_job(job: Job, bench: QualityBench, prepared: QualityDataset) -> Result:
     """Train, evaluate, and say what it took.
 
     Raises:
@@ -102,7 +102,7 @@ def run_job(job: Job, bench: Bench, prepared: Prepared) -> Result:
     return replace(result, commit=started_at)  # not where the tree has come to meanwhile
 
 
-def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, mark: str) -> Result:
+def _run_recipe(job: Job, recipe: RecipePlan, bench: QualityBench, prepared: QualityDataset, mark: str) -> Result:
     name = f"{job.dataset}-{job.name}-{job.seed}-{mark}"
     folder, root = bench.artifacts / "runs" / name, bench.artifacts.absolute()
     settings = [*recipe.train, *recipe.datasets[job.dataset]]
@@ -186,7 +186,7 @@ def row_of(report: dict[str, Any], scorer: str) -> dict[str, Any]:
     return row
 
 
-def _run_peer(job: Job, peer: PeerPlan, bench: Bench, prepared: Prepared, mark: str) -> Result:
+def _run_peer(job: Job, peer: PeerPlan, bench: QualityBench, prepared: QualityDataset, mark: str) -> Result:
     environment = bench.plan.environments[peer.environment]
     python = python_of(peer.environment, environment, bench.artifacts / "envs")
     cases = prepared.cases(Split.TEST)
@@ -202,7 +202,7 @@ def _run_peer(job: Job, peer: PeerPlan, bench: Bench, prepared: Prepared, mark: 
     if made.users.shape[0] != len(cases) or made.items.shape[0] != len(prepared.item_ids):
         raise GateFailed(f"{name}: vectors {made.users.shape} and {made.items.shape} do not fit {len(cases)} cases")
     settings = bench.evaluation
-    outcome = evaluate(VectorScorer(peer.label, made, cases.order), cases, settings.batch_size)
+    outcome = evaluate(PeerScorer(peer.label, made, cases.order), cases, settings.batch_size)
     bootstrap = (settings.bootstrap_samples, settings.confidence, job.seed)
     row = summarize(outcome, cases, prepared.counts, None, *bootstrap)
     material.unlink()
@@ -220,7 +220,7 @@ def _run_peer(job: Job, peer: PeerPlan, bench: Bench, prepared: Prepared, mark: 
     )
 
 
-class VectorScorer:
+class PeerScorer:
     """Vectors that were made elsewhere, as a scorer: it answers for the cases in the order of evaluation, once.
 
     Args:
@@ -251,7 +251,7 @@ def _typed(command: list[str], artifacts: Path) -> str:
     return shlex.join(["python" if command[0] == sys.executable else shown[0], *shown[1:]])
 
 
-def _result(job: Job, bench: Bench, mark: str, cost: Cost, **rest: Any) -> Result:
+def _result(job: Job, bench: QualityBench, mark: str, cost: Cost, **rest: Any) -> Result:
     return Result(
         dataset=job.dataset,
         name=job.name,

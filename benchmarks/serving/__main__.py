@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.quality.machine import commit, machine
 from benchmarks.serving import ceilings, drills, plot, shop
-from benchmarks.serving.load import Sample, closed_loop, method, open_loop
+from benchmarks.serving.load import LoadSample, closed_loop, method, open_loop
 from benchmarks.serving.process import Running, serving
 from index.bundle.bundle import HISTORIES, ITEMS
 from index.bundle.histories import Histories
@@ -56,7 +56,7 @@ def requests(bundle: Path, name: str, k: int = K) -> list[bytes]:
 def load(options: argparse.Namespace) -> int:
     """Latency against offered load, beside what the parts allow."""
     results: dict[str, object] = {"machine": machine(), "commit": commit(), "command": " ".join(sys.argv[1:])}
-    curves: dict[str, list[Sample]] = {}
+    curves: dict[str, list[LoadSample]] = {}
     for name in options.methods:
         messages = requests(options.bundle, name)
         # The ceiling is of whole answers, so nothing may be left out of them or refused however many callers there are.
@@ -95,7 +95,7 @@ def load(options: argparse.Namespace) -> int:
 
 def turn(
     server: Running, options: argparse.Namespace, name: str, messages: list[bytes], size: int
-) -> tuple[ceilings.Ceilings, float, float, Sample]:
+) -> tuple[ceilings.Ceilings, float, float, LoadSample]:
     """The parts, what they allow in CPU-seconds a call, what a call takes, and the calls; one right after another."""
     parts = ceilings.measure(options.bundle, messages[0], size, K, BATCH, CANDIDATES)
     before = server.cpu_seconds()
@@ -105,7 +105,7 @@ def turn(
     return parts, parts.recall() if name == "Recall" else parts.recommend(CANDIDATES), spent, closed
 
 
-def whole(name: str, sample: Sample) -> None:
+def whole(name: str, sample: LoadSample) -> None:
     """Go on only if every call was answered and nothing was left out of any answer.
 
     Raises:

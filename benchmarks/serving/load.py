@@ -18,7 +18,7 @@ PATIENCE = 30.0
 
 
 @dataclass
-class Sample:
+class LoadSample:
     """What came of some calls.
 
     Attributes:
@@ -70,7 +70,7 @@ def method(channel: grpc.Channel, name: str) -> Any:
 
 def open_loop(
     address: str, name: str, messages: Sequence[bytes], rate: float, seconds: float, seed: int = 0, keep: bool = False
-) -> Sample:
+) -> LoadSample:
     """Make calls at random moments, as many callers who know nothing of each other do, whether or not answers come.
 
     A call is late from the moment it was due, not from when this process got to it.
@@ -86,7 +86,7 @@ def open_loop(
     """
     due = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, max(1, int(rate * seconds))))
     ended: SimpleQueue[tuple[float, Any]] = SimpleQueue()
-    sample = Sample(rate)
+    sample = LoadSample(rate)
     with grpc.insecure_channel(address) as channel, uncollected():
         call = method(channel, name)
         call(messages[0], timeout=PATIENCE)
@@ -116,7 +116,7 @@ def closed_loop(
     calls: int,
     between: Callable[[int], None] = lambda number: None,
     keep: bool = False,
-) -> Sample:
+) -> LoadSample:
     """Make calls as fast as some callers are answered.
 
     Args:
@@ -128,7 +128,7 @@ def closed_loop(
         between: done before each call of the first caller, with the number of calls it made.
         keep: whether to keep the answers.
     """
-    sample = Sample(float("inf"))
+    sample = LoadSample(float("inf"))
 
     def ask(caller: int) -> list[tuple[float, str]]:
         told = []
