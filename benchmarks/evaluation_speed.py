@@ -19,10 +19,9 @@ import torch
 
 from benchmarks.quality.machine import commit, machine
 from benchmarks.quality.page import replace_section
-from data_prep.columns import Columns, Split
-from towers.events.reading import read_sequences_of
-from towers.metrics.cases import Cases
-from towers.metrics.evaluation import evaluate, mean_metrics
+from data_prep import Columns, Split
+from towers.events import read_sequences_of
+from towers.metrics import Cases, evaluate, mean_metrics
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer

@@ -59,7 +59,7 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
     from index.bundle.publish import building, new_bundle, switch_current
     from index.calibration.trial import choose_index
     from towers import OneVectorModel
-    from towers.events.reading import read_sequences
+    from towers.events import read_sequences
 
     config = load_config(BuildConfig, "build", [*overrides, f"bundles={bundles}"])
     inputs = check_inputs(config.run, config.data, config.reranker, config.funnel)

@@ -19,19 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.search import write_page
-from data_prep.columns import Columns, Split
+from data_prep import Columns, Split
 from towers.candidates.channels import FittedChannel
 from towers.candidates.funnel import QUERY_FUNNEL, Funnel
 from towers.candidates.fusion import WeightedScores
-from towers.events.history import History
-from towers.events.reading import read_sequences_of
-from towers.metrics.cases import Cases
-from towers.metrics.evaluation import evaluate, metric_names
-from towers.metrics.ranking_metrics import bootstrap_intervals
+from towers.events import History, read_sequences_of
+from towers.metrics import Cases, bootstrap_intervals, evaluate, metric_names
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, VectorScorer, model_scorer
-from towers.text.synthetic_queries import derive_one
+from towers.text import derive_one
 
 SECTION = "personal"
 CUTOFF = 10

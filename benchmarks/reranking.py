@@ -27,12 +27,10 @@ from numpy.typing import NDArray
 from benchmarks.judged_sets import SETS
 from benchmarks.quality.page import replace_section
 from benchmarks.search import VARIANTS, trained, with_funnel
-from data_prep.columns import Columns
+from data_prep import Columns, Dataset
 from data_prep.command import load_config
-from data_prep.dataset import Dataset
 from towers.candidates.train_queries import QueryFunnel
-from towers.metrics.judgements import Judgements
-from towers.metrics.ranking_metrics import bootstrap_intervals
+from towers.metrics import Judgements, bootstrap_intervals
 from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import ONE_VECTOR, model_scorer
 from towers.modules.onnx_runtime import INT8

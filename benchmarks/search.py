@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.judged_sets import SETS
 from benchmarks.quality.page import replace_section
-from data_prep.columns import Split
+from data_prep import Split
 from data_prep.command import load_config
 from towers.candidates.config import FunnelConfig
 from towers.candidates.funnel import QUERY_FUNNEL
@@ -28,9 +28,8 @@ from towers.evaluate import EvaluateConfig
 from towers.evaluation.evaluator import TWO_TOWERS
 from towers.evaluation.search import METRICS, evaluate_search, with_typos, with_untuned_encoder
 from towers.evaluation.tables import with_intervals
-from towers.events.reading import read_sequences_of
-from towers.metrics.judgement_split import judged_to_judge_by
-from towers.metrics.judgements import Judgements
+from towers.events import read_sequences_of
+from towers.metrics import Judgements, judged_to_judge_by
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer

@@ -39,9 +39,8 @@ from benchmarks.quality.plan import read_plan
 from benchmarks.quality.records import RESULTS
 from benchmarks.quality.runs import PEERS
 from benchmarks.quality.speed import PEER, Speed, Speeds, keep_speeds
-from data_prep.columns import Split
+from data_prep import Dataset, Split
 from data_prep.command import load_config
-from data_prep.dataset import Dataset
 from data_prep.files import read_json, write_json
 from towers.fitting.trainer import EpochData, EpochDataset
 from towers.modules.tokens import PADDING, UNKNOWN_EVENT, UNKNOWN_GAP, SequenceTokens

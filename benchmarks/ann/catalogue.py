@@ -10,13 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.ann.plan import CataloguePlan, ShopPlan
-from data_prep.columns import Columns
+from data_prep import Columns
 from data_prep.command import instantiate, load_config
 from data_prep.prepare import PrepareConfig
 from data_prep.text import render
-from towers.text.encoder import TextEncoder, UniversalSentenceEncoder
-from towers.text.vector_cache import VectorCache
-from towers.text.whitening import Whitening
+from towers.text import TextEncoder, UniversalSentenceEncoder, VectorCache, Whitening
 
 NO_SECTION = -1
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from data_prep.columns import Split
+from data_prep import Split
 from data_prep.command import load_config
 from data_prep.config import require
 from towers.diversity import POOL, DiversityConfig

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from data_prep.progress import track
 from towers.diversity import METHODS, Tiers, greedy, intra_list_distance, standardised, unit
-from towers.metrics.cases import Cases, EvaluationBatches
-from towers.metrics.evaluation import Scorer
-from towers.metrics.ranking_metrics import bootstrap_intervals
+from towers.metrics import Cases, EvaluationBatches, Scorer, bootstrap_intervals
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from benchmarks.quality.plan import Job, QualityPlan, jobs, read_plan
 from benchmarks.quality.records import RESULTS, Result, find, keep, recorded
 from benchmarks.quality.runs import QualityBench, run_job
 from benchmarks.quality.speed import read_speeds
+from data_prep import Dataset
 from data_prep.command import load_config
-from data_prep.dataset import Dataset
 from data_prep.errors import CommandError, ExitCode, GateFailed
 from towers.evaluate import EvaluateConfig
 

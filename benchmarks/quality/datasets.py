@@ -12,12 +12,10 @@ from benchmarks.quality.environments import packages_of, python_of
 from benchmarks.quality.measure import run
 from benchmarks.quality.peers.exchange import Material
 from benchmarks.quality.plan import QualityPlan
-from data_prep.columns import Columns, Split
-from data_prep.dataset import Dataset
+from data_prep import Columns, Dataset, Split
 from data_prep.files import fingerprint, read_json, write_json
-from towers.events.history import Sequences
-from towers.events.reading import read_sequences
-from towers.metrics.cases import Cases
+from towers.events import Sequences, read_sequences
+from towers.metrics import Cases
 
 MARK = "prepared.json"
 VALIDATION_SEED = 0

@@ -22,15 +22,14 @@ from benchmarks.quality.measure import ROOT, Cost, run
 from benchmarks.quality.peers.exchange import Answer
 from benchmarks.quality.plan import Job, PeerPlan, QualityPlan, RecipePlan
 from benchmarks.quality.records import Result
-from data_prep.columns import Split
+from data_prep import Split
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import fingerprint, read_json, sha256, write_json
 from towers.candidates.funnel import FUNNEL
 from towers.evaluate import METRICS
 from towers.evaluation.tables import summarize
-from towers.events.history import History
-from towers.metrics.config import EvaluationConfig
-from towers.metrics.evaluation import evaluate
+from towers.events import History
+from towers.metrics import EvaluationConfig, evaluate
 from towers.model.run_record import RunRecord
 
 PEERS = Path(__file__).with_name("peers")
