@@ -12,7 +12,7 @@ from towers.modules.item_tower import ItemTower, text_width
 from towers.modules.user_tower import UserTower
 from towers.modules.word_embeddings import WordEmbeddings, WordTable
 from towers.text.encoder import TextEncoder
-from towers.text.row_features import ItemText
+from towers.text.row_features import ItemText, RowTexts
 from towers.training.batches import TrainingBatches
 from towers.training.config import TrainConfig
 from towers.training.retriever import Retriever
@@ -48,9 +48,7 @@ def build_items(
     if tower.directions:
         items.start_from_directions()
     items.start_from_popularity(counts, config.loss.temperature)
-    text = instantiate(
-        config.text, encoder=encoder, texts=material.texts, num_items=num_items, whitening=items.whitening
-    )
+    text = instantiate(config.text, RowTexts(encoder, material.texts, num_items, items.whitening))
     if items.ids is not None:
         started = instantiate(config.id_init).vectors(text, interactions, items.ids.embedding_dim, config.seed)
         items.start_ids(started, tower.id_scale)
