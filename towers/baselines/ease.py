@@ -64,7 +64,7 @@ def linear_weights(matrix: sp.csr_array, regularization: float) -> NDArray[np.fl
     With G = X^T X + regularization · I and P its inverse, B_ij = -P_ij / P_jj off the diagonal.
 
     Args:
-        matrix: X, who had what at all, [U, N] of ones; memory is 12 bytes · N², time grows with N³.
+        matrix: X, which user had which item at all, [U, N] of ones; memory is 12 bytes · N², time grows with N³.
         regularization: L2 penalty, in events.
 
     Returns:

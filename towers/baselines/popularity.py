@@ -64,7 +64,7 @@ class DecayedPopularity:
 class Trending:
     """Scores an item by how likely somebody who may is to take it up now; see `towers.baselines.popularity_trend`.
 
-    Where seen items are not recommended, those who have had an item count no more: what everybody has is not in demand.
+    Where seen items are not recommended, those who have had an item count no more.
 
     Args:
         half_life_days: an event this much older than the newest of the log counts half.
@@ -85,10 +85,10 @@ class Trending:
         log = training.interactions
         if np.isnan(log.timestamps).any() or not len(log.rows):
             raise DoesNotApply("the log has no times, so nothing is newer than anything else; use popularity")
-        relevant = demand(log, training.exclude_seen, self.half_life_days)
-        self.weights = torch.from_numpy(relevant.astype(np.float32))  # [N]
+        trend = demand(log, training.exclude_seen, self.half_life_days)
+        self.weights = torch.from_numpy(trend.astype(np.float32))  # [N]
         return self
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
-        """The demand, once for each history: [B, N]."""
+        """The trend, once for each history: [B, N]."""
         return self.weights.repeat(len(histories), 1)

@@ -1,4 +1,4 @@
-"""How much each item is in demand: of everybody, whoever asks."""
+"""Popularity trend: how likely each item is to be taken up now, by everybody alike."""
 
 import numpy as np
 import pandas as pd
@@ -10,9 +10,9 @@ DAY = 86_400.0
 
 
 def demand(log: Interactions, exclude_seen: bool, half_life_days: float) -> NDArray[np.float64]:
-    """How much each item is in demand now, [N], 0 for items without events.
+    """Popularity of each item now, [N], 0 for items without events.
 
-    The hazard of being taken up (see `hazards`); where the log has no times every event counts alike.
+    The rate at which it is taken up (see `uptake_rates`); where the log has no times every event counts alike.
 
     Args:
         log: the events.
@@ -22,11 +22,11 @@ def demand(log: Interactions, exclude_seen: bool, half_life_days: float) -> NDAr
     counts = log.counts()
     if not len(log.rows) or np.isnan(log.timestamps).any():
         return counts.astype(np.float64)
-    now, _ = hazards(log, exclude_seen, half_life_days, prior_events=1.0)
+    now, _ = uptake_rates(log, exclude_seen, half_life_days, prior_events=1.0)
     return np.where(counts > 0, now, 0.0)
 
 
-def hazards(
+def uptake_rates(
     log: Interactions, exclude_seen: bool, half_life_days: float, prior_events: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How likely somebody who may is to take up each item within a day: now, and on average; see `towers.blocks.trend`.

@@ -12,7 +12,7 @@ from towers.events.training_data import TrainingData
 
 
 class CooccurrenceFactors:
-    """The directional co-occurrence matrix, factored: what an item leads to, and what leads to it.
+    """The directional co-occurrence matrix, factored.
 
     Args:
         rank: dimensions; at most one less than there are items.

@@ -1,4 +1,4 @@
-"""Factors of the linear item-item model: what a whole history, not its end, makes likely."""
+"""Factors of the linear item-item model, which reads a whole history, not its end."""
 
 import numpy as np
 import pandas as pd

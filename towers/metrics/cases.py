@@ -23,9 +23,9 @@ class Cases:
         sequences: the log.
         item_ids: the catalogue's strings, [N].
         split: the held-out split.
-        users: [U] users who have at least one item to be found.
-        ends: [U] position in the log one past what is known of each.
-        truth: for each user the distinct items to be found.
+        users: [U] users with at least one relevant item.
+        ends: [U] position in the log one past the known events of each.
+        truth: distinct relevant items of each user.
         exclude_seen: items of a user's history are neither recommended nor relevant.
         cutoffs: the k of the metrics.
         queries: search text of each, [U]; empty where nobody searches.
@@ -87,7 +87,7 @@ class Cases:
         return np.argsort(self.ends - self.sequences.offsets[self.users], kind="stable")
 
     def history(self, case: int) -> History:
-        """All that is known of the user of one case."""
+        """Known events of the user of one case."""
         return self.sequences.history(int(self.users[case]), int(self.ends[case]))
 
     def seen(self, case: int) -> NDArray[np.int64]:
@@ -140,7 +140,7 @@ class EvaluationBatches(IterableDataset[EvaluationBatch]):
     """Cases in batches, in their `order`, for a data loader.
 
     Args:
-        cases: who is evaluated.
+        cases: the cases.
         batch_size: cases scored at a time.
     """
 

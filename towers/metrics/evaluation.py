@@ -1,4 +1,4 @@
-"""Who is evaluated, on what, and how well a scorer does: one code for towers and baselines, in training and after."""
+"""Evaluation of a scorer on cases: one code for towers and baselines, in training and after."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,24 +30,24 @@ class Scorer(Protocol):
         Args:
             histories: B histories, which may be empty.
             queries: B search texts, "" for none. A scorer of words takes the query as the newest event of the history;
-                one that cannot read ignores it.
+                a scorer that cannot read ignores it.
         """
 
 
 def rank_batch(scores: Tensor, batch: EvaluationBatch, cases: Cases) -> Tensor:
     """Metrics of B cases from the scores of the whole catalogue, [B, N] -> [B, M]; `scores` is overwritten."""
-    return metrics_of(wanted_ranks(scores, batch, cases), batch, cases)
+    return metrics_of(relevant_ranks(scores, batch, cases), batch, cases)
 
 
-def wanted_ranks(scores: Tensor, batch: EvaluationBatch, cases: Cases) -> Tensor:
-    """Ranks of what B cases want, [T] on the CPU, from scores [B, N], which are overwritten."""
+def relevant_ranks(scores: Tensor, batch: EvaluationBatch, cases: Cases) -> Tensor:
+    """Ranks of the relevant items of B cases, [T] on the CPU, from scores [B, N], which are overwritten."""
     scores[batch.seen_users, batch.seen_rows] = -torch.inf
     return ranks(scores, batch.truth_users, batch.truth_rows, cases.ties.to(scores.device)).cpu()
 
 
-def metrics_of(found: Tensor, batch: EvaluationBatch, cases: Cases) -> Tensor:
-    """Metrics of B cases from the ranks of what they want, [T] -> [B, M]."""
-    metrics = per_user(found, batch.truth_users.cpu(), len(batch.places), cases.cutoffs)
+def metrics_of(item_ranks: Tensor, batch: EvaluationBatch, cases: Cases) -> Tensor:
+    """Metrics of B cases from the ranks of their relevant items, [T] -> [B, M]."""
+    metrics = per_user(item_ranks, batch.truth_users.cpu(), len(batch.places), cases.cutoffs)
     return torch.stack(list(metrics.values()), dim=1)
 
 
@@ -69,12 +69,12 @@ def mean_metrics(metrics: Tensor, cases: Cases) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one scorer did on all cases.
+    """Metrics and ranks of one scorer on all cases.
 
     Attributes:
         name: the scorer's.
         metrics: [U, M] each case's metrics, columns as `metric_names`.
-        ranks: [T] rank of each relevant item, the cases' one after the other in the order of `truth`.
+        ranks: [T] rank of each relevant item, cases one after the other in the order of `truth`.
         top: [U, K] the first K items of each case, K the smallest cutoff; -1 where there were fewer.
     """
 
@@ -88,21 +88,21 @@ def evaluate(scorer: Scorer, cases: Cases, batch_size: int) -> Outcome:
     """Rank the whole catalogue for every case.
 
     Args:
-        scorer: what is evaluated.
-        cases: on whom.
+        scorer: is evaluated.
+        cases: on these.
         batch_size: cases scored at a time; memory is batch_size * N scores.
     """
     metrics = room_for_metrics(cases)
     depth = min(*cases.cutoffs, len(cases.item_ids))
     top = torch.empty(len(cases), depth, dtype=torch.int64)
     relevant = np.split(np.arange(sum(map(len, cases.truth))), np.cumsum([len(rows) for rows in cases.truth])[:-1])
-    found = np.empty(sum(map(len, relevant)), np.int64)
+    item_ranks = np.empty(sum(map(len, relevant)), np.int64)
     batches = EvaluationBatches(cases, batch_size)
     for batch in track(batches, f"evaluating {scorer.name}", total=len(batches)):
         scores = scorer.score(batch.histories, batch.queries)
-        own = wanted_ranks(scores, batch, cases)
-        found[np.concatenate([relevant[place] for place in batch.places.tolist()])] = own.numpy()
-        metrics[batch.places] = metrics_of(own, batch, cases)
+        of_batch = relevant_ranks(scores, batch, cases)
+        item_ranks[np.concatenate([relevant[case] for case in batch.places.tolist()])] = of_batch.numpy()
+        metrics[batch.places] = metrics_of(of_batch, batch, cases)
         best = scores.topk(depth, dim=1)
         top[batch.places] = torch.where(best.values.isfinite(), best.indices, -1).cpu()  # seen is not recommended
-    return Outcome(scorer.name, metrics.numpy(), found, top.numpy())
+    return Outcome(scorer.name, metrics.numpy(), item_ranks, top.numpy())

@@ -1,4 +1,4 @@
-"""Judged queries: which items somebody found to answer a search text, and how well a ranking agrees."""
+"""Judgements (qrels): the items that answer a search text, by grade, and how well a ranking agrees with them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,8 +55,8 @@ class Judgements:
 
     def __getitem__(self, chosen: NDArray[np.int64]) -> "Judgements":
         """Some of the queries, by their positions, [n]."""
-        places = chosen.tolist()
-        return Judgements(*([part[i] for i in places] for part in (self.queries, self.rows, self.grades)))
+        positions = chosen.tolist()
+        return Judgements(*([part[i] for i in positions] for part in (self.queries, self.rows, self.grades)))
 
     def folds(self, count: int, seed: int) -> list[NDArray[np.int64]]:
         """Positions of the queries in `count` parts of like size, drawn at random, each query in one of them.
@@ -91,7 +91,7 @@ class Judgements:
 
 
 def judged_cases(judged: Judgements, item_ids: Sequence[str], cutoffs: Sequence[int]) -> Cases:
-    """Queries as cases: nothing is known of who asks, and every item of a grade above 0 is to be found.
+    """Queries as cases: nothing is known of the user, and every item of a grade above 0 is relevant.
 
     Args:
         judged: answerable queries.

@@ -46,11 +46,15 @@ def ranks(scores: Tensor, users: Tensor, rows: Tensor, ties: Tensor) -> Tensor:
 
 
 def _rank(scores: NDArray[np.float32], item: int, places: NDArray[np.int64]) -> int:
-    """Rank of one item among one user's scores [N]: two counts, far cheaper than sorting."""
-    own = scores[item]
-    above = int(np.count_nonzero(scores > own))
-    if np.count_nonzero(scores >= own) > above + 1:
-        above += int(np.count_nonzero((scores == own) & (places < places[item])))
+    """Rank of one item among one user's scores [N]: two counts, far cheaper than sorting.
+
+    A count over one contiguous row is vectorised; over blocks of rows it takes two to three times as long from some
+    thousand items on.
+    """
+    score = scores[item]
+    above = int(np.count_nonzero(scores > score))
+    if np.count_nonzero(scores >= score) > above + 1:
+        above += int(np.count_nonzero((scores == score) & (places < places[item])))
     return above + 1
 
 

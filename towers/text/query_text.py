@@ -23,7 +23,7 @@ class QueryText:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What is stored with a model."""
+        """The attributes, as they are stored with a model."""
         return asdict(self)
 
     @classmethod
