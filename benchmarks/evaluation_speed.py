@@ -1,4 +1,4 @@
-"""How long ranking the whole catalogue for every test user takes, and what memory, by the batch size.
+"""Time and memory of ranking the whole catalogue for every test user, by the batch size.
 
     python -m benchmarks.evaluation_speed --run artifacts/quality/runs/<a run of beauty>
 

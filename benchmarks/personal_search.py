@@ -1,11 +1,11 @@
-"""What a history adds to a query, and who should read it: shoppers who ask for what they went on to take.
+"""The worth of a history beside a query, and who should read it: shoppers who search for their next items.
 
     python -m benchmarks.personal_search --run artifacts/runs/demo
 
-Every user of the test split asks once, by a query derived from one of the items they went on to; wanted is what they
+Every user of the test split asks once, by a synthetic query of one of their next items; relevant is what they
 went on to among the items that give the same query, and the whole catalogue is ranked. The run needs a funnel for
 queries (`towers.train_funnel`), whose weights are taken as they are. The section of `docs/search.md` between its
-markers is written from what was measured.
+markers is written from the measurements.
 """
 
 import argparse
@@ -85,7 +85,7 @@ def asking(cases: Cases, derived: Sequence[str], seed: int) -> Cases:
 
 
 def rows_of(towers: VectorScorer, funnel: Funnel) -> list[Asked]:
-    """What is compared; the first is what the others are held against."""
+    """Orders that are compared; the first is the reference."""
     fusion = funnel.fusion
     if len(funnel.channels) != 1 or not isinstance(fusion, WeightedScores):
         raise SystemExit(

@@ -1,4 +1,4 @@
-"""What search finds, by judged queries: trained and judged by the commands' own code, written to docs/search.md.
+"""Quality of search, by judged queries: trained and judged by the commands' own code, written to docs/search.md.
 
     python -m benchmarks.search --shared /work/shared/data
     pip download --no-deps --no-binary :all: insuranceqa_data==1.0 && tar xzf insuranceqa_data-1.0.tar.gz
@@ -157,7 +157,7 @@ def misspelt_rows(judged: Judged, draws: int) -> tuple[dict[str, Any], list[str]
 
 
 def synonym_rows(judged: Judged) -> list[str]:
-    """What is lost when people ask in other words, as lines of a table."""
+    """Loss of quality with queries in other words, as lines of a table."""
     places = np.array([i for i, query in enumerate(judged.queries.queries) if query in SYNONYMS], np.int64)
     some = judged.queries[places]
     report, _ = judged.report(some, {"synonyms": [SYNONYMS[query] for query in some.queries]})

@@ -50,7 +50,7 @@ from towers.training.phases import Phase
 from towers.training.phases import prepare as prepare_training
 
 DATASET = "beauty"
-OURS = {  # what is timed -> arguments of its process
+OURS = {  # name of a timed process -> its arguments
     "twotower, in-batch and uniform negatives (default)": ["negatives=mixed"],
     "twotower, uniform negatives": ["negatives=uniform"],
     "twotower, full softmax": ["negatives=full"],
@@ -73,7 +73,7 @@ class FixedRows(EpochDataset[Batch]):
         self.width = width
 
     def _draw(self) -> tuple[np.ndarray, np.random.Generator]:
-        """Windows in the order of their length, [packs, rows, 3], and what draws the rest."""
+        """Windows in the order of their length, [packs, rows, 3], and the generator for the rest."""
         self.batches.epoch = self.epoch
         rng = self.batches._rng()
         windows = self.batches._windows(rng)
@@ -191,7 +191,7 @@ def arguments() -> argparse.Namespace:
 
 
 def our_command(asked: argparse.Namespace, data: Path) -> list[str]:
-    """Our process, but for what makes it one of `OURS`."""
+    """Arguments common to all of `OURS`."""
     overrides = [
         f"data={data.absolute()}",
         f"artifacts={asked.artifacts.absolute()}",

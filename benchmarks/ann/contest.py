@@ -27,7 +27,7 @@ TIE = 1e-6
 
 @dataclass(frozen=True)
 class ContestFiles:
-    """What everybody is given, as files.
+    """Input of every contender, as files.
 
     Attributes:
         vectors: the catalogue, [N, dim].
@@ -80,7 +80,7 @@ class PeerWorker:
         self.process.wait()
 
     def rows(self, setting: dict[str, Any], k: int) -> Rows:
-        """What a setting finds for every query, [Q, k]."""
+        """Rows that a setting finds for every query, [Q, k]."""
         self._ask(setting=setting, k=k, save=str(self.found))
         return np.asarray(np.load(self.found))
 
@@ -177,8 +177,8 @@ def recall(rows: Rows, vectors: Vectors, queries: Vectors, bounds: Vectors) -> f
 
 def _time_curves(workers: dict[str, PeerWorker], contenders: dict[str, Contender], measure: MeasurePlan) -> None:
     """Every setting, with the largest batch and one thread."""
-    jobs = [(name, place) for name in workers for place in range(len(contenders[name].settings))]
-    _time(workers, contenders, [(name, place, max(measure.batches), 1) for name, place in jobs], measure)
+    jobs = [(name, position) for name in workers for position in range(len(contenders[name].settings))]
+    _time(workers, contenders, [(name, position, max(measure.batches), 1) for name, position in jobs], measure)
 
 
 def _time_tables(workers: dict[str, PeerWorker], contenders: dict[str, Contender], measure: MeasurePlan) -> None:
@@ -195,17 +195,17 @@ def _time(
     jobs: list[tuple[str, int, int, int]],
     measure: MeasurePlan,
 ) -> None:
-    """Time (name, place of the setting, batch, threads) in turns and note the medians."""
+    """Time (name, position of the setting, batch, threads) in turns and note the medians."""
     turns: dict[tuple[str, int, int, int], list[dict[str, float]]] = {job: [] for job in jobs}
     for number in range(measure.rounds):
         print(f"timing {len(jobs)} settings, turn {number + 1} of {measure.rounds}", flush=True)
-        for name, place, batch, threads in jobs:
-            setting = contenders[name].settings[place]
+        for name, position, batch, threads in jobs:
+            setting = contenders[name].settings[position]
             rate = workers[name].rate(setting, measure.k, batch, threads, measure.seconds)
-            turns[name, place, batch, threads].append(rate)
-    for (name, place, batch, threads), rates in turns.items():
+            turns[name, position, batch, threads].append(rate)
+    for (name, position, batch, threads), rates in turns.items():
         middle = {figure: median(rate[figure] for rate in rates) for figure in rates[0]}
-        contenders[name].rates.append(Rate(place, batch, threads, **middle))
+        contenders[name].rates.append(Rate(position, batch, threads, **middle))
 
 
 def python_for(plan: ContenderPlan, environments: dict[str, Path]) -> Path:

@@ -33,7 +33,7 @@ def write_page(results: Results, plan: AnnPlan, docs: Path) -> None:
 
 def _curve(contender: Contender, name: str, plan: AnnPlan) -> Curve:
     batch = max(plan.measure.batches)
-    speeds = [contender.rate(place, batch, 1).per_cpu_second for place in range(len(contender.settings))]
+    speeds = [contender.rate(position, batch, 1).per_cpu_second for position in range(len(contender.settings))]
     planned = plan.contenders[name]
     return Curve(planned.label, planned.kind, contender.recalls, speeds, contender.bytes_per_vector)
 
@@ -73,13 +73,13 @@ def _header(plan: AnnPlan) -> list[str]:
 
 def _line(contender: Contender, name: str, plan: AnnPlan) -> list[str]:
     m = plan.measure
-    place = contender.chosen(m.recall_floor, max(m.batches))
+    position = contender.chosen(m.recall_floor, max(m.batches))
     label = plan.contenders[name].label
-    rates = [contender.rate(place, batch, threads) for threads in m.threads for batch in m.batches]
+    rates = [contender.rate(position, batch, threads) for threads in m.threads for batch in m.batches]
     return [
         f"**{label}**" if plan.contenders[name].kind == "ours" else label,
-        ", ".join(f"{key} {value}" for key, value in contender.settings[place].items()) or "–",
-        f"{contender.recalls[place]:.3f}",
+        ", ".join(f"{key} {value}" for key, value in contender.settings[position].items()) or "–",
+        f"{contender.recalls[position]:.3f}",
         *(f"{rate.per_cpu_second:,.0f} ({rate.per_second:,.0f})" for rate in rates),
         f"{contender.bytes_per_vector:,.0f}",
         f"{contender.build_cpu_seconds:,.1f}",

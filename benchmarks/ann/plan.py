@@ -36,7 +36,7 @@ class ShopPlan:
 
 @dataclass
 class CataloguePlan:
-    """What is searched.
+    """The catalogue that is searched.
 
     Attributes:
         shops: by name.
@@ -81,12 +81,12 @@ class UserPlan:
 
 @dataclass
 class MeasurePlan:
-    """What is measured of each contender.
+    """Measurements of each contender.
 
     Attributes:
-        k: answers wanted.
+        k: answers to a query.
         recall_floor: the fastest setting that reaches it stands in the table.
-        rounds: turns of everybody; medians are told.
+        rounds: turns of everybody; medians are reported.
         seconds: of processor time for a figure in a turn.
         batches, threads: the table's columns; the curves are of the largest batch and one thread.
     """

@@ -48,7 +48,7 @@ def lists(
     """Each user's list at each point of the curves, [U, k], the best item first; -1 where there were fewer items.
 
     Args:
-        scorer: what scores the catalogue.
+        scorer: of the catalogue.
         cases: the users.
         catalogue: of the same catalogue.
         curves: how lists are chosen.

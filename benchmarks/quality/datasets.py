@@ -58,7 +58,7 @@ class QualityDataset:
         )
 
     def material(self, test: Cases) -> Material:
-        """What peers may see: everything before the test part, and whom to answer for."""
+        """Input of peers: everything before the test part, and the users to answer for."""
         sequences, valid = self.sequences, self.cases(Split.VALID, self.validation_users)
         seen = sequences.splits < Split.TEST
         before = np.concatenate([[0], np.cumsum(seen)])

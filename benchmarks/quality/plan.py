@@ -56,8 +56,8 @@ class RecipePlan:
         funnel: dataset -> overrides of `python -m towers.train_funnel`, for those that get one; its last stage is the
             scorer `funnel` of `rows`.
         evaluate_untrained: further overrides of the evaluation with the first seed.
-        untrained: like `rows`, for what needs no training; shown with the first seed.
-        also: study -> rows of the same runs that stand in its table; what an evaluation does not have is left out.
+        untrained: like `rows`, for scorers that need no training; shown with the first seed.
+        also: study -> rows of the same runs that stand in its table; rows that an evaluation lacks are left out.
         study: whose table shows it; null for the main one.
         seeds: the only ones it is trained with, of those asked for; null for all.
     """
@@ -82,7 +82,7 @@ class PeerPlan:
         label: on the page.
         environment: which of `environments` runs it.
         script: file in `peers/`.
-        settings: what the script is told.
+        settings: arguments of the script.
         datasets: dataset -> settings that differ.
     """
 
@@ -163,12 +163,12 @@ class Job:
 
     @property
     def key(self) -> str:
-        """What `--only` matches."""
+        """The text that `--only` matches."""
         return f"{self.dataset}:{self.name}"
 
 
 def jobs(plan: QualityPlan, seeds: list[int], only: list[str]) -> list[Job]:
-    """What is to be run: the first seed of everything before the second of anything.
+    """The jobs to run: the first seed of everything before the second of anything.
 
     Args:
         plan: the plan.

@@ -35,12 +35,12 @@ from towers.model.run_record import RunRecord
 PEERS = Path(__file__).with_name("peers")
 DECIDING = ("data_prep", "towers", "conf")
 COST = "cost.json"
-SHOWN = ("metrics", "beyond")  # of what is known of a scorer; slices stay in the run
+SHOWN = ("metrics", "beyond")  # of a scorer; slices stay in the run
 
 
 @dataclass(frozen=True)
 class QualityBench:
-    """What jobs share.
+    """Settings that jobs share.
 
     Attributes:
         plan: the plan.
@@ -70,7 +70,7 @@ class QualityBench:
             recipe["datasets"] = recipe["datasets"][job.dataset]
             recipe["funnel"] = recipe["funnel"].get(job.dataset)
             del recipe["study"], recipe["seeds"]  # where and how often it is shown
-            if not job.first:  # what only the first seed's evaluation does
+            if not job.first:  # done by the first seed's evaluation only
                 recipe["evaluate_untrained"] = recipe["untrained"] = None
             code = [git("rev-parse", f"HEAD:{part}") for part in DECIDING]
             uncommitted = git("status", "--porcelain", "--", *DECIDING) + git("diff", "HEAD", "--", *DECIDING)
@@ -87,7 +87,7 @@ def settings_of(peer: PeerPlan, job: Job) -> dict[str, Any]:
 
 
 def run_job(job: Job, bench: QualityBench, prepared: QualityDataset) -> Result:
-    """Train, evaluate, and say what it took.
+    """Train, evaluate, and measure the cost.
 
     Raises:
         GateFailed: a command failed; the message holds the end of its log.
@@ -162,7 +162,7 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: QualityBench, prepared: Qua
 
 
 def row_of(report: dict[str, Any], scorer: str) -> dict[str, Any]:
-    """What is kept of a scorer.
+    """The figures that are kept of a scorer.
 
     Args:
         report: `metrics.json` of a run.

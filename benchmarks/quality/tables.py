@@ -112,7 +112,7 @@ def study_table(dataset: str, name: str, results: list[Result], plan: QualityPla
     """A study's table on one dataset, its lines as they stand in the plan; empty where nothing was measured.
 
     Raises:
-        UsageError: a column names what no result holds.
+        UsageError: no result holds a column.
     """
     study, found = plan.studies[name], _lines(dataset, name, results, plan)
     if not found:
@@ -144,7 +144,7 @@ def _lines(
 
 
 def _planned(plan: QualityPlan, line: tuple[tuple[str, str], list[Result]]) -> tuple[bool, int, int]:
-    """Where a line of a study stands: as in the plan, what is trained before what is not."""
+    """Where a line of a study stands: as in the plan, trained scorers first."""
     (owner, label), results = line
     name = results[0].name
     recipe = plan.recipes[name]
@@ -166,7 +166,7 @@ def _study_cells(label: str, results: list[Result], study: StudyPlan) -> list[st
 
 
 def _figure(result: Result, label: str, path: str) -> Any:
-    """What stands at a path in a row of a result, None where nothing does."""
+    """The value at a path in a row of a result, None where there is none."""
     value: Any = result.rows[label]
     if label not in result.untrained:
         value = value | {

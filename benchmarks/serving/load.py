@@ -19,7 +19,7 @@ PATIENCE = 30.0
 
 @dataclass
 class LoadSample:
-    """What came of some calls.
+    """Latencies and codes of some calls.
 
     Attributes:
         offered: calls a second that were made.
@@ -78,7 +78,7 @@ def open_loop(
     Args:
         address: of the server.
         name: of the call.
-        messages: what to send, in turn.
+        messages: to be sent in turn.
         rate: calls a second.
         seconds: for how long.
         seed: of the moments.
@@ -122,7 +122,7 @@ def closed_loop(
     Args:
         address: of the server.
         name: of the call.
-        messages: what to send, in turn.
+        messages: to be sent in turn.
         callers: who ask one after another.
         calls: how many in all.
         between: done before each call of the first caller, with the number of calls it made.
@@ -131,7 +131,7 @@ def closed_loop(
     sample = LoadSample(float("inf"))
 
     def ask(caller: int) -> list[tuple[float, str]]:
-        told = []
+        answered = []
         with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
             call = method(channel, name)
             for number in range(calls // callers):
@@ -145,13 +145,13 @@ def closed_loop(
                     code = "OK"
                 except grpc.RpcError as error:
                     code = error.code().name
-                told.append((time.monotonic() - began, code))
-        return told
+                answered.append((time.monotonic() - began, code))
+        return answered
 
     started = time.monotonic()
     with ThreadPoolExecutor(callers) as pool, uncollected():
-        for told in pool.map(ask, range(callers)):
-            for latency, code in told:
+        for answered in pool.map(ask, range(callers)):
+            for latency, code in answered:
                 sample.codes[code] += 1
                 (sample.latencies if code == "OK" else sample.refusals).append(latency)
     sample.seconds = time.monotonic() - started
