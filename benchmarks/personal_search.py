@@ -68,18 +68,18 @@ class Asked:
 
 
 def asking(cases: Cases, derived: Sequence[str], seed: int) -> Cases:
-    """The cases with a query each, derived from one of the wanted items; those of which none gives a query left out."""
+    """The cases with a synthetic query each, of one of the relevant items; those without one left out."""
     rng, places = np.random.default_rng(seed), dict[str, list[int]]()
     for row, query in enumerate(derived):
         places.setdefault(query, []).append(row)
     kept, queries, truth = [], [], []
-    for case, wanted in enumerate(cases.truth):
-        able = [row for row in wanted.tolist() if derived[row]]
+    for case, relevant in enumerate(cases.truth):
+        able = [row for row in relevant.tolist() if derived[row]]
         if able:
             query = derived[able[int(rng.integers(len(able)))]]
             kept.append(case)
             queries.append(query)
-            truth.append(np.intersect1d(wanted, places[query]))
+            truth.append(np.intersect1d(relevant, places[query]))
     chosen = np.array(kept, np.int64)
     return replace(cases[chosen], queries=queries, truth=truth)
 
@@ -89,12 +89,12 @@ def rows_of(towers: VectorScorer, funnel: Funnel) -> list[Asked]:
     fusion = funnel.fusion
     if len(funnel.channels) != 1 or not isinstance(fusion, WeightedScores):
         raise SystemExit(
-            "the run's funnel for queries must be towers and words at fixed weights, made by derived queries"
+            "the run's funnel for queries must be towers and words at fixed weights, made by synthetic queries"
         )
     (words,) = funnel.channels.values()
     weights = np.array(fusion.weights) / np.array(fusion.deviations)
     return [
-        Asked("the query alone, as a stranger", towers, words, weights, towers_read=False),
+        Asked("the query alone", towers, words, weights, towers_read=False),
         Asked("both: the towers read the history too (served)", towers, words, weights),
         Asked("both: towers and words read the history", towers, words, weights, words_read=True),
         Asked("towers without words, the query alone", towers, None, weights, towers_read=False),
@@ -123,10 +123,10 @@ def main() -> None:
     columns = [metric_names(cases.cutoffs).index(name) for name in METRICS]
     figures = [evaluate(row, cases, arguments.batch).metrics[:, columns] for row in rows]
     asked = set(cases.queries)
-    same, wanted = np.mean([derived.count(query) for query in asked]), np.mean([len(rows) for rows in cases.truth])
+    same, relevant = np.mean([derived.count(query) for query in asked]), np.mean([len(rows) for rows in cases.truth])
     lines = [
         f"{len(cases):,} users, {len(asked):,} different queries, each given by {same:.0f} items on average; "
-        f"{wanted:.1f} of them are wanted.",
+        f"{relevant:.1f} of them are relevant.",
         "",
         f"| | {' | '.join(METRICS)} | ndcg@10, beside the query alone |",
         "|---|---|---|---|---|",

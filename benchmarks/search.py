@@ -5,7 +5,7 @@
     python -m benchmarks.search --set insurance --shared . --folds 0
 
 Runs that are finished already under `--artifacts` are taken as they are. Each has a funnel for queries, made with
-queries derived from items alone: the row "served".
+synthetic queries alone: the row "served".
 """
 
 import argparse
@@ -214,7 +214,7 @@ def main() -> None:
         run = trained(f"{arguments.set}-{name}", overrides, data, arguments.artifacts)
         judged = Judged(with_funnel(run, data), data)
         report, lines = misspelt_rows(judged, arguments.draws)
-        kind = "with misspelt derived queries" if name == "typos" else "with `queries.typos=0`"
+        kind = "with misspelt synthetic queries" if name == "typos" else "with `queries.typos=0`"
         parts += [
             f"{report['queries']} queries, {report['judgements']:,} judgements; trained {kind}, on no judgement; "
             f"misspelt: mean of {arguments.draws} draws:",

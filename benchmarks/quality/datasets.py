@@ -52,7 +52,7 @@ class QualityDataset:
         return np.bincount(training, minlength=len(self.item_ids))
 
     def cases(self, split: Split, max_users: int | None = None) -> Cases:
-        """Who is evaluated. What a user has is neither recommended nor wanted, as our own default has it."""
+        """Who is evaluated. What a user has is neither recommended nor relevant, as our own default has it."""
         return Cases.held_out(
             self.sequences, self.item_ids, split, True, self.cutoffs, max_users=max_users, seed=VALIDATION_SEED
         )
@@ -70,7 +70,7 @@ class QualityDataset:
             exclude_seen=test.exclude_seen,
             valid_users=valid.users,
             valid_truth=np.concatenate(valid.truth),
-            valid_bounds=np.concatenate([[0], np.cumsum([len(wanted) for wanted in valid.truth])]),
+            valid_bounds=np.concatenate([[0], np.cumsum([len(relevant) for relevant in valid.truth])]),
             test_users=test.users,
         )
 
