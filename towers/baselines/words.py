@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -67,6 +67,17 @@ class TfIdf:
         return _products(terms(histories, queries, self.vectors, query_tokens, self.decay), self.vectors)
 
 
+class BM25Settings(TypedDict):
+    """Arguments of `BM25`, as JSON."""
+
+    k1: float
+    b: float
+    decay: float
+    columns: list[str]
+    singular: bool
+    mend: bool
+
+
 class BM25:
     """Scores an item's texts by BM25; texts of the history are more of the query, words of newer items weighing more.
 
@@ -91,10 +102,16 @@ class BM25:
         self.name = "bm25, all fields" if EVERY_TEXT in self.columns else "bm25"
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> BM25Settings:
         """Arguments of the constructor, as JSON."""
-        names = ("k1", "b", "decay", "columns", "singular", "mend")
-        return {name: getattr(self, name) for name in names}
+        return {
+            "k1": self.k1,
+            "b": self.b,
+            "decay": self.decay,
+            "columns": self.columns,
+            "singular": self.singular,
+            "mend": self.mend,
+        }
 
     def fit(self, training: TrainingData) -> Self:
         """Weigh the words of the texts.

@@ -76,7 +76,7 @@ class FittedBlock(Protocol):
         """
 
     def history_vectors(self, items: pd.DataFrame) -> NDArray[np.float32] | None:
-        """Vectors that items add to a user's when they are in the history, [N, d]; None where they are the item vectors."""
+        """Vectors that items of a history add to the user's, [N, d]; None where they are the item vectors."""
 
     def state(self) -> Mapping[str, Tensor]:
         """Learnt tensors by name."""

@@ -18,8 +18,8 @@ from towers.text.whitening import Whitening
 class BlockProfile:
     """Turns histories and queries into a block's user vectors.
 
-    A block that cannot read queries is zero for a request with one: its weight was chosen on requests without, and would
-    drown the query, which the towers have read with the history.
+    A block that cannot read queries is zero for a request with one: its weight was chosen on requests without, and
+    would drown the query, which the towers have read with the history.
 
     Attributes:
         table: vector that each item of the history adds, [N, d].

@@ -30,7 +30,7 @@ class Interactions:
 
     @classmethod
     def of(cls, sequences: Sequences, num_items: int, until: Split | None) -> Self:
-        """The events of all splits earlier than `until`: those that a model trained until then has seen; None for all."""
+        """The events of all splits earlier than `until`, as a model trained until then has seen them; None for all."""
         before = Split.TEST + 1 if until is None else until
         kept = sequences.splits < before
         lengths = sequences.ends(before) - sequences.offsets[:-1]

@@ -248,7 +248,7 @@ class TrainedTowers:
             users=users.eval(),
             text_encoder=encoder.eval(),
             event_types=EventTypes(config["event_types"]),
-            queries=QueryText.load(config.get("queries")),
+            queries=QueryText.load(config["queries"]),
             embedded=embedded,
             temperature=config["temperature"],
             exclude_seen=config["exclude_seen"],

@@ -167,7 +167,7 @@ class UserEncoder:
             load_text_encoder(folder / "text_encoder"),
             EventTypes(config["event_types"]),
             vectors,
-            QueryText.load(config.get("queries")),
+            QueryText.load(config["queries"]),
         )
         if (folder / GRAPH).is_file():
             encoder.last = OnnxUserTower.load(folder).last

@@ -35,7 +35,7 @@ def misspelt(text: str, rng: np.random.Generator) -> str:
 
 
 def errors_at(word: str, position: int, rng: np.random.Generator) -> list[str]:
-    """The word with each kind of error at the letter `position`, 1 or beyond: swapped, dropped, doubled, key beside it."""
+    """The word with each kind of error at the letter `position`, 1 or beyond: swapped, dropped, doubled, replaced."""
     first = min(position, len(word) - 2)
     swapped = word[:first] + word[first + 1] + word[first] + word[first + 2 :]
     dropped = word[:position] + word[position + 1 :]

@@ -31,8 +31,8 @@ class VectorCache:
     """Sentence vectors on disk, keyed by encoder and text.
 
     Vectors live in append-only shards (`{encoder fingerprint}/{hash}.safetensors`), so an interrupted run keeps what it
-    had encoded, and a changed catalogue encodes only what is new. The shards are memory-mapped: a cache holds its keys in
-    memory, 32 bytes a text.
+    had encoded, and a changed catalogue encodes only what is new. The shards are memory-mapped: a cache holds its keys
+    in memory, 32 bytes a text.
 
     Args:
         folder: where the shards are kept.
