@@ -12,7 +12,7 @@ from torch import Tensor
 from data_prep.columns import Columns
 from data_prep.config import require
 from towers.baselines.baseline import DoesNotApply
-from towers.baselines.popularity_trend import uptake_rates
+from towers.baselines.popularity import uptake_rates
 from towers.blocks.block import HistoryWeights, by_item
 from towers.events.training_data import TrainingData
 

@@ -14,7 +14,7 @@ from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
 from towers.baselines import DoesNotApply, Popularity, TrainingData, Trending
-from towers.baselines.popularity_trend import demand
+from towers.baselines.popularity import demand
 from towers.candidates.fallback import CONFIG, Fallback
 from towers.candidates.fallback_choice import choose_fallback
 from towers.events.history import History
