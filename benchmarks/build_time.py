@@ -1,4 +1,4 @@
-"""What training and filling an index cost, ours beside FAISS's own from the same factory string, by turns.
+"""Time of training and filling an index, ours beside FAISS's own from the same factory string, by turns.
 
     python -m benchmarks.build_time --items 175869 --factory IVF1024,PQ128x4fs
 
@@ -57,9 +57,9 @@ def main() -> None:
     ratios = []
     for _ in range(TURNS):
         theirs = seconds(lambda: raw(vectors, arguments.factory))
-        own = seconds(lambda: ours(vectors, arguments.factory, config))
-        ratios.append(own / theirs)
-        print(f"FAISS {theirs:.2f} s, ours {own:.2f} s, {ratios[-1]:.2f} of it", flush=True)
+        taken = seconds(lambda: ours(vectors, arguments.factory, config))
+        ratios.append(taken / theirs)
+        print(f"FAISS {theirs:.2f} s, ours {taken:.2f} s, {ratios[-1]:.2f} of it", flush=True)
     print(f"median {median(ratios):.2f}")
 
 

@@ -1,15 +1,14 @@
-"""What choosing a diverse list takes of the processor: `python -m benchmarks.diversity_cost`."""
+"""Processor time of choosing a diverse list: `python -m benchmarks.diversity_cost`."""
 
 import time
 
 import numpy as np
 
-from benchmarks.diversity.__main__ import TradeoffConfig
-from data_prep.command import load_config
+from benchmarks.diversity.settings import default_diversity
 from towers.diversity import METHODS, Diversity, Pool, diversify
 
 REPETITIONS = 200
-SIZES = ((10, 50), (50, 200))  # items wanted, items to choose from
+SIZES = ((10, 50), (50, 200))  # items of a list, items to choose from
 
 
 def made_up_pool(count: int, dim: int, seed: int) -> Pool:
@@ -17,7 +16,7 @@ def made_up_pool(count: int, dim: int, seed: int) -> Pool:
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((count, dim)) + 0.6 * rng.standard_normal(dim)
     scores = np.sort(rng.standard_normal(count))[::-1].astype(np.float32)
-    categories = [f"category {place % 9}" for place in range(count)]
+    categories = [f"category {n % 9}" for n in range(count)]
     return Pool(scores, vectors.astype(np.float32), categories, [f"Title of item {n}" for n in range(count)], count)
 
 
@@ -32,13 +31,13 @@ def milliseconds(pool: Pool, k: int, how: Diversity) -> float:
 
 def main() -> None:
     """Print a line for each size and setting."""
-    own = load_config(TradeoffConfig, "diversity_tradeoff", ["run=none"]).diversity
+    defaults = default_diversity()
     for dim in (128, 512):
         for k, count in SIZES:
             pool = made_up_pool(count, dim, seed=0)
             for method in METHODS:
                 for quota, collapse in ((0, False), (3, True)):
-                    how = Diversity(method, own.strength[method], quota, collapse, own.duplicate_cosine)
+                    how = Diversity(method, defaults.strength[method], quota, collapse, defaults.duplicate_cosine)
                     extras = ", quota and duplicates" if quota else ""
                     took = milliseconds(pool, k, how)
                     print(f"{k:3} of {count} items of {dim} numbers, {method}{extras}: {took:.2f} ms")

@@ -1,4 +1,4 @@
-"""How long ranking the whole catalogue for every test user takes, and what memory, by the batch size.
+"""Time and memory of ranking the whole catalogue for every test user, by the batch size.
 
     python -m benchmarks.evaluation_speed --run artifacts/quality/runs/<a run of beauty>
 
@@ -19,9 +19,9 @@ import torch
 
 from benchmarks.quality.machine import commit, machine
 from benchmarks.quality.page import replace_section
-from data_prep.columns import Columns, Split
-from towers.events.reading import read_sequences_of
-from towers.metrics.evaluation import Cases, evaluate, mean_metrics
+from data_prep import Columns, Split
+from towers.events import read_sequences_of
+from towers.metrics import Cases, evaluate, mean_metrics
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer

@@ -1,4 +1,4 @@
-"""Kill the real `python -m index.build` again and again, and check that what serves stays whole.
+"""Kill the real `python -m index.build` again and again, and check that the served bundle stays whole.
 
     python benchmarks/kill_build.py run=artifacts/runs/demo data=artifacts/data/completejourney --kills 20
 
@@ -30,7 +30,7 @@ Answers = list[tuple[list[str], list[float]]]
 
 
 def answers(bundles: Path) -> tuple[str, Answers]:
-    """The current version and what it recalls for its first users."""
+    """The current version and the items it recalls for its first users."""
     bundle = Bundle.load(current_bundle(bundles))
     histories = [bundle.histories.at(place) for place in range(min(USERS, len(bundle.histories)))]
     histories.append(History.empty())
@@ -92,7 +92,7 @@ def kill(command: list[str], bundles: Path, seconds: float, once_writing: bool) 
 
 
 def drill(overrides: list[str], bundles: Path, kills: int) -> bool:
-    """Do what the module says; whether all went well."""
+    """Kill builds; whether all went well."""
     command = build_command(overrides, bundles)
     before, writing = build(command, bundles)
     version, expected = answers(bundles)

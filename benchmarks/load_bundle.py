@@ -59,7 +59,7 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
     from index.bundle.publish import building, new_bundle, switch_current
     from index.calibration.trial import choose_index
     from towers import OneVectorModel
-    from towers.events.reading import read_sequences
+    from towers.events import read_sequences
 
     config = load_config(BuildConfig, "build", [*overrides, f"bundles={bundles}"])
     inputs = check_inputs(config.run, config.data, config.reranker, config.funnel)
@@ -77,7 +77,7 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
         timestamps=np.tile(np.arange(HISTORY, dtype=float), users),
     )
     encoder = model.user_encoder(items, vectors)
-    asking = [histories.at(place) for place in range(config.calibration_users)]
+    asking = [histories.at(number) for number in range(config.calibration_users)]
     queries = encoder.encode(asking, [""] * len(asking))
     chosen = choose_index(instantiate(config.index).plans(count, model.dim), vectors, queries, config)
     recall, parameters = chosen.calibration.recall, chosen.calibration.parameters
@@ -93,14 +93,14 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
 
 
 def memory() -> dict[str, float]:
-    """What the kernel counts for this process, in MB."""
-    wanted = ("Rss", "Pss", "Shared_Clean", "Shared_Dirty", "Private_Clean", "Private_Dirty")
+    """Memory of this process by the kernel's count, in MB."""
+    counted = ("Rss", "Pss", "Shared_Clean", "Shared_Dirty", "Private_Clean", "Private_Dirty")
     lines = (line.split() for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
-    return {words[0].rstrip(":"): int(words[1]) / 1000 for words in lines if words[0].rstrip(":") in wanted}
+    return {words[0].rstrip(":"): int(words[1]) / 1000 for words in lines if words[0].rstrip(":") in counted}
 
 
 def timed(work: Any) -> tuple[Any, dict[str, float]]:
-    """What a call returns, and its seconds by the clock and of the processor."""
+    """Result of a call, and its seconds by the clock and of the processor."""
     wall, cpu = time.perf_counter(), time.process_time()
     result = work()
     return result, {"wall": round(time.perf_counter() - wall, 3), "cpu": round(time.process_time() - cpu, 3)}
@@ -125,12 +125,12 @@ def measure(folder: Path) -> None:
     _, verify = timed(lambda: manifest.verify(folder))
     bundle, load = timed(lambda: Bundle.load(folder))
     loaded = memory()
-    histories = [bundle.histories.at(place) for place in range(SEARCHES)]
+    histories = [bundle.histories.at(number) for number in range(SEARCHES)]
     queries = bundle.user_encoder.encode(histories, [""] * SEARCHES)
     _, first = timed(lambda: bundle.index.search(queries[:1], K))
     _, searches = timed(lambda: [bundle.index.search(queries[n : n + 1], K) for n in range(SEARCHES)])
     size = sum(record.size for record in manifest.files.values())
-    told = {
+    reports = {
         "bytes": size,
         "imports": imports,
         "verify": verify,
@@ -141,7 +141,7 @@ def measure(folder: Path) -> None:
         "MB before loading": before,
         "MB loaded": loaded,
     }
-    print(json.dumps(told), flush=True)
+    print(json.dumps(reports), flush=True)
     sys.stdin.readline()  # all have loaded and searched
     print(json.dumps(memory()), flush=True)
     sys.stdin.readline()
@@ -154,15 +154,15 @@ def start(folder: Path) -> "subprocess.Popen[str]":
 
 
 def tell(processes: "list[subprocess.Popen[str]]") -> tuple[list[Any], list[Any]]:
-    """What processes say after loading, and what they hold when all have searched."""
-    told = [json.loads(process.stdout.readline()) for process in processes if process.stdout]
+    """Reports of processes after loading, and their memory when all have searched."""
+    reports = [json.loads(process.stdout.readline()) for process in processes if process.stdout]
     held = []
     for process in processes:
         print(file=process.stdin, flush=True)
         held.append(json.loads(process.stdout.readline() if process.stdout else ""))
     for process in processes:
         process.communicate("\n")
-    return told, held
+    return reports, held
 
 
 def report(folder: Path) -> None:

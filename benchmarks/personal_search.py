@@ -1,11 +1,11 @@
-"""What a history adds to a query, and who should read it: shoppers who ask for what they went on to take.
+"""The worth of a history beside a query, and who should read it: shoppers who search for their next items.
 
     python -m benchmarks.personal_search --run artifacts/runs/demo
 
-Every user of the test split asks once, by a query derived from one of the items they went on to; wanted is what they
+Every user of the test split asks once, by a synthetic query of one of their next items; relevant is what they
 went on to among the items that give the same query, and the whole catalogue is ranked. The run needs a funnel for
 queries (`towers.train_funnel`), whose weights are taken as they are. The section of `docs/search.md` between its
-markers is written from what was measured.
+markers is written from the measurements.
 """
 
 import argparse
@@ -19,18 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.search import write_page
-from data_prep.columns import Columns, Split
+from data_prep import Columns, Split
 from towers.candidates.channels import FittedChannel
 from towers.candidates.funnel import QUERY_FUNNEL, Funnel
 from towers.candidates.fusion import WeightedScores
-from towers.events.history import History
-from towers.events.reading import read_sequences_of
-from towers.metrics.evaluation import Cases, evaluate, metric_names
-from towers.metrics.ranking_metrics import bootstrap_intervals
+from towers.events import History, read_sequences_of
+from towers.metrics import Cases, bootstrap_intervals, evaluate, metric_names
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, VectorScorer, model_scorer
-from towers.text.synthetic_queries import derive_one
+from towers.text import derive_one
 
 SECTION = "personal"
 CUTOFF = 10
@@ -70,33 +68,33 @@ class Asked:
 
 
 def asking(cases: Cases, derived: Sequence[str], seed: int) -> Cases:
-    """The cases with a query each, derived from one of the wanted items; those of which none gives a query left out."""
+    """The cases with a synthetic query each, of one of the relevant items; those without one left out."""
     rng, places = np.random.default_rng(seed), dict[str, list[int]]()
     for row, query in enumerate(derived):
         places.setdefault(query, []).append(row)
     kept, queries, truth = [], [], []
-    for case, wanted in enumerate(cases.truth):
-        able = [row for row in wanted.tolist() if derived[row]]
+    for case, relevant in enumerate(cases.truth):
+        able = [row for row in relevant.tolist() if derived[row]]
         if able:
             query = derived[able[int(rng.integers(len(able)))]]
             kept.append(case)
             queries.append(query)
-            truth.append(np.intersect1d(wanted, places[query]))
+            truth.append(np.intersect1d(relevant, places[query]))
     chosen = np.array(kept, np.int64)
     return replace(cases[chosen], queries=queries, truth=truth)
 
 
 def rows_of(towers: VectorScorer, funnel: Funnel) -> list[Asked]:
-    """What is compared; the first is what the others are held against."""
+    """Orders that are compared; the first is the reference."""
     fusion = funnel.fusion
     if len(funnel.channels) != 1 or not isinstance(fusion, WeightedScores):
         raise SystemExit(
-            "the run's funnel for queries must be towers and words at fixed weights, made by derived queries"
+            "the run's funnel for queries must be towers and words at fixed weights, made by synthetic queries"
         )
     (words,) = funnel.channels.values()
     weights = np.array(fusion.weights) / np.array(fusion.deviations)
     return [
-        Asked("the query alone, as a stranger", towers, words, weights, towers_read=False),
+        Asked("the query alone", towers, words, weights, towers_read=False),
         Asked("both: the towers read the history too (served)", towers, words, weights),
         Asked("both: towers and words read the history", towers, words, weights, words_read=True),
         Asked("towers without words, the query alone", towers, None, weights, towers_read=False),
@@ -125,10 +123,10 @@ def main() -> None:
     columns = [metric_names(cases.cutoffs).index(name) for name in METRICS]
     figures = [evaluate(row, cases, arguments.batch).metrics[:, columns] for row in rows]
     asked = set(cases.queries)
-    same, wanted = np.mean([derived.count(query) for query in asked]), np.mean([len(rows) for rows in cases.truth])
+    same, relevant = np.mean([derived.count(query) for query in asked]), np.mean([len(rows) for rows in cases.truth])
     lines = [
         f"{len(cases):,} users, {len(asked):,} different queries, each given by {same:.0f} items on average; "
-        f"{wanted:.1f} of them are wanted.",
+        f"{relevant:.1f} of them are relevant.",
         "",
         f"| | {' | '.join(METRICS)} | ndcg@10, beside the query alone |",
         "|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""What a small reranker keeps of a deep one, what it adds to the order that is served, and what it costs.
+"""A small cross-encoder beside a deep one: quality, gain over the order that is served, and cost.
 
     nice python -m benchmarks.reranking --shared ../shared/data
     nice python -m benchmarks.reranking --set insurance --shared . --folds 2 --depth 20 --tokens 56 \\
@@ -27,12 +27,10 @@ from numpy.typing import NDArray
 from benchmarks.judged_sets import SETS
 from benchmarks.quality.page import replace_section
 from benchmarks.search import VARIANTS, trained, with_funnel
-from data_prep.columns import Columns
+from data_prep import Columns, Dataset
 from data_prep.command import load_config
-from data_prep.dataset import Dataset
 from towers.candidates.train_queries import QueryFunnel
-from towers.metrics.judgements import Judgements
-from towers.metrics.ranking_metrics import bootstrap_intervals
+from towers.metrics import Judgements, bootstrap_intervals
 from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import ONE_VECTOR, model_scorer
 from towers.modules.onnx_runtime import INT8
@@ -49,7 +47,7 @@ from towers.train_reranker import RerankResult, judge_folds, publish
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks.reranking {} -->", "<!-- end -->"
 SHOWN = {"chorus": "'{title}. {category}, by {brand}'", "insurance": "null"}
-"""What is read of the items of a set, as `input_template.template`."""
+"""Text of the items of a set, as `input_template.template`."""
 
 NAMES = ("teacher, 6 layers", "student, 2 layers", "student, int8")
 TIMED, ROUNDS = 10, 3  # queries whose candidates are scored against the clock, and how often
@@ -57,7 +55,7 @@ TIMED, ROUNDS = 10, 3  # queries whose candidates are scored against the clock, 
 
 @dataclass(eq=False)
 class Scored:
-    """What one order did with all judged queries.
+    """Figures of one order on all judged queries.
 
     Attributes:
         name: of the row.
@@ -93,44 +91,44 @@ def arguments() -> argparse.Namespace:
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What all trainings share.
+class RankingBench:
+    """Settings that all trainings share.
 
     Attributes:
-        asked: the command line.
+        options: the command line.
         run: the towers, which learnt from no judgement, with their funnel for queries.
         dataset: the catalogue.
         judged: the queries that can be answered.
     """
 
-    asked: argparse.Namespace
+    options: argparse.Namespace
     run: Path
     dataset: Dataset
     judged: Judgements
 
     @classmethod
-    def of(cls, asked: argparse.Namespace) -> "Bench":
+    def of(cls, options: argparse.Namespace) -> "RankingBench":
         """Prepare, train and open what is not there yet, by the commands' own code."""
-        data = SETS[asked.set](asked.shared, asked.search)
-        run = with_funnel(trained(f"{asked.set}-typos", VARIANTS["typos"], data, asked.search), data)
+        data = SETS[options.set](options.shared, options.search)
+        run = with_funnel(trained(f"{options.set}-typos", VARIANTS["typos"], data, options.search), data)
         dataset = Dataset.open(data)
-        return cls(asked, run, dataset, Judgements.of(dataset).answerable())
+        return cls(options, run, dataset, Judgements.of(dataset).answerable())
 
     def config(self, name: str, *overrides: str) -> RerankConfig:
         """Settings of one training."""
-        asked = self.asked
+        options = self.options
         line = [
-            f"run={asked.artifacts / asked.set}", f"name={name}", f"input_template.template={SHOWN[asked.set]}",
-            "model.width=384", f"model.max_tokens={asked.tokens}", f"mining.depth={asked.depth}",
-            f"mining.relevant={asked.relevant}", f"mining.negatives={asked.negatives}", "mining.held_out=0.15",
-            f"judged.folds={asked.folds}", "judged.keep_folds=true", f"trainer.epochs={asked.epochs}",
+            f"run={options.artifacts / options.set}", f"name={name}", f"input_template.template={SHOWN[options.set]}",
+            "model.width=384", f"model.max_tokens={options.tokens}", f"mining.depth={options.depth}",
+            f"mining.relevant={options.relevant}", f"mining.negatives={options.negatives}", "mining.held_out=0.15",
+            f"judged.folds={options.folds}", "judged.keep_folds=true", f"trainer.epochs={options.epochs}",
             "trainer.threads=1", "learning_rate=1e-4", "warmup_steps=20", "groups_per_batch=4",
         ]  # fmt: skip
         return load_config(RerankConfig, "rerank", [*line, *overrides])
 
     @cached_property
     def served(self) -> QueryFunnel:
-        """What answers the queries."""
+        """The channels that answer the queries."""
         model = OneVectorModel.open(self.run)
         served = QueryFunnel.of(self.run, model.fingerprint, model_scorer(ONE_VECTOR, model, self.dataset.items))
         assert served is not None
@@ -138,7 +136,7 @@ class Bench:
 
     @cached_property
     def lists(self) -> list[Shortlist]:
-        """What is served for every query."""
+        """The list that is served for every query."""
         config, items = self.config("lists"), self.dataset.items
         moments = of_judgements(self.judged.queries, self.judged.rows, self.judged.grades)
         titles = [str(title) for title in items[Columns.TITLE]]
@@ -147,7 +145,7 @@ class Bench:
 
     @cached_property
     def texts(self) -> Sequence[str]:
-        """What is read of every item."""
+        """Text of every item."""
         return self.config("texts").input_template.items(self.dataset.items)
 
     def train(self, name: str, *overrides: str) -> Path:
@@ -169,24 +167,24 @@ class Bench:
 
 def main() -> None:
     """Train what is not there yet, measure, write the page."""
-    asked = arguments()
+    options = arguments()
     torch.set_num_threads(1)
-    bench = Bench.of(asked)
+    bench = RankingBench.of(options)
     teacher = bench.train("teacher", "model.layers=6")
     student = bench.train("student", "rerank_loss=margin_mse", f"teacher={teacher}", "model.layers=2")
     rows = measure(bench, teacher, student)
     section = table(rows, bench)
-    replace_section(asked.docs, BEGIN.format(asked.set), END, f"\n{section}\n")
-    (asked.artifacts / f"{asked.set}.json").write_text(
+    replace_section(options.docs, BEGIN.format(options.set), END, f"\n{section}\n")
+    (options.artifacts / f"{options.set}.json").write_text(
         json.dumps({row.name: {"ndcg": row.ndcg.tolist(), "milliseconds": row.milliseconds} for row in rows})
     )
     print(section)
 
 
-def measure(bench: Bench, teacher: Path, student: Path) -> list[Scored]:
+def measure(bench: RankingBench, teacher: Path, student: Path) -> list[Scored]:
     """The served order, and that of each reranker by its fold that did not learn from the query."""
-    folds = bench.judged.folds(bench.asked.folds, bench.config("measured").seed)
-    parts = [[bench.lists[place] for place in places[: bench.asked.judged // len(folds)]] for places in folds]
+    folds = bench.judged.folds(bench.options.folds, bench.config("measured").seed)
+    parts = [[bench.lists[place] for place in places[: bench.options.judged // len(folds)]] for places in folds]
     lists = [one for part in parts for one in part]
     rows = [Scored("served: towers and words", np.array([shortlist_ndcg(one, one.scores) for one in lists]))]
     found: dict[str, list[float]] = {name: [] for name in NAMES}
@@ -220,14 +218,14 @@ def _milliseconds(model: CrossEncoder, lists: Sequence[Shortlist], texts: Sequen
     return 1000 * (time.process_time() - start) / len(lists)
 
 
-def table(rows: Sequence[Scored], bench: Bench) -> str:
-    """What was measured, as Markdown."""
-    asked, served, teacher = bench.asked, rows[0], rows[1]
+def table(rows: Sequence[Scored], bench: RankingBench) -> str:
+    """The measurements, as Markdown."""
+    options, served, teacher = bench.options, rows[0], rows[1]
     missed = sum(one.missed for one in bench.lists) / sum(one.relevant for one in bench.lists)
     lines = [
         f"{len(served.ndcg):,} of {len(bench.judged):,} judged queries, {len(bench.dataset.items):,} items, the first "
-        f"{asked.depth} candidates of each, among which {missed:.1%} of the relevant items are not; {asked.tokens} "
-        f"tokens, {asked.folds} folds, {asked.epochs} epochs at most; intervals are 95 %, over queries.",
+        f"{options.depth} candidates of each, among which {missed:.1%} of the relevant items are not; {options.tokens} "
+        f"tokens, {options.folds} folds, {options.epochs} epochs at most; intervals are 95 %, over queries.",
         "",
         "| order | NDCG@10 | above what is served | above the teacher | CPU ms a query |",
         "|---|---|---|---|---|",

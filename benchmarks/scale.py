@@ -90,7 +90,7 @@ class Catalogue:
         return unit(unit(np.array(made)) + NOISE * rng.normal(size=(count, self.dim)) / np.sqrt(self.dim))
 
 
-class Watch:
+class MemoryWatch:
     """Time of stages, and the most memory this process held meanwhile."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class Watch:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Watch a block and say what it took."""
+        """Time and memory of a block."""
         wall, cpu = time.perf_counter(), time.process_time()
         peak, done = {"own": 0, "mapped": 0}, threading.Event()
         watcher = threading.Thread(target=self._watch, args=(peak, done))
@@ -127,7 +127,7 @@ def memory() -> tuple[int, int]:
 
 
 def serve(folder: Path) -> None:
-    """Map what was built, in this process, and answer users one by one and in batches."""
+    """Map the bundle into this process, and answer users one by one and in batches."""
     faiss.omp_set_num_threads(1)
     before = memory()
     start = time.perf_counter()
@@ -152,8 +152,8 @@ def serve(folder: Path) -> None:
 
 
 def build(config: BuildConfig, folder: Path, count: int, dim: int) -> None:
-    """Build what `serve` answers from."""
-    watch = Watch()
+    """Build the bundle that `serve` answers from."""
+    watch = MemoryWatch()
     with watch("make up items"):
         catalogue = Catalogue(count, dim, config.seed)
         items = pd.DataFrame({"item_id": pd.Series(np.arange(count)).astype(str)})

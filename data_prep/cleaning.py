@@ -17,7 +17,7 @@ class Rule(Protocol):
     """A cleaning rule. Rules run in the order of the config; an earlier one may make work for a later one."""
 
     def apply(self, tables: Tables) -> Tables:
-        """The tables without what the rule objects to."""
+        """The tables without the rows that the rule objects to."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def require_few_bad_rows(tables: Tables, max_bad_rows: float) -> None:
     """Refuse logs of which too much makes no sense: the mapping is probably wrong.
 
     Args:
-        tables: with what was counted as bad so far.
+        tables: with the rows counted as bad so far.
         max_bad_rows: the largest tolerable share of the rows read, 0 to 1.
 
     Raises:

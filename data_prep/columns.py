@@ -38,7 +38,7 @@ class Columns:
 
 
 class Split(IntEnum):
-    """What a split column says of an event."""
+    """Part of a split that an event belongs to."""
 
     TRAIN = 0
     VALID = 1

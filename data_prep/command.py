@@ -1,4 +1,4 @@
-"""What makes a function with a typed config into a command: Hydra in front, documented exit codes behind."""
+"""Commands: a function of a typed config with Hydra in front and documented exit codes behind."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""From YAML to typed objects: compose a config, check it against its dataclass, build what it names."""
+"""From YAML to typed objects: compose a config, check it against its dataclass, build the objects that it names."""
 
 import inspect
 import math
@@ -26,7 +26,7 @@ Node = dict[str, Any]
 CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "conf"
 
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
-"""What Hydra, OmegaConf and YAML raise when a config or an override is wrong."""
+"""Errors of Hydra, OmegaConf and YAML for a config or an override that is wrong."""
 
 
 def load_config(schema: type[C], config_name: str, overrides: Sequence[str] = ()) -> C:
@@ -48,7 +48,7 @@ def load_config(schema: type[C], config_name: str, overrides: Sequence[str] = ()
 
 
 def _search_path() -> AbstractContextManager[object]:
-    """`conf/`, or within a running command what it searches, `--config-dir` included: Hydra starts only once."""
+    """`conf/`, or within a running command its search path, `--config-dir` included: Hydra starts only once."""
     if GlobalHydra.instance().is_initialized():
         return nullcontext()
     started: AbstractContextManager[object] = hydra.initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3")
@@ -88,8 +88,8 @@ def instantiate(node: Any, *args: Any, **kwargs: Any) -> Any:
             the constructor refuses with `ValueError` or `TypeError`.
     """
     plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-    for place, target in _targets(plain, ""):
-        _check_arguments(place, target)
+    for key_path, target in _targets(plain, ""):
+        _check_arguments(key_path, target)
     try:
         return hydra.utils.instantiate(plain, *args, _convert_="all", **kwargs)
     except InstantiationException as error:
@@ -101,21 +101,21 @@ def instantiate(node: Any, *args: Any, **kwargs: Any) -> Any:
         raise cause from None
 
 
-def _targets(node: Any, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every mapping with `_target_` inside a node, with its dotted place."""
+def _targets(node: Any, key_path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every mapping with `_target_` inside a node, with its dotted path."""
     if isinstance(node, Mapping):
         if "_target_" in node:
-            yield place, node
+            yield key_path, node
         for key, value in node.items():
-            yield from _targets(value, f"{place}.{key}" if place else str(key))
+            yield from _targets(value, f"{key_path}.{key}" if key_path else str(key))
     elif isinstance(node, list):
         for number, value in enumerate(node):
-            yield from _targets(value, f"{place}[{number}]")
+            yield from _targets(value, f"{key_path}[{number}]")
 
 
-def _check_arguments(place: str, node: Mapping[str, Any]) -> None:
+def _check_arguments(key_path: str, node: Mapping[str, Any]) -> None:
     name = str(node["_target_"])
-    where = f"{place}: {name}" if place else name
+    where = f"{key_path}: {name}" if key_path else name
     try:
         target = hydra.utils.get_object(name)
     except (ImportError, AttributeError, ValueError, HydraException) as error:

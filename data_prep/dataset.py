@@ -16,11 +16,11 @@ from data_prep.manifest import Manifest, TableRecord
 
 @dataclass(frozen=True)
 class Dataset:
-    """What `python -m data_prep` leaves in `artifacts/data/<name>/`.
+    """Tables that `python -m data_prep` leaves in `artifacts/data/<name>/`.
 
     Attributes:
         path: the folder.
-        manifest: what `manifest.json` says.
+        manifest: of `manifest.json`.
     """
 
     path: Path
@@ -42,13 +42,13 @@ class Dataset:
             if file.stat().st_size != table.bytes:
                 size = file.stat().st_size
                 raise UsageError(f"{file} has {size:,} bytes, its manifest says {table.bytes:,}; prepare again")
-            if (found := sha256(file)) != table.sha256:
-                raise UsageError(f"{file} has SHA-256 {found}, the manifest says {table.sha256}; prepare it again")
+            if (digest := sha256(file)) != table.sha256:
+                raise UsageError(f"{file} has SHA-256 {digest}, the manifest says {table.sha256}; prepare it again")
         return cls(path, manifest)
 
     @cached_property
     def items(self) -> pd.DataFrame:
-        """`item_id` (unique), `title`, `text`, and what else the source knew, shape [items, columns]."""
+        """`item_id` (unique), `title`, `text`, and further columns of the source, shape [items, columns]."""
         return self._read("items")
 
     @cached_property

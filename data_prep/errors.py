@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a command's process returns. 1 is also what an unforeseen exception gives, after its traceback."""
+    """Exit code of a command's process; 1 also follows an unforeseen exception, after its traceback."""
 
     OK = 0
     GATE_FAILED = 1
@@ -32,6 +32,6 @@ class UsageError(CommandError):
 
 
 class Locked(CommandError):
-    """Another process holds what this command wants to write."""
+    """Another process holds a folder that this command has to write."""
 
     exit_code = ExitCode.LOCKED

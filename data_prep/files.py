@@ -52,7 +52,7 @@ def new_directory(target: Path) -> Iterator[Path]:
     """Fill a folder out of sight and let it appear under its name at once, with everything on disk.
 
     Yields a temporary sibling, `.{name}.tmp-{pid}`. When the block ends well, every file and folder in it
-    is fsynced and it is renamed to `target`; what stood there before is replaced. When the block raises,
+    is fsynced and it is renamed to `target`; an earlier one is replaced. When the block raises,
     the temporary folder goes away. What a killed process left beside the target is cleared up first.
 
     Raises:
@@ -84,7 +84,7 @@ def lock(path: Path, purpose: str) -> Iterator[None]:
 
     Args:
         path: the lock file; it stays behind, empty of meaning, for the next owner.
-        purpose: what is being done, for the message the next one sees: "prepare artifacts/data/shop".
+        purpose: of the lock, for the message of whoever comes next: "prepare artifacts/data/shop".
 
     Raises:
         Locked: another process holds it; the message names its purpose, pid, host and since when.
@@ -105,7 +105,7 @@ def lock(path: Path, purpose: str) -> Iterator[None]:
 
 
 def require_space(folder: Path, need_bytes: int) -> None:
-    """Refuse to start what the disk cannot hold.
+    """Refuse to start a job whose files the disk cannot hold.
 
     Raises:
         GateFailed: less than `need_bytes` are free where `folder` is or will be.
@@ -125,7 +125,7 @@ def _megabytes(size: int) -> str:
 
 
 def sync(path: Path) -> None:
-    """Have what was written to a file, or which names stand in a folder, on disk before going on."""
+    """Have the content of a file, or the names in a folder, on disk before going on."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -161,7 +161,7 @@ def _publish(temporary: Path, target: Path) -> None:
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Remove what killed processes left half-written, and put back what one of them had set aside."""
+    """Remove half-written files of killed processes, and put back the folder that one of them had set aside."""
     for aside in folder.glob(".*.old-*"):
         target = aside.with_name(aside.name[1:].rpartition(".old-")[0])
         if target.exists():

@@ -10,7 +10,7 @@ Cell = TypeVar("Cell", bound=np.generic, covariant=True)
 
 
 class Table(Protocol[Cell]):
-    """What is asked of the first table: an array has it, and so can a column that is no array."""
+    """The interface of the first table: of an array, and of a column that is none."""
 
     @property
     def dtype(self) -> Any: ...
@@ -52,10 +52,10 @@ class GrownTable(Generic[Scalar]):
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[Scalar]:
         """A copy of some rows, [n] -> [n, ...]."""
         rows = np.asarray(rows)
-        own = rows < len(self.base)
-        if own.all():
+        in_base = rows < len(self.base)
+        if in_base.all():
             return self.base[rows]
-        found: NDArray[Any] = np.empty((len(rows), *self.base.shape[1:]), self.base.dtype)
-        found[own] = self.base[rows[own]]
-        found[~own] = self.added[rows[~own] - len(self.base)]
-        return found
+        values: NDArray[Any] = np.empty((len(rows), *self.base.shape[1:]), self.base.dtype)
+        values[in_base] = self.base[rows[in_base]]
+        values[~in_base] = self.added[rows[~in_base] - len(self.base)]
+        return values

@@ -1,4 +1,4 @@
-"""Judgements: how well an item answers a query, in the opinion of somebody who was asked."""
+"""Judgements (qrels): how well an item answers a query, in a judge's opinion."""
 
 from collections.abc import Mapping
 
@@ -16,11 +16,11 @@ UNUSABLE = {
     Columns.ITEM_ID: "no item id",
     Columns.GRADE: "grade is not a whole number from 0 up",
 }
-"""What is said of a row whose value there is null: the mapping may be wrong, so they count against a limit."""
+"""Reason for leaving out a row whose value there is null: the mapping may be wrong, so they count against a limit."""
 
 
 def judgement_table(query: Column, item_id: Column, grade: Column) -> pd.DataFrame:
-    """A judgements table out of raw columns, row by row; what cannot be read is null.
+    """A judgements table out of raw columns, row by row; an unreadable value is null.
 
     Args:
         query: search texts, shape [N].

@@ -1,4 +1,4 @@
-"""What `manifest.json` says of a dataset."""
+"""The description of a dataset in `manifest.json`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -38,14 +38,14 @@ class TableRecord(FileRecord):
 
 @dataclass(frozen=True)
 class Manifest:
-    """Where a dataset comes from, what was left out, and what it consists of.
+    """Where a dataset comes from, which rows were left out, and its tables.
 
     Attributes:
         schema_version: of the tables; see `SCHEMA_VERSION`.
         name: of the dataset, and its folder's.
         created: ISO time, UTC.
         source: the source's configuration.
-        files: what the source read.
+        files: that the source read.
         has_times: whether events have times.
         rows_read: event rows the source saw.
         bad_rows: rows that made no sense, by reason.

@@ -1,4 +1,4 @@
-"""From the values people write into logs to ids, times and numbers; what cannot be read becomes null."""
+"""From the values people write into logs to ids, times and numbers; an unreadable value becomes null."""
 
 import json
 from collections.abc import Mapping

@@ -47,7 +47,7 @@ class PrepareConfig:
 
 @command(PrepareConfig, "prepare")
 def main(config: PrepareConfig) -> Manifest:
-    """Prepare a dataset and say what became of the logs."""
+    """Prepare a dataset and report on its rows."""
     dataset = prepare(config)
     report(dataset)
     return dataset.manifest

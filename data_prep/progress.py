@@ -20,8 +20,8 @@ def track(iterable: Iterable[T], description: str, total: int | None = None) -> 
     """Yield from an iterable and show how far it is.
 
     Args:
-        iterable: what to walk over.
-        description: what is being done, "Encoding items".
+        iterable: to be walked over.
+        description: of the work, "Encoding items".
         total: number of elements, where `len(iterable)` does not tell.
     """
     if total is None and isinstance(iterable, Sized):

@@ -1,4 +1,4 @@
-"""Reading files of logs as they are found: CSV, TSV, JSON lines, Parquet; plain or packed; one or many."""
+"""Reading files of logs as they are: CSV, TSV, JSON lines, Parquet; plain or packed; one or many."""
 
 import ast
 import csv
@@ -37,11 +37,11 @@ PARQUET_SUFFIXES = {".parquet", ".pq"}
 
 @dataclass(frozen=True)
 class Reading:
-    """A table as it was found.
+    """A table as the files have it.
 
     Attributes:
         frame: text columns from delimited files, Python objects from JSON lines, Parquet's own types.
-        files: what was read, sorted.
+        files: that were read, sorted.
         bad_rows: lines that are no rows (ragged, not JSON).
         examples: the first of them.
     """
@@ -75,11 +75,11 @@ def find_files(pattern: str) -> tuple[Path, ...]:
     Raises:
         UsageError: there are none.
     """
-    found = tuple(sorted(Path(name) for name in glob.glob(pattern, recursive=True)))  # noqa: PTH207 - any root
-    found = tuple(path for path in found if path.is_file())
-    if not found:
+    paths = tuple(sorted(Path(name) for name in glob.glob(pattern, recursive=True)))  # noqa: PTH207 - any root
+    paths = tuple(path for path in paths if path.is_file())
+    if not paths:
         raise UsageError(f"no file at '{pattern}' (in {Path.cwd()})")
-    return found
+    return paths
 
 
 def column_names(pattern: str, layout: Layout) -> list[str]:
@@ -101,19 +101,19 @@ def column_names(pattern: str, layout: Layout) -> list[str]:
     return _delimited_names(path, layout)[0]
 
 
-def read_table(pattern: str, layout: Layout, wanted: Collection[str] | None = None) -> Reading:
+def read_table(pattern: str, layout: Layout, columns: Collection[str] | None = None) -> Reading:
     """Read a file, or all files of a glob as one table, each by its suffix.
 
     Args:
         pattern: path or glob; `.jsonl`, `.parquet`, else delimited text; text also as `.gz`, `.bz2`, `.zst`.
         layout: of delimited text.
-        wanted: columns to keep of those that exist; None keeps all.
+        columns: columns to keep of those that exist; None keeps all.
 
     Raises:
         UsageError: no such file. GateFailed: a file cannot be read at all.
     """
     files = find_files(pattern)
-    readings = [_read_file(path, layout, wanted) for path in track(files, "Reading")]
+    readings = [_read_file(path, layout, columns) for path in track(files, "Reading")]
     return Reading(
         frame=pd.concat([reading.frame for reading in readings], ignore_index=True),
         files=files,
@@ -127,7 +127,7 @@ def read_json_lines(
     pick: Callable[[dict[str, Any]], dict[str, Any] | None],
     encoding: str = "utf-8",
 ) -> Reading:
-    """Read JSON lines, keeping of each only what is needed.
+    """Read JSON lines, keeping only the values that are needed.
 
     Args:
         files: plain or gzipped; lines may be Python literals, as in the 2014 Amazon dumps.
@@ -151,7 +151,7 @@ def read_json_lines(
     return Reading(pd.DataFrame(records, dtype=object), tuple(files), bad, tuple(examples))
 
 
-def read_delimited(path: Path, layout: Layout, wanted: Collection[str] | None = None) -> Reading:
+def read_delimited(path: Path, layout: Layout, columns: Collection[str] | None = None) -> Reading:
     """Read one delimited text file, every value as text, counting the ragged rows.
 
     Raises:
@@ -180,7 +180,7 @@ def read_delimited(path: Path, layout: Layout, wanted: Collection[str] | None = 
                     column_types=dict.fromkeys(names, pa.string()),
                     strings_can_be_null=True,
                     null_values=NULLS,
-                    include_columns=[name for name in names if wanted is None or name in wanted],
+                    include_columns=[name for name in names if columns is None or name in columns],
                 ),
             )
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
@@ -215,18 +215,18 @@ def _suffix(path: Path) -> str:
     return Path(path.stem).suffix if path.suffix in PACKED_SUFFIXES else path.suffix
 
 
-def _read_file(path: Path, layout: Layout, wanted: Collection[str] | None) -> Reading:
+def _read_file(path: Path, layout: Layout, columns: Collection[str] | None) -> Reading:
     kind = _suffix(path)
     if kind in PARQUET_SUFFIXES:
-        names = [name for name in _parquet_names(path) if wanted is None or name in wanted]
+        names = [name for name in _parquet_names(path) if columns is None or name in columns]
         return Reading(pd.read_parquet(path, columns=names).reset_index(drop=True), (path,))
     if kind in JSON_SUFFIXES:
-        if wanted is None:
+        if columns is None:
             return read_json_lines([path], lambda value: value, layout.encoding)
         return read_json_lines(
-            [path], lambda value: {name: value[name] for name in wanted if name in value}, layout.encoding
+            [path], lambda value: {name: value[name] for name in columns if name in value}, layout.encoding
         )
-    return read_delimited(path, layout, wanted)
+    return read_delimited(path, layout, columns)
 
 
 def _parquet_names(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The outcome on the terminal: what became of the rows that were read, and what there is now."""
+"""The outcome on the terminal: rows read, left out and kept."""
 
 from collections.abc import Mapping
 
@@ -34,7 +34,7 @@ def report(dataset: Dataset) -> None:
 
 def _rows(manifest: Manifest) -> Table:
     table = Table(
-        title=f"{manifest.name}: what became of the rows",
+        title=f"{manifest.name}: rows read, left out and kept",
         title_justify="left",
         box=SIMPLE,
         min_width=WIDTH,

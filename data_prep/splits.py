@@ -52,7 +52,7 @@ class SplitConfig:
 
 @dataclass(frozen=True)
 class SplitOutcome:
-    """What the manifest says of the split.
+    """The split, as the manifest describes it.
 
     Attributes:
         protocol: the default protocol.

@@ -1,4 +1,4 @@
-"""What a source hands over and the cleaning rules pass on, with an account of what was left out."""
+"""Raw tables of a source, passed on by the cleaning rules, with an account of the rows left out."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,7 +31,7 @@ class Tables:
         examples: the first bad rows as a person would want to see them.
         items_dropped: number of items left out, by reason.
         judgements_dropped: number of judgements left out, by reason.
-        files: what was read.
+        files: that were read.
     """
 
     items: pd.DataFrame
@@ -110,8 +110,8 @@ def event_table(
 
 def among(values: Column, known: Column) -> NDArray[np.bool_]:
     """Which texts are among the known ones, shape [values]; a tenth of the time of `Series.isin`."""
-    found = pc.is_in(pa.array(values.astype("str")), value_set=pa.array(known.astype("str")))
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+    is_known = pc.is_in(pa.array(values.astype("str")), value_set=pa.array(known.astype("str")))
+    return np.asarray(is_known.to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def _kept(frame: pd.DataFrame, gone: NDArray[np.bool_]) -> pd.DataFrame:

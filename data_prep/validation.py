@@ -1,4 +1,4 @@
-"""What canonical tables must look like; a wrong one is refused with column, rule and first offending rows."""
+"""Schemas of the canonical tables; a wrong one is refused with column, rule and first offending rows."""
 
 import pandas as pd
 import pandera.pandas as pa

@@ -28,7 +28,7 @@ def begin_vectors(path: Path, count: int, dim: int) -> None:
 
 
 def append_vectors(path: Path, vectors: NDArray[np.float32], row: int) -> None:
-    """Write vectors behind the first rows of a file that `begin_vectors` began; what stood there is lost.
+    """Write vectors behind the first rows of a file that `begin_vectors` began; vectors there are lost.
 
     Args:
         path: the file.

@@ -32,8 +32,9 @@ from towers.evaluation.search import (
 )
 from towers.evaluation.tables import compare, print_by_slice, print_cold, print_comparison, print_newcomers, print_table
 from towers.events.reading import read_sequences_of
+from towers.metrics.cases import Cases, sample
 from towers.metrics.config import EvaluationConfig
-from towers.metrics.evaluation import Cases, Scorer, sample
+from towers.metrics.evaluation import Scorer
 from towers.metrics.judgement_split import judged_to_judge_by
 from towers.metrics.judgements import Judgements
 from towers.model.one_vector import OneVectorModel

@@ -19,7 +19,8 @@ from towers.baselines import DoesNotApply
 from towers.blocks import FittedBlock
 from towers.fitting.checkpoints import begin
 from towers.fitting.cost import CostMeter
-from towers.metrics.evaluation import Cases, evaluate, metric_names, sample
+from towers.metrics.cases import Cases, sample
+from towers.metrics.evaluation import evaluate, metric_names
 from towers.metrics.judgements import judged_cases
 from towers.model.one_vector import OneVectorModel, WeightedBlock
 from towers.model.run_record import BlockWeightsRecord, RunRecord

@@ -18,7 +18,7 @@ from data_prep.dataset import Dataset
 from data_prep.files import lock, new_directory, write_json
 from towers.candidates.train_queries import QueryFunnel
 from towers.events.reading import read_sequences_of
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 from towers.metrics.judgement_split import judged_to_judge_by
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RUN, RunRecord

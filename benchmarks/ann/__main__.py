@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from benchmarks.ann.catalogue import encode, read_catalogue
-from benchmarks.ann.contest import Material, python_for, run
+from benchmarks.ann.contest import ContestFiles, python_for, run
 from benchmarks.ann.page import write_page
-from benchmarks.ann.plan import ContenderPlan, Plan, read_plan
+from benchmarks.ann.plan import AnnPlan, ContenderPlan, read_plan
 from benchmarks.ann.records import RESULTS, Results, keep, recorded
 from benchmarks.ann.synthetic import synthetic
 from benchmarks.ann.users import user_vectors
@@ -51,17 +51,17 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare(asked: argparse.Namespace, plan: Plan) -> Material:
+def prepare(options: argparse.Namespace, plan: AnnPlan) -> ContestFiles:
     """Vectors of items and users, as files that every contender reads."""
-    folder = asked.artifacts.absolute()
+    folder = options.artifacts.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    material = Material(folder / "vectors.npy", folder / "queries.npy", folder / "calibration.npy")
-    if asked.synthetic is not None:
-        vectors, users = synthetic(asked.synthetic, plan.users.users, plan.catalogue.dim, plan.users.seed)
+    material = ContestFiles(folder / "vectors.npy", folder / "queries.npy", folder / "calibration.npy")
+    if options.synthetic is not None:
+        vectors, users = synthetic(options.synthetic, plan.users.users, plan.catalogue.dim, plan.users.seed)
     else:
         torch.set_num_threads(1)
-        catalogue = read_catalogue(plan.catalogue, asked.shared)
-        vectors = encode(catalogue.texts, plan.catalogue, asked.cache)
+        catalogue = read_catalogue(plan.catalogue, options.shared)
+        vectors = encode(catalogue.texts, plan.catalogue, options.cache)
         users = user_vectors(catalogue, vectors, plan.users, folder / "users")
     np.save(material.vectors, vectors)
     np.save(material.users, users[: plan.users.calibration])
@@ -69,24 +69,24 @@ def prepare(asked: argparse.Namespace, plan: Plan) -> Material:
     return material
 
 
-def measure(asked: argparse.Namespace, plan: Plan, contenders: dict[str, ContenderPlan]) -> Results:
+def measure(options: argparse.Namespace, plan: AnnPlan, contenders: dict[str, ContenderPlan]) -> Results:
     """Measure contenders on this machine, now."""
-    artifacts, material = asked.artifacts.absolute(), prepare(asked, plan)
-    wanted = {contender.environment for contender in contenders.values()}
+    artifacts, material = options.artifacts.absolute(), prepare(options, plan)
+    needed = {contender.environment for contender in contenders.values()}
     environments = {
         name: python_of(name, environment, artifacts / "envs")
         for name, environment in plan.environments.items()
-        if name in wanted
+        if name in needed
     }
     pythons = {name: python_for(contender, environments) for name, contender in contenders.items()}
-    found = run(contenders, pythons, material, plan.measure, artifacts / "logs", asked.jobs)
+    measured = run(contenders, pythons, material, plan.measure, artifacts / "logs", options.jobs)
     count, dim = np.load(material.vectors, mmap_mode="r").shape
     return Results(
-        contenders=found,
+        contenders=measured,
         vectors=count,
         dim=dim,
         queries=len(np.load(material.queries, mmap_mode="r")),
-        command="python -m benchmarks.ann" + (f" --jobs {asked.jobs}" if asked.jobs > 1 else ""),
+        command="python -m benchmarks.ann" + (f" --jobs {options.jobs}" if options.jobs > 1 else ""),
         commit=commit(),
         machine=machine(),
         versions={k: v for name in environments for k, v in _versions(artifacts / "envs" / name).items()},
@@ -101,24 +101,24 @@ def main() -> None:
         GateFailed: there is nothing to write.
         UsageError: a contender is not in the plan.
     """
-    asked, plan = arguments(), read_plan()
-    names = list(plan.contenders) if asked.only is None else asked.only.split(",")
+    options, plan = arguments(), read_plan()
+    names = list(plan.contenders) if options.only is None else options.only.split(",")
     if unknown := [name for name in names if name not in plan.contenders]:
         raise UsageError(f"--only {','.join(unknown)}: not one of {', '.join(plan.contenders)}")
-    if not asked.report:
-        results = measure(asked, plan, {name: plan.contenders[name] for name in names})
-        if asked.only is not None or asked.synthetic is not None:
+    if not options.report:
+        results = measure(options, plan, {name: plan.contenders[name] for name in names})
+        if options.only is not None or options.synthetic is not None:
             show(results)
             return
-        keep(results, asked.results)
-    kept = recorded(asked.results)
+        keep(results, options.results)
+    kept = recorded(options.results)
     if kept is None:
-        raise GateFailed(f"{asked.results} holds no result: nothing was measured")
-    write_page(kept, plan, asked.docs)
+        raise GateFailed(f"{options.results} holds no result: nothing was measured")
+    write_page(kept, plan, options.docs)
 
 
 def show(results: Results) -> None:
-    """Print what a look found, one line a setting."""
+    """Print the figures of a look, one line a setting."""
     for name, contender in results.contenders.items():
         print(
             f"{name}: {contender.bytes_per_vector:,.0f} bytes, {contender.build_cpu_seconds:.1f} CPU-seconds to build"

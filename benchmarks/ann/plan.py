@@ -36,7 +36,7 @@ class ShopPlan:
 
 @dataclass
 class CataloguePlan:
-    """What is searched.
+    """The catalogue that is searched.
 
     Attributes:
         shops: by name.
@@ -81,12 +81,12 @@ class UserPlan:
 
 @dataclass
 class MeasurePlan:
-    """What is measured of each contender.
+    """Measurements of each contender.
 
     Attributes:
-        k: answers wanted.
+        k: answers to a query.
         recall_floor: the fastest setting that reaches it stands in the table.
-        rounds: turns of everybody; medians are told.
+        rounds: turns of everybody; medians are reported.
         seconds: of processor time for a figure in a turn.
         batches, threads: the table's columns; the curves are of the largest batch and one thread.
     """
@@ -121,7 +121,7 @@ class ContenderPlan:
 
 
 @dataclass
-class Plan:
+class AnnPlan:
     """Everything that is run.
 
     Attributes:
@@ -136,7 +136,7 @@ class Plan:
     environments: dict[str, EnvironmentPlan]
 
 
-def read_plan(path: Path = PLAN) -> Plan:
+def read_plan(path: Path = PLAN) -> AnnPlan:
     """Read a plan.
 
     Raises:
@@ -144,10 +144,10 @@ def read_plan(path: Path = PLAN) -> Plan:
     """
     try:
         raw = OmegaConf.create(yaml.safe_load(path.read_text(encoding="utf-8")))
-        plan = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Plan), raw))
+        plan = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(AnnPlan), raw))
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise UsageError(f"{path}: {error}") from error
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, AnnPlan)
     for name, contender in plan.contenders.items():
         if contender.kind not in KINDS:
             raise UsageError(f"{path}: contenders.{name}.kind: {contender.kind} is not one of {', '.join(KINDS)}")

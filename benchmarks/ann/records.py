@@ -1,4 +1,4 @@
-"""What was measured, one small file that belongs to the repository."""
+"""The measurements, one small file that belongs to the repository."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ class Rate:
     """How fast a setting is; medians over the turns.
 
     Attributes:
-        setting: its place among the contender's.
+        setting: its position among the contender's.
         batch: queries searched at once.
         threads: that search side by side.
         per_cpu_second: queries per second of processor time of all threads.
@@ -54,11 +54,11 @@ class Contender:
 
     def chosen(self, floor: float, batch: int) -> int:
         """Place of the fastest setting on one thread that reaches a recall; the best one where none does."""
-        places = range(len(self.settings))
-        good = [place for place in places if self.recalls[place] >= floor]
+        positions = range(len(self.settings))
+        good = [position for position in positions if self.recalls[position] >= floor]
         if not good:
-            return max(places, key=lambda place: self.recalls[place])
-        return max(good, key=lambda place: self.rate(place, batch, 1).per_cpu_second)
+            return max(positions, key=lambda position: self.recalls[position])
+        return max(good, key=lambda position: self.rate(position, batch, 1).per_cpu_second)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def keep(results: Results, folder: Path) -> None:
 
 
 def recorded(folder: Path) -> Results | None:
-    """What was measured, None if nothing was."""
+    """The measurements, None if there are none."""
     path = folder / FILE
     if not path.is_file():
         return None

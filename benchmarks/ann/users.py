@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmarks.ann.catalogue import NO_SECTION, Shop, Vectors
+from benchmarks.ann.catalogue import NO_SECTION, ShopCatalogue, Vectors
 from benchmarks.ann.plan import UserPlan
 from data_prep.files import fingerprint
 from towers.losses.softmax import sampled_softmax
@@ -21,7 +21,7 @@ from towers.modules.user_tower import UserTower, UserTowerSettings
 History = NDArray[np.int64]
 
 
-def user_vectors(shop: Shop, vectors: Vectors, plan: UserPlan, cache: Path) -> Vectors:
+def user_vectors(shop: ShopCatalogue, vectors: Vectors, plan: UserPlan, cache: Path) -> Vectors:
     """Unit vectors of users [users, dim] in random order; the tower is trained unless the cache holds them.
 
     Args:

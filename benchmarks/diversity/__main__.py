@@ -1,118 +1,72 @@
-"""`python -m benchmarks.diversity`: what diversity costs a trained model, as a curve for each method."""
+"""`python -m benchmarks.diversity RUN`: the cost of diversity for a trained model, as a curve for each method."""
 
-from dataclasses import dataclass
-from pathlib import Path
+import sys
 
 import pandas as pd
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.diversity.tradeoff import Setting, Space, lists, tradeoff
-from data_prep.columns import Columns, Split
-from data_prep.command import command
-from data_prep.config import require
-from data_prep.errors import GateFailed, UsageError
+from benchmarks.diversity.settings import TradeoffSettings, default_diversity, read_arguments
+from benchmarks.diversity.tradeoff import ListCatalogue, MethodStrength, lists, tradeoff
+from data_prep import Columns
+from data_prep.errors import CommandError, GateFailed, UsageError
 from towers.baselines import TrainingData
-from towers.diversity.diversify import METHODS, POOL, DiversityConfig, unit
-from towers.events.reading import read_sequences_of
-from towers.metrics.evaluation import Cases, sample
+from towers.diversity import METHODS, unit
+from towers.events import read_sequences_of
+from towers.metrics import Cases, sample
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer
-from towers.text.whitening import text_directions
+from towers.text import text_directions
 
 TABLE, PICTURE = "diversity.csv", "diversity.png"
 
 
-@dataclass
-class TradeoffConfig:
-    """`python -m benchmarks.diversity`.
-
-    Attributes:
-        run: folder of a finished training run.
-        data: the dataset it was trained on; null finds it.
-        artifacts: root of everything written.
-        to: folder for the table and the picture; null for the run.
-        held_out: the split to be found, "test" or "valid".
-        users: how many of its users, drawn at random.
-        k: items in a list.
-        pool: items that it is chosen from.
-        strengths: that each method is tried at, beside its default and 0.
-        batch_size: users scored at a time.
-        samples, confidence, seed: of the bootstrap; the seed draws the users too.
-        threads: intra-op threads of torch.
-        diversity: the defaults, which are marked.
-    """
-
-    run: Path
-    data: Path | None
-    artifacts: Path
-    to: Path | None
-    held_out: str
-    users: int
-    k: int
-    pool: int
-    strengths: list[float]
-    batch_size: int
-    samples: int
-    confidence: float
-    seed: int
-    threads: int
-    diversity: DiversityConfig
-
-    def __post_init__(self) -> None:
-        if self.held_out not in ("test", "valid"):
-            raise UsageError(f"held_out: {self.held_out!r} is neither 'test' nor 'valid'")
-        require("users", self.users, 1)
-        require("k", self.k, 2)
-        require("pool", self.pool, POOL * self.k)
-        for strength in self.strengths:
-            require("strengths", strength, 0, 1)
-
-
-def measure(config: TradeoffConfig) -> pd.DataFrame:
+def measure(settings: TradeoffSettings, defaults: dict[str, float]) -> pd.DataFrame:
     """The rows of `benchmarks.diversity.tradeoff.tradeoff`.
+
+    Args:
+        settings: run, users and lists.
+        defaults: strength of each method, at which it is measured too.
 
     Raises:
         UsageError: run and data do not belong together, or the run was trained on the split.
-        GateFailed: nobody has anything to be found.
+        GateFailed: no user has an item held out.
     """
-    torch.set_num_threads(config.threads)
-    model, run = OneVectorModel.open(config.run), RunRecord.read(config.run)
-    dataset, split = run.open_data(config.data), Split[config.held_out.upper()]
-    if split < run.until:
-        raise UsageError(f"held_out: {config.run} was trained on the {config.held_out} events; leave held_out=test")
+    torch.set_num_threads(settings.threads)
+    model, run = OneVectorModel.open(settings.run), RunRecord.read(settings.run)
+    dataset = run.open_data(settings.data)
+    if settings.split < run.until:
+        raise UsageError(
+            f"--held-out {settings.held_out}: {settings.run} was trained on these events; use --held-out test"
+        )
     sequences = read_sequences_of(dataset, run.settings.log)
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
-    cases = Cases.held_out(sequences, item_ids, split, model.exclude_seen, [config.k])
+    cases = Cases.held_out(sequences, item_ids, settings.split, model.exclude_seen, [settings.k])
     if not len(cases):
-        raise GateFailed(f"{dataset.path} has no user with something to find in its {config.held_out} split")
-    cases = sample(cases, config.users, config.seed)
-    training = model.towers.seen(sequences, dataset.items, run.until)
-    space = _space(model, training)
-    settings = list(dict.fromkeys(_settings(config)))
-    scorer = model_scorer(ONE_VECTOR, model, dataset.items)
-    found = lists(scorer, cases, space, settings, config.k, config.pool, config.batch_size)
-    return tradeoff(found, cases.truth, space, (config.samples, config.confidence, config.seed))
-
-
-def _settings(config: TradeoffConfig) -> list[Setting]:
-    own = config.diversity.strength
-    return [
-        Setting(method, strength) for method in METHODS for strength in sorted({0.0, own[method], *config.strengths})
+        raise GateFailed(f"{dataset.path} has no user with an item held out in its {settings.held_out} split")
+    cases = sample(cases, settings.users, settings.seed)
+    catalogue = _catalogue(model, model.towers.seen(sequences, dataset.items, run.until))
+    curves = [
+        MethodStrength(method, strength)
+        for method in METHODS
+        for strength in sorted({0.0, defaults[method], *settings.strengths})
     ]
+    scorer = model_scorer(ONE_VECTOR, model, dataset.items)
+    chosen = lists(scorer, cases, catalogue, curves, settings.k, settings.pool, settings.batch_size)
+    return tradeoff(chosen, cases.truth, catalogue, (settings.samples, settings.confidence, settings.seed))
 
 
-def _space(model: OneVectorModel, training: TrainingData) -> Space:
+def _catalogue(model: OneVectorModel, training: TrainingData) -> ListCatalogue:
     items = training.items
     names = items[Columns.CATEGORY] if Columns.CATEGORY in items else pd.Series(None, items.index, dtype="str")
     codes, _ = pd.factorize(names)
-    return Space(unit(model.item_vectors(items)), text_directions(training.vectors), codes)
+    return ListCatalogue(unit(model.item_vectors(items)), text_directions(training.vectors), codes)
 
 
 def print_tradeoff(rows: pd.DataFrame, defaults: dict[str, float], title: str) -> None:
-    """One row a setting; * marks each method's default."""
+    """One row for each method and strength; * marks each method's default."""
     table = Table(title=title)
     for heading in ("", "strength", "NDCG", "change", "interval", "item distance", "text distance", "categories"):
         table.add_column(heading, justify="left" if heading == "" else "right")
@@ -132,20 +86,28 @@ def print_tradeoff(rows: pd.DataFrame, defaults: dict[str, float], title: str) -
     (console if console.is_terminal else Console(width=140)).print(table)
 
 
-@command(TradeoffConfig, "diversity_tradeoff")
-def main(config: TradeoffConfig) -> pd.DataFrame:
+def run(settings: TradeoffSettings) -> pd.DataFrame:
     """Measure, print the table, and keep it with a picture."""
     from benchmarks.diversity.plot import draw_tradeoff  # says what to install if matplotlib is missing
 
-    rows = measure(config)
-    folder = config.to or config.run
-    folder.mkdir(parents=True, exist_ok=True)
-    rows.to_csv(folder / TABLE, index=False)
-    draw_tradeoff(folder / PICTURE, rows, config.diversity.strength, config.k)
-    title = f"{config.run.name}: lists of {config.k} from the best {config.pool}, {config.held_out} (* default)"
-    print_tradeoff(rows, config.diversity.strength, title)
-    print(f"written to {folder / TABLE} and {folder / PICTURE}")
+    defaults = default_diversity().strength
+    rows = measure(settings, defaults)
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(settings.folder / TABLE, index=False)
+    draw_tradeoff(settings.folder / PICTURE, rows, defaults, settings.k)
+    title = f"{settings.run.name}: lists of {settings.k} from the best {settings.pool}, {settings.held_out} (* default)"
+    print_tradeoff(rows, defaults, title)
+    print(f"written to {settings.folder / TABLE} and {settings.folder / PICTURE}")
     return rows
+
+
+def main() -> None:
+    """The command."""
+    try:
+        run(read_arguments())
+    except CommandError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

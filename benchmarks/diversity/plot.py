@@ -32,8 +32,8 @@ def draw_tradeoff(path: Path, rows: pd.DataFrame, defaults: Mapping[str, float],
     figure = Figure(figsize=(13, 4.4), layout="constrained")
     panels = figure.subplots(1, len(PANELS), sharey=True)
     for axes, (column, label) in zip(panels, PANELS.items(), strict=True):
-        for number, (method, own) in enumerate(rows.groupby("method", sort=False)):
-            line = own.sort_values("strength")
+        for number, (method, points) in enumerate(rows.groupby("method", sort=False)):
+            line = points.sort_values("strength")
             colour = f"C{number}"
             axes.plot(line[column], line["ndcg_change"], "o-", color=colour, markersize=4, label=method)
             default = line[line["strength"] == defaults[str(method)]]

@@ -1,4 +1,4 @@
-"""What diversity costs: NDCG against the distance within lists, over the strength of each method."""
+"""The cost of diversity: NDCG against the distance within lists, over the strength of each method."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,16 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from data_prep.progress import track
-from towers.diversity.distance import intra_list_distance
-from towers.diversity.diversify import METHODS, standardised, unit
-from towers.diversity.greedy import Tiers, greedy
-from towers.metrics.evaluation import Cases, EvaluationBatches, Scorer
-from towers.metrics.ranking_metrics import bootstrap_intervals
+from towers.diversity import METHODS, Tiers, greedy, intra_list_distance, standardised, unit
+from towers.metrics import Cases, EvaluationBatches, Scorer, bootstrap_intervals
 
 
 @dataclass(frozen=True)
-class Space:
-    """The catalogue, as lists are judged in it.
+class ListCatalogue:
+    """The catalogue that lists are chosen and evaluated in.
 
     Attributes:
         items: the vectors that the model searches, which lists are made diverse by, [N, d].
@@ -32,39 +29,45 @@ class Space:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One point of a curve."""
+class MethodStrength:
+    """A point of a curve: a way to choose a list, and its strength."""
 
     method: str
     strength: float
 
 
 def lists(
-    scorer: Scorer, cases: Cases, space: Space, settings: Sequence[Setting], k: int, pool: int, batch_size: int
-) -> dict[Setting, NDArray[np.int64]]:
-    """Each user's list under each setting, [U, k], the best item first; -1 where there were fewer items.
+    scorer: Scorer,
+    cases: Cases,
+    catalogue: ListCatalogue,
+    curves: Sequence[MethodStrength],
+    k: int,
+    pool: int,
+    batch_size: int,
+) -> dict[MethodStrength, NDArray[np.int64]]:
+    """Each user's list at each point of the curves, [U, k], the best item first; -1 where there were fewer items.
 
     Args:
-        scorer: what scores the catalogue.
+        scorer: of the catalogue.
         cases: the users.
-        space: of the same catalogue.
-        settings: how lists are chosen.
+        catalogue: of the same catalogue.
+        curves: how lists are chosen.
         k: items in a list.
         pool: items that it is chosen from.
         batch_size: users scored at a time.
     """
-    found = {setting: np.full((len(cases), k), -1) for setting in settings}
+    chosen = {point: np.full((len(cases), k), -1) for point in curves}
     for places, rows, scores in _pools(scorer, cases, pool, batch_size):
-        for place, own, values in zip(places, rows, scores, strict=True):
-            there = np.isfinite(values)  # seen items are not recommended
-            own, values = own[there], values[there]
-            relevance, directions = standardised(values, len(values)), unit(space.items[own])
-            for setting, chosen in found.items():
-                free = Tiers(np.zeros(len(own), np.int64), np.full(len(own), -1), 0)
-                novelty = METHODS[setting.method](directions)
-                order = greedy(relevance, novelty, setting.strength, min(k, len(own)), free)
-                chosen[place, : len(order)] = own[np.sort(order)]
-    return found
+        for user, items, values in zip(places, rows, scores, strict=True):
+            offered = np.isfinite(values)  # seen items are not recommended
+            items, values = items[offered], values[offered]
+            relevance, directions = standardised(values, len(values)), unit(catalogue.items[items])
+            for point, users_lists in chosen.items():
+                free = Tiers(np.zeros(len(items), np.int64), np.full(len(items), -1), 0)
+                novelty = METHODS[point.method](directions)
+                order = greedy(relevance, novelty, point.strength, min(k, len(items)), free)
+                users_lists[user, : len(order)] = items[np.sort(order)]
+    return chosen
 
 
 def _pools(
@@ -79,33 +82,33 @@ def _pools(
         yield batch.places.numpy(), best.indices.cpu().numpy(), best.values.cpu().numpy()
 
 
-def ndcg(found: NDArray[np.int64], truth: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+def ndcg(lists: NDArray[np.int64], truth: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
     """NDCG of lists [U, K] at their length, as `towers.metrics.ranking_metrics.per_user` has it, [U]."""
-    discounts = 1 / np.log2(np.arange(2, found.shape[1] + 2))  # [K]
+    discounts = 1 / np.log2(np.arange(2, lists.shape[1] + 2))  # [K]
     ideal = np.cumsum(discounts)
-    gains = [np.isin(own, wanted) @ discounts for own, wanted in zip(found, truth, strict=True)]
-    best = [ideal[min(len(wanted), len(ideal)) - 1] for wanted in truth]
-    found_of_best: NDArray[np.float64] = np.array(gains) / np.array(best)
-    return found_of_best
+    gains = [np.isin(items, relevant) @ discounts for items, relevant in zip(lists, truth, strict=True)]
+    best = [ideal[min(len(relevant), len(ideal)) - 1] for relevant in truth]
+    share_of_best: NDArray[np.float64] = np.array(gains) / np.array(best)
+    return share_of_best
 
 
-def categories_of(found: NDArray[np.int64], categories: NDArray[np.int64]) -> NDArray[np.float64]:
+def categories_of(lists: NDArray[np.int64], categories: NDArray[np.int64]) -> NDArray[np.float64]:
     """How many different categories lists [U, K] hold, [U]; items without one count for nothing."""
-    return np.array([len(set(categories[own[own >= 0]].tolist()) - {-1}) for own in found], np.float64)
+    return np.array([len(set(categories[items[items >= 0]].tolist()) - {-1}) for items in lists], np.float64)
 
 
 def tradeoff(
-    found: Mapping[Setting, NDArray[np.int64]],
+    chosen: Mapping[MethodStrength, NDArray[np.int64]],
     truth: Sequence[NDArray[np.int64]],
-    space: Space,
+    catalogue: ListCatalogue,
     bootstrap: tuple[int, float, int],
 ) -> pd.DataFrame:
-    """A row for each setting, beside the plain list, user by user.
+    """A row for each point of the curves, beside the plain list, user by user.
 
     Args:
-        found: lists of each setting; those of strength 0 are the plain ones.
-        truth: what each user wanted, U arrays.
-        space: of the catalogue.
+        chosen: lists of each point of the curves; those of strength 0 are the plain ones.
+        truth: relevant items of each user, U arrays.
+        catalogue: of the catalogue.
         bootstrap: samples, confidence and seed of the intervals.
 
     Returns:
@@ -113,15 +116,16 @@ def tradeoff(
         list, on average); of each also `_change`, the share by which it differs from the plain list's (NaN where that
         is 0); ndcg_low and ndcg_high, the interval of that for NDCG.
     """
-    plain = next(lists for setting, lists in found.items() if setting.strength == 0)
-    base = _figures(plain, truth, space)
+    plain = next(lists for point, lists in chosen.items() if point.strength == 0)
+    base = _figures(plain, truth, catalogue)
     rows = []
-    for setting, chosen in found.items():
-        own = _figures(chosen, truth, space)
-        row: dict[str, object] = {"method": setting.method, "strength": setting.strength}
-        row |= {name: float(np.nanmean(values)) for name, values in own.items()}
-        row |= {f"{name}_change": _share(float(np.nanmean(own[name] - base[name])), base[name]) for name in own}
-        low, high = bootstrap_intervals((own["ndcg"] - base["ndcg"])[:, np.newaxis], *bootstrap)
+    for point, lists in chosen.items():
+        figures = _figures(lists, truth, catalogue)
+        row: dict[str, object] = {"method": point.method, "strength": point.strength}
+        row |= {name: float(np.nanmean(values)) for name, values in figures.items()}
+        changes = {name: float(np.nanmean(figures[name] - base[name])) for name in figures}
+        row |= {f"{name}_change": _share(change, base[name]) for name, change in changes.items()}
+        low, high = bootstrap_intervals((figures["ndcg"] - base["ndcg"])[:, np.newaxis], *bootstrap)
         row |= {"ndcg_low": _share(float(low[0]), base["ndcg"]), "ndcg_high": _share(float(high[0]), base["ndcg"])}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -134,11 +138,11 @@ def _share(difference: float, base: NDArray[np.float64]) -> float:
 
 
 def _figures(
-    chosen: NDArray[np.int64], truth: Sequence[NDArray[np.int64]], space: Space
+    chosen: NDArray[np.int64], truth: Sequence[NDArray[np.int64]], catalogue: ListCatalogue
 ) -> dict[str, NDArray[np.float64]]:
     return {
         "ndcg": ndcg(chosen, truth),
-        "item_distance": intra_list_distance(chosen, unit(space.items)),
-        "text_distance": intra_list_distance(chosen, space.texts),
-        "categories": categories_of(chosen, space.categories),
+        "item_distance": intra_list_distance(chosen, unit(catalogue.items)),
+        "text_distance": intra_list_distance(chosen, catalogue.texts),
+        "categories": categories_of(chosen, catalogue.categories),
     }

@@ -5,8 +5,8 @@
     python -m benchmarks.quality --only beauty:recbole-sasrec        # one row
     python -m benchmarks.quality --report                            # only write docs/benchmarks.md
 
-Each training is kept as a small file in `benchmarks/quality/results`, which belongs to the repository; what is there
-already and was measured with the same code and settings is not run again, so an interrupted benchmark goes on where it
+Each training is kept as a small file in `benchmarks/quality/results`, which belongs to the repository; a job that
+was measured with the same code and settings is not run again, so an interrupted benchmark goes on where it
 was, on any machine. At the end the section of `docs/benchmarks.md` between its markers and the plot are written from
 all of these files and nothing else, whatever commit they are of; the page names it. `--report` needs no data.
 """
@@ -17,16 +17,16 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.quality.datasets import Prepared, prepare
+from benchmarks.quality.datasets import QualityDataset, prepare
 from benchmarks.quality.environments import python_of
 from benchmarks.quality.measure import ROOT
 from benchmarks.quality.page import write_page
-from benchmarks.quality.plan import Job, Plan, jobs, read_plan
+from benchmarks.quality.plan import Job, QualityPlan, jobs, read_plan
 from benchmarks.quality.records import RESULTS, Result, find, keep, recorded
-from benchmarks.quality.runs import Bench, run_job
+from benchmarks.quality.runs import QualityBench, run_job
 from benchmarks.quality.speed import read_speeds
+from data_prep import Dataset
 from data_prep.command import load_config
-from data_prep.dataset import Dataset
 from data_prep.errors import CommandError, ExitCode, GateFailed
 from towers.evaluate import EvaluateConfig
 
@@ -37,21 +37,19 @@ def arguments() -> argparse.Namespace:
         prog="python -m benchmarks.quality", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", action="append", default=[], metavar="DATASET:NAME", help="may be repeated")
-    parser.add_argument("--seeds", default="0,1,2", help="as in 0,1,2; the first also evaluates what is untrained")
+    parser.add_argument("--seeds", default="0,1,2", help="as in 0,1,2; the first also evaluates untrained scorers")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="numerical threads of each training")
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side; more than one blurs the times")
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "data", help="folder of shared data")
     parser.add_argument("--artifacts", type=Path, default=ROOT / "artifacts" / "quality", help="runs, data, logs")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder that keeps what was measured")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the measurements")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     parser.add_argument("--report", action="store_true", help="run nothing, write the page from all that was measured")
-    parser.add_argument(
-        "--any-commit", action="store_true", help="do not measure anew what was measured with other code and settings"
-    )
+    parser.add_argument("--any-commit", action="store_true", help="keep measurements of other code and settings")
     return parser.parse_args()
 
 
-def measure(wanted: list[Job], bench: Bench, data: dict[str, Prepared], any_commit: bool) -> bool:
+def measure(wanted: list[Job], bench: QualityBench, data: dict[str, QualityDataset], any_commit: bool) -> bool:
     """Run the jobs that have no result yet; whether all have one now. A job that fails is told and left out."""
 
     def one(job: Job) -> Result | None:
@@ -80,13 +78,13 @@ def measure(wanted: list[Job], bench: Bench, data: dict[str, Prepared], any_comm
     return all(result is not None for _, result in done)
 
 
-def run_missing(asked: argparse.Namespace, plan: Plan) -> bool:
-    """Prepare datasets and environments and measure what is asked for; whether all of it has a result now."""
+def run_missing(asked: argparse.Namespace, plan: QualityPlan) -> bool:
+    """Prepare datasets and environments and measure the jobs; whether all of them have a result now."""
     wanted = jobs(plan, [int(seed) for seed in asked.seeds.split(",")], asked.only)
     evaluation = load_config(EvaluateConfig, "evaluate", ["run=none", "data=none"]).evaluation
-    bench = Bench(plan, asked.artifacts, asked.results, asked.threads, asked.jobs, evaluation)
+    bench = QualityBench(plan, asked.artifacts, asked.results, asked.threads, asked.jobs, evaluation)
     data = {
-        name: Prepared(
+        name: QualityDataset(
             Dataset.open(prepare(name, plan, asked.shared, asked.artifacts)),
             list(evaluation.cutoffs),
             evaluation.validation_users,
@@ -99,7 +97,7 @@ def run_missing(asked: argparse.Namespace, plan: Plan) -> bool:
 
 
 def main() -> None:
-    """Run what is missing, unless only a report is asked for; write the page.
+    """Run the jobs without a result, unless only a report is asked for; write the page.
 
     Raises:
         GateFailed: there is nothing to write.

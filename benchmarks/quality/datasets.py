@@ -11,20 +11,18 @@ from numpy.typing import NDArray
 from benchmarks.quality.environments import packages_of, python_of
 from benchmarks.quality.measure import run
 from benchmarks.quality.peers.exchange import Material
-from benchmarks.quality.plan import Plan
-from data_prep.columns import Columns, Split
-from data_prep.dataset import Dataset
+from benchmarks.quality.plan import QualityPlan
+from data_prep import Columns, Dataset, Split
 from data_prep.files import fingerprint, read_json, write_json
-from towers.events.history import Sequences
-from towers.events.reading import read_sequences
-from towers.metrics.evaluation import Cases
+from towers.events import Sequences, read_sequences
+from towers.metrics import Cases
 
 MARK = "prepared.json"
 VALIDATION_SEED = 0
 
 
 @dataclass(frozen=True)
-class Prepared:
+class QualityDataset:
     """A dataset that is ready.
 
     Attributes:
@@ -54,13 +52,13 @@ class Prepared:
         return np.bincount(training, minlength=len(self.item_ids))
 
     def cases(self, split: Split, max_users: int | None = None) -> Cases:
-        """Who is evaluated. What a user has is neither recommended nor wanted, as our own default has it."""
+        """Who is evaluated. What a user has is neither recommended nor relevant, as our own default has it."""
         return Cases.held_out(
             self.sequences, self.item_ids, split, True, self.cutoffs, max_users=max_users, seed=VALIDATION_SEED
         )
 
     def material(self, test: Cases) -> Material:
-        """What peers may see: everything before the test part, and whom to answer for."""
+        """Input of peers: everything before the test part, and the users to answer for."""
         sequences, valid = self.sequences, self.cases(Split.VALID, self.validation_users)
         seen = sequences.splits < Split.TEST
         before = np.concatenate([[0], np.cumsum(seen)])
@@ -72,12 +70,12 @@ class Prepared:
             exclude_seen=test.exclude_seen,
             valid_users=valid.users,
             valid_truth=np.concatenate(valid.truth),
-            valid_bounds=np.concatenate([[0], np.cumsum([len(wanted) for wanted in valid.truth])]),
+            valid_bounds=np.concatenate([[0], np.cumsum([len(relevant) for relevant in valid.truth])]),
             test_users=test.users,
         )
 
 
-def prepare(name: str, plan: Plan, shared: Path, artifacts: Path) -> Path:
+def prepare(name: str, plan: QualityPlan, shared: Path, artifacts: Path) -> Path:
     """The folder of a dataset, made unless it is there and was made the same way.
 
     Raises:

@@ -15,7 +15,7 @@ MARK = "installed.json"
 
 
 def environment_fingerprint(plan: EnvironmentPlan) -> str:
-    """Stands for what is installed."""
+    """Fingerprint of the installed packages."""
     return fingerprint(json.dumps(asdict(plan), sort_keys=True))
 
 
@@ -24,7 +24,7 @@ def python_of(name: str, plan: EnvironmentPlan, folder: Path) -> Path:
 
     Args:
         name: of the environment.
-        plan: what is installed.
+        plan: the packages to install.
         folder: where environments live.
 
     Raises:

@@ -19,7 +19,8 @@ from towers.baselines import Baseline, TrainingData, fitted_baselines
 from towers.baselines.late_fusion import Mix, choose_weights
 from towers.evaluate import METRICS, EvaluateConfig, evaluate_run
 from towers.events.reading import read_sequences_of
-from towers.metrics.evaluation import Cases, Scorer, sample
+from towers.metrics.cases import Cases, sample
+from towers.metrics.evaluation import Scorer
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer

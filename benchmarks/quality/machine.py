@@ -14,17 +14,17 @@ WRITTEN = (
     "docs/images/quality.png",
     "docs/images/ann.png",
 )
-"""What a benchmark itself writes: it decides nothing that is measured after it."""
+"""Files that a benchmark itself writes: they decide nothing that is measured after it."""
 
 
 def git(*arguments: str) -> str:
-    """What git answers about our repository."""
+    """Git's answer about our repository."""
     done = subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
 def commit() -> str:
-    """Our commit, with "-dirty" behind it if the working tree differs in more than what benchmarks write."""
+    """Our commit, with "-dirty" behind it if the working tree differs in more than the files that benchmarks write."""
     changed = git("status", "--porcelain", "--", ".", *(f":(exclude){path}" for path in WRITTEN))
     return git("rev-parse", "--short=10", "HEAD") + ("-dirty" if changed else "")
 

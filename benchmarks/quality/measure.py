@@ -1,4 +1,4 @@
-"""A command as a child process, with what it cost."""
+"""A command as a child process, with its cost."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ TAIL = 15
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took.
+    """The cost of a command.
 
     Attributes:
         seconds: of wall-clock time, from start to end.

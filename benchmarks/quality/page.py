@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.plan import Plan
+from benchmarks.quality.plan import QualityPlan
 from benchmarks.quality.plot import draw
 from benchmarks.quality.records import Result
 from benchmarks.quality.speed import Speeds, speed_section
@@ -20,7 +20,7 @@ Measured by commands of this repository; nothing here was typed by hand.
 """
 
 
-def write_page(results: list[Result], speeds: Speeds | None, plan: Plan, docs: Path) -> None:
+def write_page(results: list[Result], speeds: Speeds | None, plan: QualityPlan, docs: Path) -> None:
     """Replace the section between the markers, and the picture; the rest of the page stays.
 
     Args:
@@ -54,7 +54,7 @@ def replace_section(page: Path, begin: str, end: str, section: str) -> None:
     page.write_text(f"{before}{begin}\n{section}\n{end}{after}", encoding="utf-8")
 
 
-def _quality(results: list[Result], plan: Plan, docs: Path) -> Iterable[str]:
+def _quality(results: list[Result], plan: QualityPlan, docs: Path) -> Iterable[str]:
     rows: dict[str, list[Row]] = {name: rows_of(name, results, plan) for name in plan.datasets}
     rows = {name: own for name, own in rows.items() if own}
     yield "## Quality beside cost"
@@ -85,7 +85,7 @@ def _quality(results: list[Result], plan: Plan, docs: Path) -> Iterable[str]:
             yield said
 
 
-def _studies(results: list[Result], plan: Plan) -> Iterable[str]:
+def _studies(results: list[Result], plan: QualityPlan) -> Iterable[str]:
     for name, study in plan.studies.items():
         tables = {dataset: study_table(dataset, name, results, plan) for dataset in plan.datasets}
         if any(tables.values()):
@@ -95,7 +95,7 @@ def _studies(results: list[Result], plan: Plan) -> Iterable[str]:
         yield from (f"### {plan.datasets[key].title}\n\n{found}" for key, found in tables.items() if found)
 
 
-def _circumstances(results: list[Result], plan: Plan) -> Iterable[str]:
+def _circumstances(results: list[Result], plan: QualityPlan) -> Iterable[str]:
     machines = list(dict.fromkeys(r.machine for r in results))
     yield "## How quality was measured"
     yield (

@@ -57,8 +57,8 @@ class RecipePlan:
             scorer `funnel` of `rows`.
         late_fusion: dataset -> baselines that are fused late with the one vector, as the scorer "late fused" of `rows`.
         evaluate_untrained: further overrides of the evaluation with the first seed.
-        untrained: like `rows`, for what needs no training; shown with the first seed.
-        also: study -> rows of the same runs that stand in its table; what an evaluation does not have is left out.
+        untrained: like `rows`, for scorers that need no training; shown with the first seed.
+        also: study -> rows of the same runs that stand in its table; rows that an evaluation lacks are left out.
         study: whose table shows it; null for the main one.
         seeds: the only ones it is trained with, of those asked for; null for all.
     """
@@ -84,7 +84,7 @@ class PeerPlan:
         label: on the page.
         environment: which of `environments` runs it.
         script: file in `peers/`.
-        settings: what the script is told.
+        settings: arguments of the script.
         datasets: dataset -> settings that differ.
     """
 
@@ -111,7 +111,7 @@ class EnvironmentPlan:
 
 
 @dataclass
-class Plan:
+class QualityPlan:
     """Everything that may be run.
 
     Attributes:
@@ -125,7 +125,7 @@ class Plan:
     environments: dict[str, EnvironmentPlan]
 
 
-def read_plan(path: Path = PLAN) -> Plan:
+def read_plan(path: Path = PLAN) -> QualityPlan:
     """Read a plan.
 
     Raises:
@@ -134,10 +134,10 @@ def read_plan(path: Path = PLAN) -> Plan:
     """
     try:
         raw = OmegaConf.create(yaml.safe_load(path.read_text(encoding="utf-8")))
-        plan = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Plan), raw))
+        plan = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(QualityPlan), raw))
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise UsageError(f"{path}: {error}") from error
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, QualityPlan)
     for name, recipe in plan.recipes.items():
         for study in [*([recipe.study] if recipe.study is not None else []), *recipe.also]:
             if study not in plan.studies:
@@ -165,12 +165,12 @@ class Job:
 
     @property
     def key(self) -> str:
-        """What `--only` matches."""
+        """The text that `--only` matches."""
         return f"{self.dataset}:{self.name}"
 
 
-def jobs(plan: Plan, seeds: list[int], only: list[str]) -> list[Job]:
-    """What is to be run: the first seed of everything before the second of anything.
+def jobs(plan: QualityPlan, seeds: list[int], only: list[str]) -> list[Job]:
+    """The jobs to run: the first seed of everything before the second of anything.
 
     Args:
         plan: the plan.
@@ -197,7 +197,7 @@ def jobs(plan: Plan, seeds: list[int], only: list[str]) -> list[Job]:
     ]
 
 
-def _own_seeds(plan: Plan, name: str, seeds: list[int]) -> list[int]:
+def _own_seeds(plan: QualityPlan, name: str, seeds: list[int]) -> list[int]:
     """Those of the seeds asked for that a recipe or peer is trained with."""
     recipe = plan.recipes.get(name)
     return seeds if recipe is None or recipe.seeds is None else [seed for seed in seeds if seed in recipe.seeds]

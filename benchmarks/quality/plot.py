@@ -1,4 +1,4 @@
-"""Quality beside what it costs, as a picture."""
+"""Quality beside its cost, as a picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Mark:
     """One row of a table as a point.
 
     Attributes:
-        label: what it is.
+        label: its name.
         kind: "ours" or "peer".
-        seconds: of the processor for each seed's training; None for what is not trained.
+        seconds: of the processor for each seed's training; None where nothing is trained.
         quality: NDCG@10 of each seed.
         low, high: interval over users.
     """
@@ -38,7 +38,7 @@ class Mark:
 
 
 def draw(panels: dict[str, list[Mark]], path: Path) -> None:
-    """One panel a dataset: NDCG@10 against processor seconds of training; what is not trained stands as a line.
+    """One panel a dataset: NDCG@10 against processor seconds of training; untrained scorers are lines.
 
     Args:
         panels: title -> its rows.

@@ -1,11 +1,11 @@
-"""What was measured, one small file for each training, kept in the repository: a benchmark goes on on any machine."""
+"""Measurements, one small file for each training, kept in the repository: a benchmark goes on on any machine."""
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.plan import Job, Plan
+from benchmarks.quality.plan import Job, QualityPlan
 from data_prep.files import read_json, write_json
 
 RESULTS = Path(__file__).with_name("results")
@@ -14,7 +14,7 @@ PLACES = 6  # of decimals that are kept
 
 @dataclass(frozen=True)
 class Result:
-    """One training and what came of it.
+    """One training and its figures.
 
     Attributes:
         dataset, name, seed: as in the job.
@@ -27,7 +27,7 @@ class Result:
         seconds, cpu_seconds, peak_mb: of the training command: wall-clock time, processor time (None in results from
             before it was taken), largest resident set in MiB.
         threads, jobs: numerical threads of the command, commands that ran side by side.
-        commands: what was typed.
+        commands: as they were typed.
         notes: whatever else is known.
         commit: of our repository; ends in "-dirty" if something was not committed.
         machine: that it ran on.
@@ -64,7 +64,7 @@ def find(job: Job, marks: list[str], folder: Path, any_commit: bool) -> Result |
 
     Args:
         job: the job.
-        marks: fingerprints of what decides it, any of which will do.
+        marks: fingerprints of all that decides it, any of which will do.
         folder: of the results.
         any_commit: whatever code and settings it was measured with.
     """
@@ -73,8 +73,8 @@ def find(job: Job, marks: list[str], folder: Path, any_commit: bool) -> Result |
     return result if result is not None and (any_commit or result.fingerprint in marks) else None
 
 
-def recorded(plan: Plan, folder: Path) -> list[Result]:
-    """All that was measured of what the plan names, in its order, whatever code and settings it was measured with."""
+def recorded(plan: QualityPlan, folder: Path) -> list[Result]:
+    """All measurements of the plan's jobs, in its order, with whatever code and settings."""
     found = [Result(**read_json(path)) for path in sorted(folder.glob("*/*.json"))]
     datasets, names = list(plan.datasets), [*plan.recipes, *plan.peers]
     known = [result for result in found if result.dataset in datasets and result.name in names]

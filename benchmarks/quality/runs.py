@@ -15,34 +15,33 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.quality.datasets import Prepared
+from benchmarks.quality.datasets import QualityDataset
 from benchmarks.quality.environments import environment_fingerprint, python_of, versions
 from benchmarks.quality.late_fusion import LATE_FUSED, WEIGHTS
 from benchmarks.quality.machine import commit, git, machine
 from benchmarks.quality.measure import ROOT, Cost, run
 from benchmarks.quality.peers.exchange import Answer
-from benchmarks.quality.plan import Job, PeerPlan, Plan, RecipePlan
+from benchmarks.quality.plan import Job, PeerPlan, QualityPlan, RecipePlan
 from benchmarks.quality.records import Result
-from data_prep.columns import Split
+from data_prep import Split
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import fingerprint, read_json, sha256, write_json
 from towers.candidates.funnel import FUNNEL
 from towers.evaluate import METRICS
 from towers.evaluation.tables import summarize
-from towers.events.history import History
-from towers.metrics.config import EvaluationConfig
-from towers.metrics.evaluation import evaluate
+from towers.events import History
+from towers.metrics import EvaluationConfig, evaluate
 from towers.model.run_record import RunRecord
 
 PEERS = Path(__file__).with_name("peers")
 DECIDING = ("data_prep", "towers", "conf")
 COST = "cost.json"
-SHOWN = ("metrics", "beyond")  # of what is known of a scorer; slices stay in the run
+SHOWN = ("metrics", "beyond")  # of a scorer; slices stay in the run
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What jobs share.
+class QualityBench:
+    """Settings that jobs share.
 
     Attributes:
         plan: the plan.
@@ -53,7 +52,7 @@ class Bench:
         evaluation: cutoffs and the like, our own defaults.
     """
 
-    plan: Plan
+    plan: QualityPlan
     artifacts: Path
     results: Path
     threads: int
@@ -73,7 +72,7 @@ class Bench:
             recipe["funnel"] = recipe["funnel"].get(job.dataset)
             recipe["late_fusion"] = recipe["late_fusion"].get(job.dataset)
             del recipe["study"], recipe["seeds"]  # where and how often it is shown
-            if not job.first:  # what only the first seed's evaluation does
+            if not job.first:  # done by the first seed's evaluation only
                 recipe["evaluate_untrained"] = recipe["untrained"] = None
             code = [git("rev-parse", f"HEAD:{part}") for part in DECIDING]
             uncommitted = git("status", "--porcelain", "--", *DECIDING) + git("diff", "HEAD", "--", *DECIDING)
@@ -89,8 +88,8 @@ def settings_of(peer: PeerPlan, job: Job) -> dict[str, Any]:
     return {**peer.settings, **peer.datasets[job.dataset]}
 
 
-def run_job(job: Job, bench: Bench, prepared: Prepared) -> Result:
-    """Train, evaluate, and say what it took.
+def run_job(job: Job, bench: QualityBench, prepared: QualityDataset) -> Result:
+    """Train, evaluate, and measure the cost.
 
     Raises:
         GateFailed: a command failed; the message holds the end of its log.
@@ -104,7 +103,7 @@ def run_job(job: Job, bench: Bench, prepared: Prepared) -> Result:
     return replace(result, commit=started_at)  # not where the tree has come to meanwhile
 
 
-def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, mark: str) -> Result:
+def _run_recipe(job: Job, recipe: RecipePlan, bench: QualityBench, prepared: QualityDataset, mark: str) -> Result:
     name = f"{job.dataset}-{job.name}-{job.seed}-{mark}"
     folder, root = bench.artifacts / "runs" / name, bench.artifacts.absolute()
     settings = [*recipe.train, *recipe.datasets[job.dataset]]
@@ -174,7 +173,7 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, 
 
 
 def row_of(report: dict[str, Any], scorer: str) -> dict[str, Any]:
-    """What is kept of a scorer.
+    """The figures that are kept of a scorer.
 
     Args:
         report: `metrics.json` of a run.
@@ -197,7 +196,7 @@ def row_of(report: dict[str, Any], scorer: str) -> dict[str, Any]:
     return row
 
 
-def _run_peer(job: Job, peer: PeerPlan, bench: Bench, prepared: Prepared, mark: str) -> Result:
+def _run_peer(job: Job, peer: PeerPlan, bench: QualityBench, prepared: QualityDataset, mark: str) -> Result:
     environment = bench.plan.environments[peer.environment]
     python = python_of(peer.environment, environment, bench.artifacts / "envs")
     cases = prepared.cases(Split.TEST)
@@ -213,7 +212,7 @@ def _run_peer(job: Job, peer: PeerPlan, bench: Bench, prepared: Prepared, mark: 
     if made.users.shape[0] != len(cases) or made.items.shape[0] != len(prepared.item_ids):
         raise GateFailed(f"{name}: vectors {made.users.shape} and {made.items.shape} do not fit {len(cases)} cases")
     settings = bench.evaluation
-    outcome = evaluate(VectorScorer(peer.label, made, cases.order), cases, settings.batch_size)
+    outcome = evaluate(PeerScorer(peer.label, made, cases.order), cases, settings.batch_size)
     bootstrap = (settings.bootstrap_samples, settings.confidence, job.seed)
     row = summarize(outcome, cases, prepared.counts, None, *bootstrap)
     material.unlink()
@@ -231,7 +230,7 @@ def _run_peer(job: Job, peer: PeerPlan, bench: Bench, prepared: Prepared, mark: 
     )
 
 
-class VectorScorer:
+class PeerScorer:
     """Vectors that were made elsewhere, as a scorer: it answers for the cases in the order of evaluation, once.
 
     Args:
@@ -262,7 +261,7 @@ def _typed(command: list[str], artifacts: Path) -> str:
     return shlex.join(["python" if command[0] == sys.executable else shown[0], *shown[1:]])
 
 
-def _result(job: Job, bench: Bench, mark: str, cost: Cost, **rest: Any) -> Result:
+def _result(job: Job, bench: QualityBench, mark: str, cost: Cost, **rest: Any) -> Result:
     return Result(
         dataset=job.dataset,
         name=job.name,

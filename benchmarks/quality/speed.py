@@ -1,4 +1,4 @@
-"""What `benchmarks.training_speed` measured: its file, and its section of the page."""
+"""Measurements of `benchmarks.training_speed`: its file, and its section of the page."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ class Speeds:
     Attributes:
         turns: who -> for each turn `steps` and items `predicted` a second, `sequences` and `positions` a step.
         settings: sizes that all share: rows, length, dim, layers, heads; steps that were timed, threads.
-        command: what was typed.
+        command: as it was typed.
         commit, machine, versions, finished: as in a `Result`.
     """
 
@@ -45,7 +45,7 @@ class Speeds:
 
 
 def read_speeds(folder: Path) -> Speeds | None:
-    """What was measured, None if nothing was."""
+    """The measurements, None if there are none."""
     path = folder / FILE
     return Speeds(**read_json(path)) if path.is_file() else None
 

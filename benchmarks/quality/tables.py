@@ -5,7 +5,7 @@ from functools import partial
 from statistics import mean, stdev
 from typing import Any
 
-from benchmarks.quality.plan import Plan, StudyPlan
+from benchmarks.quality.plan import QualityPlan, StudyPlan
 from benchmarks.quality.plot import METRIC, Mark
 from benchmarks.quality.records import Result
 from data_prep.errors import UsageError
@@ -77,7 +77,7 @@ def _cpu(results: list[Result]) -> str:
     return f"{mean(taken):,.0f}" if taken else NOTHING
 
 
-def rows_of(dataset: str, results: list[Result], plan: Plan) -> list[Row]:
+def rows_of(dataset: str, results: list[Result], plan: QualityPlan) -> list[Row]:
     """The lines of a dataset's table, best first; studies have their own."""
     rows = [
         Row(label, "peer" if owner in plan.peers else "ours", own)
@@ -86,7 +86,7 @@ def rows_of(dataset: str, results: list[Result], plan: Plan) -> list[Row]:
     return sorted(rows, key=lambda row: -row.quality)
 
 
-def comparison(rows: list[Row], plan: Plan) -> str:
+def comparison(rows: list[Row], plan: QualityPlan) -> str:
     """How far our rows lie above the strongest baseline, user by user; empty where it was not measured."""
     said = []
     names = {scorer: label for recipe in plan.recipes.values() for scorer, label in recipe.untrained.items()}
@@ -100,7 +100,7 @@ def comparison(rows: list[Row], plan: Plan) -> str:
     return f"NDCG@10 user by user: {'; '.join(said)}." if said else ""
 
 
-def study_of(name: str, plan: Plan, label: str = "") -> str | None:
+def study_of(name: str, plan: QualityPlan, label: str = "") -> str | None:
     """The study whose table shows a recipe, or one row of it; None for the main table."""
     if name not in plan.recipes:
         return None
@@ -108,11 +108,11 @@ def study_of(name: str, plan: Plan, label: str = "") -> str | None:
     return next((study for study, rows in also.items() if label in rows.values()), plan.recipes[name].study)
 
 
-def study_table(dataset: str, name: str, results: list[Result], plan: Plan) -> str:
+def study_table(dataset: str, name: str, results: list[Result], plan: QualityPlan) -> str:
     """A study's table on one dataset, its lines as they stand in the plan; empty where nothing was measured.
 
     Raises:
-        UsageError: a column names what no result holds.
+        UsageError: no result holds a column.
     """
     study, found = plan.studies[name], _lines(dataset, name, results, plan)
     if not found:
@@ -130,7 +130,9 @@ def with_interval(figures: list[dict[str, float]]) -> str:
     return f"{mean(figure['mean'] for figure in figures):.4f} ± {half:.4f}"
 
 
-def _lines(dataset: str, study: str | None, results: list[Result], plan: Plan) -> dict[tuple[str, str], list[Result]]:
+def _lines(
+    dataset: str, study: str | None, results: list[Result], plan: QualityPlan
+) -> dict[tuple[str, str], list[Result]]:
     """The results of each line of a study, or of the main table: (recipe or peer, label) -> one for each seed."""
     found: dict[tuple[str, str], list[Result]] = {}
     for result in results:
@@ -141,8 +143,8 @@ def _lines(dataset: str, study: str | None, results: list[Result], plan: Plan) -
     return found
 
 
-def _planned(plan: Plan, line: tuple[tuple[str, str], list[Result]]) -> tuple[bool, int, int]:
-    """Where a line of a study stands: as in the plan, what is trained before what is not."""
+def _planned(plan: QualityPlan, line: tuple[tuple[str, str], list[Result]]) -> tuple[bool, int, int]:
+    """Where a line of a study stands: as in the plan, trained scorers first."""
     (owner, label), results = line
     name = results[0].name
     recipe = plan.recipes[name]
@@ -164,7 +166,7 @@ def _study_cells(label: str, results: list[Result], study: StudyPlan) -> list[st
 
 
 def _figure(result: Result, label: str, path: str) -> Any:
-    """What stands at a path in a row of a result, None where nothing does."""
+    """The value at a path in a row of a result, None where there is none."""
     value: Any = result.rows[label]
     if label not in result.untrained:
         value = value | {

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
+from data_prep import Dataset
 from data_prep.command import instantiate, load_config
-from data_prep.dataset import Dataset
-from towers.events.reading import LogSettings
-from towers.text.vector_cache import VectorCache
+from towers.events import LogSettings
+from towers.text import VectorCache
 from towers.training.config import TrainConfig
 from towers.training.training_set import TrainingSet
 

@@ -1,4 +1,4 @@
-"""What serving costs here, beside what its parts cost here, and what happens when things go wrong.
+"""Cost of serving, beside the cost of its parts on the same machine, and drills of failures.
 
     python -m benchmarks.serving load    --bundle artifacts/bundles/current
     python -m benchmarks.serving drills  --bundle artifacts/bundles/current

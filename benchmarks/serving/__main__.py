@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.quality.machine import commit, machine
 from benchmarks.serving import ceilings, drills, plot, shop
-from benchmarks.serving.load import Sample, closed_loop, method, open_loop
+from benchmarks.serving.load import LoadSample, closed_loop, method, open_loop
 from benchmarks.serving.process import Running, serving
 from index.bundle.bundle import HISTORIES, ITEMS
 from index.bundle.histories import Histories
@@ -54,9 +54,9 @@ def requests(bundle: Path, name: str, k: int = K) -> list[bytes]:
 
 
 def load(options: argparse.Namespace) -> int:
-    """Latency against offered load, beside what the parts allow."""
+    """Latency against offered load, beside the bound by its parts."""
     results: dict[str, object] = {"machine": machine(), "commit": commit(), "command": " ".join(sys.argv[1:])}
-    curves: dict[str, list[Sample]] = {}
+    curves: dict[str, list[LoadSample]] = {}
     for name in options.methods:
         messages = requests(options.bundle, name)
         # The ceiling is of whole answers, so nothing may be left out of them or refused however many callers there are.
@@ -71,7 +71,7 @@ def load(options: argparse.Namespace) -> int:
             ]
         print(f"\n{name}: {closed.goodput:.0f}/s with {CALLERS} callers, {1000 * spent:.2f} CPU-ms a call")
         ratios = ", ".join(f"{bound / spent:.2f}" for _, bound, spent, _ in turns)
-        print(f"  the parts alone {1000 * bound:.2f}: reached {bound / spent:.2f} of what they allow ({ratios})")
+        print(f"  the parts alone {1000 * bound:.2f}: reached {bound / spent:.2f} of their bound ({ratios})")
         costs = ", ".join(f"{part} {1000 * seconds:.2f}" for part, seconds in vars(parts).items())
         print(f"  {costs} CPU-ms, in batches of {BATCH}; a pair is one candidate in the cross-encoder")
         print(f"  {'offered/s':>10}{'answered/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'refused':>9}")
@@ -95,8 +95,8 @@ def load(options: argparse.Namespace) -> int:
 
 def turn(
     server: Running, options: argparse.Namespace, name: str, messages: list[bytes], size: int
-) -> tuple[ceilings.Ceilings, float, float, Sample]:
-    """The parts, what they allow in CPU-seconds a call, what a call takes, and the calls; one right after another."""
+) -> tuple[ceilings.Ceilings, float, float, LoadSample]:
+    """The parts, their bound in CPU-seconds a call, those of a call, and the calls; one right after another."""
     parts = ceilings.measure(options.bundle, messages[0], size, K, BATCH, CANDIDATES)
     before = server.cpu_seconds()
     closed = closed_loop(server.address, name, messages, CALLERS, options.calls, keep=True)
@@ -105,7 +105,7 @@ def turn(
     return parts, parts.recall() if name == "Recall" else parts.recommend(CANDIDATES), spent, closed
 
 
-def whole(name: str, sample: Sample) -> None:
+def whole(name: str, sample: LoadSample) -> None:
     """Go on only if every call was answered and nothing was left out of any answer.
 
     Raises:
@@ -147,7 +147,7 @@ def drill(options: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line and do what it says."""
+    """Run the measurements of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
     parser.add_argument("what", choices=["load", "drills", "soak", "shop"])
     parser.add_argument("--bundle", type=Path, default=Path("artifacts/serving/bundles/current"))

@@ -1,6 +1,6 @@
-"""What the parts of an answer cost by themselves, in processor time: an answer cannot be cheaper than their sum.
+"""Cost of the parts of an answer by themselves, in processor time: an answer cannot be cheaper than their sum.
 
-Processor time, because what else the machine does costs it nothing, and because cores can be added.
+Processor time, because it does not depend on other load, and because cores can be added.
 """
 
 import time
@@ -96,7 +96,7 @@ def measure(folder: Path, request: bytes, answer_bytes: int, k: int, batch: int,
 def _readings(
     bundle: Bundle, users: Sequence[History], vectors: NDArray[np.float32], candidates: int
 ) -> list[Callable[[], object]]:
-    """For each user the reading of what was recalled for them."""
+    """For each user a reading of their recalled items."""
     reranker, texts, titles = bundle.reranker, bundle.items["text"].to_numpy(), bundle.items["title"].to_numpy()
     assert reranker is not None
     readings: list[Callable[[], object]] = []
@@ -112,9 +112,9 @@ def _readings(
 def _read(
     reranker: CrossEncoder, context: str, candidates: Sequence[str], recall_scores: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """What `CrossEncoder.score` gives, the raw way: the tokenizer makes every pair anew, and the model reads it.
+    """Scores as of `CrossEncoder.score`, the raw way: the tokenizer makes every pair anew, and the model reads it.
 
-    What `score` spares by remembering tokens is no part of the yardstick: it would shrink with what it measures.
+    The time that `score` saves by remembering tokens is no part of the yardstick: it would shrink with the measurement.
     """
     found = np.zeros(len(candidates), np.float32)
     order = np.argsort([len(text) for text in candidates], kind="stable")

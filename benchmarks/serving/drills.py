@@ -1,4 +1,4 @@
-"""What happens when things go wrong: each drill prints what it saw and says whether that is within its bar."""
+"""Drills of failures: each prints its figures and whether they are within its bar."""
 
 import shutil
 import socket
@@ -25,12 +25,12 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Finding:
-    """What a drill saw.
+    """The outcome of a drill.
 
     Attributes:
-        drill: what was done.
-        seen: what came of it.
-        bar: what may come of it.
+        drill: its name.
+        seen: the figures.
+        bar: the bounds of the figures.
         passed: whether it did.
     """
 
@@ -41,9 +41,9 @@ class Finding:
 
 
 def overload(bundle: Path, name: str, messages: Sequence[bytes], seconds: float) -> list[Finding]:
-    """Offer two and ten times what the server can do, then little again.
+    """Offer two and ten times the server's peak, then little again.
 
-    An echo is offered ten times as much as well: what is late there is late by this process, not by any server.
+    An echo is offered ten times as much as well: delays there are of this process, not by any server.
     """
     findings = []
     with serving(bundle, "cache.entries=0") as server, echoing(len(messages[0])) as echo:
@@ -53,7 +53,7 @@ def overload(bundle: Path, name: str, messages: Sequence[bytes], seconds: float)
             Finding(
                 f"the load itself, {10 * peak:.0f}/s offered to an echo",
                 f"p50 {own.percentile(50):.1f} ms, p99 {own.percentile(99):.1f} ms; {dict(own.codes)}",
-                "p50 10 ms, or what follows says little of the server",
+                "p50 10 ms, or the rest says little of the server",
                 own.percentile(50) <= 10,
             )
         )
@@ -66,7 +66,7 @@ def overload(bundle: Path, name: str, messages: Sequence[bytes], seconds: float)
             only = set(crowd.codes) <= {"OK", "RESOURCE_EXHAUSTED"}
             findings.append(
                 Finding(
-                    f"{name}, {times} times what it can do ({peak:.0f}/s)",
+                    f"{name}, {times} times its peak ({peak:.0f}/s)",
                     f"answered {100 * share:.0f}% of the peak, p99 {ratio:.1f} times that of 0.3 peak, refused within "
                     f"{refused:.0f} ms (half of them); {dict(crowd.codes)}",
                     "80%, 3 times, 50 ms, RESOURCE_EXHAUSTED",

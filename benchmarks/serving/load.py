@@ -18,8 +18,8 @@ PATIENCE = 30.0
 
 
 @dataclass
-class Sample:
-    """What came of some calls.
+class LoadSample:
+    """Latencies and codes of some calls.
 
     Attributes:
         offered: calls a second that were made.
@@ -70,7 +70,7 @@ def method(channel: grpc.Channel, name: str) -> Any:
 
 def open_loop(
     address: str, name: str, messages: Sequence[bytes], rate: float, seconds: float, seed: int = 0, keep: bool = False
-) -> Sample:
+) -> LoadSample:
     """Make calls at random moments, as many callers who know nothing of each other do, whether or not answers come.
 
     A call is late from the moment it was due, not from when this process got to it.
@@ -78,7 +78,7 @@ def open_loop(
     Args:
         address: of the server.
         name: of the call.
-        messages: what to send, in turn.
+        messages: to be sent in turn.
         rate: calls a second.
         seconds: for how long.
         seed: of the moments.
@@ -86,7 +86,7 @@ def open_loop(
     """
     due = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, max(1, int(rate * seconds))))
     ended: SimpleQueue[tuple[float, Any]] = SimpleQueue()
-    sample = Sample(rate)
+    sample = LoadSample(rate)
     with grpc.insecure_channel(address) as channel, uncollected():
         call = method(channel, name)
         call(messages[0], timeout=PATIENCE)
@@ -116,22 +116,22 @@ def closed_loop(
     calls: int,
     between: Callable[[int], None] = lambda number: None,
     keep: bool = False,
-) -> Sample:
+) -> LoadSample:
     """Make calls as fast as some callers are answered.
 
     Args:
         address: of the server.
         name: of the call.
-        messages: what to send, in turn.
+        messages: to be sent in turn.
         callers: who ask one after another.
         calls: how many in all.
         between: done before each call of the first caller, with the number of calls it made.
         keep: whether to keep the answers.
     """
-    sample = Sample(float("inf"))
+    sample = LoadSample(float("inf"))
 
     def ask(caller: int) -> list[tuple[float, str]]:
-        told = []
+        answered = []
         with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
             call = method(channel, name)
             for number in range(calls // callers):
@@ -145,13 +145,13 @@ def closed_loop(
                     code = "OK"
                 except grpc.RpcError as error:
                     code = error.code().name
-                told.append((time.monotonic() - began, code))
-        return told
+                answered.append((time.monotonic() - began, code))
+        return answered
 
     started = time.monotonic()
     with ThreadPoolExecutor(callers) as pool, uncollected():
-        for told in pool.map(ask, range(callers)):
-            for latency, code in told:
+        for answered in pool.map(ask, range(callers)):
+            for latency, code in answered:
                 sample.codes[code] += 1
                 (sample.latencies if code == "OK" else sample.refusals).append(latency)
     sample.seconds = time.monotonic() - started

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.serving.load import Sample
+from benchmarks.serving.load import LoadSample
 
 
-def curves(samples: Mapping[str, Sequence[Sample]], path: Path) -> None:
+def curves(samples: Mapping[str, Sequence[LoadSample]], path: Path) -> None:
     """Draw half and 99 of 100 calls' latency of each method; a cross where calls were refused."""
     import matplotlib
 

@@ -1,4 +1,4 @@
-"""Servers of the real command, in processes of their own, and what they take."""
+"""Servers of the real command, in processes of their own, and their cost."""
 
 import os
 import re

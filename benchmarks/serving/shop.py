@@ -1,7 +1,7 @@
 """A made-up shop of any size, taken the whole way by the real commands: logs, towers, reranker, bundle.
 
-Texts are words without meaning and the encoders have random weights: what is measured is what serving costs, which does
-not depend on what the weights know.
+Texts are words without meaning and the encoders have random weights: the cost of serving, which is measured, does
+not depend on the weights.
 """
 
 import subprocess
@@ -51,7 +51,7 @@ def make(folder: Path, items: int, dim: int) -> Path:
 
 
 def write_logs(folder: Path, items: int) -> None:
-    """Events and items as CSV: shoppers keep mostly to a few categories, and there to what many take."""
+    """Events and items as CSV: shoppers keep mostly to a few categories, and there to popular items."""
     rng = np.random.default_rng(11)
     category = rng.integers(0, CATEGORIES, items)
     names = rng.choice(WORDS, (items, 4))

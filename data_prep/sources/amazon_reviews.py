@@ -83,9 +83,9 @@ def _milliseconds(seconds: object) -> float | None:
         return None
 
 
-def _item(value: dict[str, Any], wanted: Set[str]) -> dict[str, Any] | None:
+def _item(value: dict[str, Any], item_ids: Set[str]) -> dict[str, Any] | None:
     item_id = value.get("parent_asin", value.get("asin"))
-    if item_id not in wanted:
+    if item_id not in item_ids:
         return None
     return {
         Columns.ITEM_ID: item_id,

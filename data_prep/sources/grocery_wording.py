@@ -74,7 +74,7 @@ PLATE=Plates COOKI=Cookies CRACKE=Crackers SANDWIC=Sandwiches BEV=Beverage BNLS=
 WT=Weight SUPP=Supplies MAY=Mayonnaise EX=Extra QSR=Quick_Service SUBST=Substitutes NTRTNL=Nutritional
 PASTRIES=Pastries CATSUP=Ketchup TV=TV DVD=DVD NZ=New_Zealand DXM=DXM PSE=PSE SPF=SPF OTC=OTC S=s
 """
-"""What stands for what; `_` is a space, nothing leaves the word out."""
+"""Abbreviations and their words; `_` is a space, nothing leaves the word out."""
 
 WORDS = dict(pair.split("=") for pair in ABBREVIATIONS.split())
 
@@ -117,7 +117,7 @@ def readable_size(size: str) -> str:
 
 
 def title(category: str, kind: str) -> str:
-    """What to call a kind of product: its own name, after the category's where that alone says too little."""
+    """Name of a kind of product: its own, after the category's where that alone says too little."""
     words = set(re.findall(r"[a-z]+", kind.lower())) - SMALL
     if words - VAGUE or category.lower() == kind.lower():
         return kind

@@ -19,7 +19,7 @@ def item_table(frame: pd.DataFrame, columns: ColumnMap, text: str | None) -> pd.
         text: template over our names and theirs; None joins title, category and brand.
     """
     columns.need(Columns.ITEM_ID)
-    theirs = columns.found()
+    theirs = columns.present()
     items = frame.drop(columns=[name for name in (*theirs.values(), Columns.TEXT) if name in frame.columns])
     items = items.apply(storable)
     for ours, name in theirs.items():
@@ -30,27 +30,27 @@ def item_table(frame: pd.DataFrame, columns: ColumnMap, text: str | None) -> pd.
 
 
 def items_of_events(frame: pd.DataFrame, columns: ColumnMap, text: str | None) -> pd.DataFrame:
-    """Items out of the columns of an event log: what each item's latest rows say of it.
+    """Items out of the columns of an event log: from each item's latest rows.
 
     Args:
         frame: raw event rows, shape [N, columns].
         columns: for our `ITEM_COLUMNS`, over the event log's columns.
         text: as for `item_table`.
     """
-    wanted = [name for name in frame.columns if name in wanted_of_events(columns, text)]
-    by_item = frame[wanted].groupby(columns.need(Columns.ITEM_ID), sort=False, as_index=False)
+    kept = [name for name in frame.columns if name in columns_of_events(columns, text)]
+    by_item = frame[kept].groupby(columns.need(Columns.ITEM_ID), sort=False, as_index=False)
     return item_table(by_item.last(), columns, text)
 
 
-def wanted_of_events(columns: ColumnMap, text: str | None) -> set[str]:
+def columns_of_events(columns: ColumnMap, text: str | None) -> set[str]:
     """The columns of an event log that describe its items."""
-    return set(columns.found().values()) | {name for _, name in fields(text or "") if name is not None}
+    return set(columns.present().values()) | {name for _, name in fields(text or "") if name is not None}
 
 
 def items_from_ids(item_ids: Column) -> pd.DataFrame:
     """Items of which nothing is known but that they occur in the events."""
-    found = ids(item_ids).dropna().drop_duplicates().reset_index(drop=True)
-    return with_texts(pd.DataFrame({Columns.ITEM_ID: found}), None)
+    distinct = ids(item_ids).dropna().drop_duplicates().reset_index(drop=True)
+    return with_texts(pd.DataFrame({Columns.ITEM_ID: distinct}), None)
 
 
 def _typed(ours: str, values: Column) -> Column:

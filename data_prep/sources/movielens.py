@@ -27,7 +27,7 @@ FILMS = [Columns.ITEM_ID, Columns.TITLE, "genres"]
 
 @dataclass(frozen=True)
 class Raw:
-    """What a layout reads: ratings, films with `genres` as `|`-separated names, perhaps users."""
+    """Tables of a layout: ratings, films with `genres` as `|`-separated names, perhaps users."""
 
     ratings: pd.DataFrame
     films: pd.DataFrame

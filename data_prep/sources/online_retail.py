@@ -69,7 +69,7 @@ class OnlineRetail:
         return _canonical(tables, self.text)
 
     def _rules(self) -> list[tuple[str, Callable[[pd.DataFrame], Column]]]:
-        """What is no purchase of a known customer: the reason, and which lines."""
+        """Lines that are no purchase of a known customer, by reason."""
         try:
             goods = re.compile(self.product_code)
         except re.error as error:

@@ -41,14 +41,14 @@ class Sequences:
         for path in files:
             with open_text(path) as file:
                 for line in file:
-                    found = [part.strip() for part in line.strip().split(self.separator) if part.strip()]
-                    if not found:
+                    parts = [part.strip() for part in line.strip().split(self.separator) if part.strip()]
+                    if not parts:
                         continue
                     number += 1
-                    user = found.pop(0) if self.first_is_user else str(number)
-                    too_short += not found
-                    users += [user] * len(found)
-                    items += found
+                    user = parts.pop(0) if self.first_is_user else str(number)
+                    too_short += not parts
+                    users += [user] * len(parts)
+                    items += parts
         user_ids = pd.Series(users, dtype="str")
         item_ids = pd.Series(items, dtype="str")
         table, item_files = self._items(item_ids)

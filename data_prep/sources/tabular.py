@@ -12,7 +12,7 @@ from data_prep.judgements import judgement_table
 from data_prep.parsing import ids, numbers, storable, times
 from data_prep.reading import Layout, Reading, column_names, read_table
 from data_prep.sources.column_map import ColumnMap
-from data_prep.sources.item_table import ITEM_COLUMNS, item_table, items_of_events, wanted_of_events
+from data_prep.sources.item_table import ITEM_COLUMNS, columns_of_events, item_table, items_of_events
 from data_prep.tables import Tables, event_table
 
 ORDER = "order"
@@ -44,7 +44,7 @@ class Tabular:
     Attributes:
         events: path or glob of the event log; the suffix tells the format, `.gz` and the like are unpacked. None for
             a catalogue with judged queries that nobody has visited yet.
-        items: path or glob of the item table; None takes what the event log says of its items.
+        items: path or glob of the item table; None takes the columns of the event log.
         users: path or glob of a user table, or None.
         judgements: path or glob of judged pairs of a query and an item, or None.
         event_columns: our `EVENT_COLUMNS` -> theirs; None means ours, where the log has it.
@@ -114,8 +114,8 @@ class Tabular:
         columns.need(Columns.USER_ID)
         columns.need(Columns.ITEM_ID)
         described = self._items_in_log(columns)
-        wanted = set(columns.found().values()) | wanted_of_events(described, self.text)
-        reading = read_table(events, layout, wanted if items is None else set(columns.found().values()))
+        needed = set(columns.present().values()) | columns_of_events(described, self.text)
+        reading = read_table(events, layout, needed if items is None else set(columns.present().values()))
         frame = _in_order(reading.frame, columns.find(ORDER))
         return Tables(
             items=items_of_events(frame, described, self.text) if items is None else items.frame,
@@ -177,26 +177,26 @@ class Tabular:
         return ColumnMap(column_names(pattern, layout), names, known, f"source.{option}")
 
     def _events(self, frame: pd.DataFrame, columns: ColumnMap) -> pd.DataFrame:
-        found = {ours: frame[theirs] for ours, theirs in columns.found().items()}
+        given = {ours: frame[theirs] for ours, theirs in columns.present().items()}
         optional: dict[str, Column] = {}
-        if Columns.QUERY in found:
-            optional[Columns.QUERY] = found[Columns.QUERY].astype("str")
+        if Columns.QUERY in given:
+            optional[Columns.QUERY] = given[Columns.QUERY].astype("str")
         for name in (Columns.RATING, Columns.PROPENSITY):
-            if name in found:
-                optional[name] = numbers(found[name])
-        if Columns.POSITION in found:
-            optional[Columns.POSITION] = numbers(found[Columns.POSITION]).round().astype("Int64")
-        timestamp = found.get(Columns.TIMESTAMP)
+            if name in given:
+                optional[name] = numbers(given[name])
+        if Columns.POSITION in given:
+            optional[Columns.POSITION] = numbers(given[Columns.POSITION]).round().astype("Int64")
+        timestamp = given.get(Columns.TIMESTAMP)
         if timestamp is not None:
             timestamp = times(timestamp, self.time_format, self.time_zone)
         return event_table(
-            found[Columns.USER_ID], found[Columns.ITEM_ID], timestamp, self._event_types(found), **optional
+            given[Columns.USER_ID], given[Columns.ITEM_ID], timestamp, self._event_types(given), **optional
         )
 
-    def _event_types(self, found: dict[str, Column]) -> Column | str:
-        if Columns.EVENT not in found:
+    def _event_types(self, given: dict[str, Column]) -> Column | str:
+        if Columns.EVENT not in given:
             return self.default_event
-        theirs = found[Columns.EVENT].astype("str").str.strip()
+        theirs = given[Columns.EVENT].astype("str").str.strip()
         if self.event_types:
             return theirs.map(self.event_types).astype("str")
         return theirs.str.lower().fillna(self.default_event)

@@ -16,7 +16,7 @@ from index.build.config import ExportConfig
 from index.bundle.histories import Histories
 from towers import CrossEncoder, OneVectorModel
 from towers.events.history import Sequences
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 from towers.model.scorer import ONE_VECTOR, VectorScorer
 from towers.modules.onnx_runtime import FLOAT32, INT8
 from towers.ranking.comparison import CUTOFF, shortlist_ndcg

@@ -17,7 +17,7 @@ from towers.candidates.fallback_choice import FallbackChoice, choose_fallback
 from towers.candidates.labelled_pools import CUTOFF
 from towers.events.history import Sequences
 from towers.events.reading import read_sequences_of
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 from towers.metrics.users_without_history import stranger_scores
 from towers.model.run_record import RunRecord
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.ann import page
 from benchmarks.ann.catalogue import NO_SECTION, read_shop
-from benchmarks.ann.contest import Material, kth_scores, recall, run
+from benchmarks.ann.contest import ContestFiles, kth_scores, recall, run
 from benchmarks.ann.plan import ContenderPlan, MeasurePlan, ShopPlan, read_plan
 from benchmarks.ann.records import Contender, Rate, Results, keep, recorded
 from benchmarks.ann.synthetic import synthetic
@@ -23,9 +23,9 @@ def faiss_plan(factory: str, tried: list[dict[str, int]]) -> ContenderPlan:
 
 
 @pytest.fixture
-def material(tmp_path: Path) -> Material:
+def material(tmp_path: Path) -> ContestFiles:
     vectors, users = synthetic(2000, 80, 16, seed=0)
-    files = Material(tmp_path / "vectors.npy", tmp_path / "queries.npy", tmp_path / "users.npy")
+    files = ContestFiles(tmp_path / "vectors.npy", tmp_path / "queries.npy", tmp_path / "users.npy")
     np.save(files.vectors, vectors)
     np.save(files.queries, users[:40])
     np.save(files.users, users[40:])
@@ -47,7 +47,9 @@ def test_the_kth_score_is_that_of_sorting_everything() -> None:
     assert kth_scores(vectors, queries, 7) == pytest.approx(by_sorting)
 
 
-def test_contenders_in_processes_of_their_own_are_measured_in_every_cell(material: Material, tmp_path: Path) -> None:
+def test_contenders_in_processes_of_their_own_are_measured_in_every_cell(
+    material: ContestFiles, tmp_path: Path
+) -> None:
     plans = {
         "flat": faiss_plan("Flat", [{}]),
         "lists": faiss_plan("IVF16,Flat", [{"nprobe": 1}, {"nprobe": 16}]),
@@ -65,7 +67,7 @@ def test_contenders_in_processes_of_their_own_are_measured_in_every_cell(materia
             assert contender.rate(place, batch, threads).per_cpu_second > 0
 
 
-def test_a_contender_that_fails_is_named_with_the_end_of_its_log(material: Material, tmp_path: Path) -> None:
+def test_a_contender_that_fails_is_named_with_the_end_of_its_log(material: ContestFiles, tmp_path: Path) -> None:
     plans = {"broken": faiss_plan("NoSuchIndex", [{}])}
     with pytest.raises(GateFailed, match=r"(?s)broken ended with 1.*NoSuchIndex"):
         run(plans, {"broken": Path(sys.executable)}, material, MEASURE, tmp_path / "logs", jobs=1)

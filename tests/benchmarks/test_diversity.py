@@ -1,4 +1,4 @@
-"""What diversity costs: distances, the figures of each setting, and the command that draws them."""
+"""The cost of diversity: distances, the figures of each setting, and the command that draws them."""
 
 from itertools import combinations
 from pathlib import Path
@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.diversity.__main__ import TradeoffConfig, main
-from benchmarks.diversity.tradeoff import Setting, Space, ndcg, tradeoff
-from data_prep.command import load_config
+from benchmarks.diversity.__main__ import main
+from benchmarks.diversity.settings import TradeoffSettings, read_arguments
+from benchmarks.diversity.tradeoff import ListCatalogue, MethodStrength, ndcg, tradeoff
 from data_prep.errors import UsageError
 from towers.diversity import METHODS, intra_list_distance, unit
 from towers.metrics.ranking_metrics import per_user
@@ -38,9 +38,11 @@ def test_the_ndcg_of_a_list_is_that_of_the_ranks_in_it():
 
 def test_each_setting_is_compared_with_the_plain_list():
     plain, other = np.array([[0, 1], [0, 1]]), np.array([[0, 2], [0, 2]])
-    space = Space(np.eye(3, dtype=np.float32), np.array([[1, 0], [1, 0], [0, 1]], np.float32), np.array([7, 7, -1]))
-    found = {Setting("mmr", 0.0): plain, Setting("mmr", 0.5): other}
-    rows = tradeoff(found, [np.array([0]), np.array([0, 1])], space, (20, 0.95, 0)).set_index("strength")
+    catalogue = ListCatalogue(
+        np.eye(3, dtype=np.float32), np.array([[1, 0], [1, 0], [0, 1]], np.float32), np.array([7, 7, -1])
+    )
+    found = {MethodStrength("mmr", 0.0): plain, MethodStrength("mmr", 0.5): other}
+    rows = tradeoff(found, [np.array([0]), np.array([0, 1])], catalogue, (20, 0.95, 0)).set_index("strength")
     assert rows.loc[0.0, "ndcg_change"] == 0
     assert rows.loc[0.0, "text_distance"] == 0
     assert rows.loc[0.5, "text_distance"] == 1
@@ -54,8 +56,8 @@ def test_each_setting_is_compared_with_the_plain_list():
 def test_the_command_writes_a_table_and_a_picture(
     tiny_run: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    common = [f"run={tiny_run}", f"data={tiny_data}", f"to={tmp_path}", "k=2", "pool=6", "strengths=[0.5]"]
-    monkeypatch.setattr("sys.argv", ["diversity", *common, "samples=20", "threads=1"])
+    arguments = f"{tiny_run} --data {tiny_data} --to {tmp_path} --k 2 --pool 6 --strengths 0.5 --samples 20 --threads 1"
+    monkeypatch.setattr("sys.argv", ["diversity", *arguments.split()])
     main()
     rows = pd.read_csv(tmp_path / "diversity.csv")
     assert set(rows["method"]) == set(METHODS)
@@ -64,6 +66,10 @@ def test_the_command_writes_a_table_and_a_picture(
     assert "* default" in capsys.readouterr().out
 
 
-def test_a_pool_too_small_to_choose_from_is_refused(tiny_run: Path):
+def test_a_pool_too_small_to_choose_from_is_refused():
     with pytest.raises(UsageError, match="pool"):
-        load_config(TradeoffConfig, "diversity_tradeoff", [f"run={tiny_run}", "k=10", "pool=20"])
+        read_arguments(["runs/any", "--k", "10", "--pool", "20"])
+
+
+def test_settings_that_are_not_given_have_their_defaults():
+    assert read_arguments(["runs/any"]) == TradeoffSettings(Path("runs/any"))

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from benchmarks.quality.peers.exchange import Answer, Material, padded
-from benchmarks.quality.runs import VectorScorer, row_of
+from benchmarks.quality.runs import PeerScorer, row_of
 from data_prep.columns import Split
 from towers.events.history import Sequences
-from towers.metrics.evaluation import Cases, evaluate
+from towers.metrics.cases import Cases
+from towers.metrics.evaluation import evaluate
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_peers_validate_with_the_figure_that_our_evaluation_gives(sequences: Seq
     known = np.ones(12, bool)
     known[[7, 8]] = False
     cases = Cases.held_out(sequences, [str(i) for i in range(12)], Split.VALID, True, [10])
-    outcome = evaluate(VectorScorer("peer", Answer(users, items, known, {}), cases.order), cases, batch_size=2)
+    outcome = evaluate(PeerScorer("peer", Answer(users, items, known, {}), cases.order), cases, batch_size=2)
     ours = outcome.metrics[:, 1].mean()  # recall, ndcg, mrr, hit rate
     assert 0 < ours < 1
     assert material.ndcg(users, items, known) == pytest.approx(ours)

@@ -11,15 +11,15 @@ import pytest
 
 from benchmarks.quality import __main__ as quality
 from benchmarks.quality.page import BEGIN, END, write_page
-from benchmarks.quality.plan import PLAN, Job, Plan, jobs, read_plan
+from benchmarks.quality.plan import PLAN, Job, QualityPlan, jobs, read_plan
 from benchmarks.quality.records import Result, find, keep, path_of, recorded
-from benchmarks.quality.runs import Bench
+from benchmarks.quality.runs import QualityBench
 from benchmarks.quality.speed import PEER, Speeds, keep_speeds, read_speeds
 from data_prep.errors import GateFailed, UsageError
 
 
 @pytest.fixture
-def plan() -> Plan:
+def plan() -> QualityPlan:
     """The one that is run."""
     return read_plan()
 
@@ -54,13 +54,13 @@ def result(name: str, seed: int, ndcg: float, untrained: list[str], rows: list[s
     )
 
 
-def page_of(results: list[Result], plan: Plan, folder: Path, speeds: Speeds | None = None) -> str:
+def page_of(results: list[Result], plan: QualityPlan, folder: Path, speeds: Speeds | None = None) -> str:
     """The page."""
     write_page(results, speeds, plan, folder)
     return (folder / "benchmarks.md").read_text(encoding="utf-8")
 
 
-def test_only_picks_datasets_and_rows(plan: Plan) -> None:
+def test_only_picks_datasets_and_rows(plan: QualityPlan) -> None:
     everything = jobs(plan, [0, 1], [])
     assert [job.first for job in everything] == [job.seed == 0 for job in everything]
     assert [job.seed for job in everything] == sorted(job.seed for job in everything)
@@ -71,7 +71,7 @@ def test_only_picks_datasets_and_rows(plan: Plan) -> None:
         jobs(plan, [0], ["beauty:nothing"])
 
 
-def test_a_recipe_may_have_seeds_of_its_own(plan: Plan) -> None:
+def test_a_recipe_may_have_seeds_of_its_own(plan: QualityPlan) -> None:
     plan.recipes["cold"].seeds = [1]
     cold = [job for job in jobs(plan, [0, 1, 2], ["beauty:"]) if job.name == "cold"]
     assert cold == [Job("beauty", "cold", 1, first=True)]
@@ -93,7 +93,7 @@ def test_rows_of_one_label_are_refused(tmp_path: Path) -> None:
         read_plan(path)
 
 
-def test_the_page_says_what_the_results_say_and_keeps_what_is_around(plan: Plan, tmp_path: Path) -> None:
+def test_the_page_says_what_the_results_say_and_keeps_what_is_around(plan: QualityPlan, tmp_path: Path) -> None:
     page = tmp_path / "benchmarks.md"
     page.write_text(f"# Mine\n\n{BEGIN}\nold\n{END}\n\nalso mine\n", encoding="utf-8")
     results = [
@@ -112,13 +112,13 @@ def test_the_page_says_what_the_results_say_and_keeps_what_is_around(plan: Plan,
     assert page_of(results, plan, tmp_path) == text
 
 
-def test_the_page_says_how_far_ours_lies_above_the_strongest_baseline(plan: Plan, tmp_path: Path) -> None:
+def test_the_page_says_how_far_ours_lies_above_the_strongest_baseline(plan: QualityPlan, tmp_path: Path) -> None:
     above = {"ndcg@10": {"mean": 0.05, "low": 0.01, "high": 0.0925}, "baseline": "ease"}
     text = page_of([result("ours", 0, 0.2, ["EASE"], ["towers", "EASE"], above=above)], plan, tmp_path)
     assert "NDCG@10 user by user: towers +0.0500 (+0.0100 to +0.0925) from EASE with seed 0." in text
 
 
-def test_a_study_has_a_table_of_its_own(plan: Plan, tmp_path: Path) -> None:
+def test_a_study_has_a_table_of_its_own(plan: QualityPlan, tmp_path: Path) -> None:
     cold = {"recall@50": interval(0.30), "users": 1234, "wanted": 2345}
     results = [
         result("ours", 0, 0.20, [], ["towers"]),
@@ -137,7 +137,7 @@ def test_a_study_has_a_table_of_its_own(plan: Plan, tmp_path: Path) -> None:
     assert "| popularity | 0.3000 ± 0.0150 | 1,234 | 2,345 | 0.1500 ± 0.0150 | – |" in cold_items
 
 
-def test_rows_of_a_recipe_may_stand_in_a_study(plan: Plan, tmp_path: Path) -> None:
+def test_rows_of_a_recipe_may_stand_in_a_study(plan: QualityPlan, tmp_path: Path) -> None:
     weights = {"blocks": {"cooccurrence": 0.251, "text": 0.0}, "late": {"cooccurrence": 0.0}}
     results = [
         replace(
@@ -151,13 +151,13 @@ def test_rows_of_a_recipe_may_stand_in_a_study(plan: Plan, tmp_path: Path) -> No
     assert "| 7; blocks: cooccurrence 0.25; late: none |" in rest
 
 
-def test_a_column_that_no_result_holds_is_refused(plan: Plan, tmp_path: Path) -> None:
+def test_a_column_that_no_result_holds_is_refused(plan: QualityPlan, tmp_path: Path) -> None:
     plan.studies["negatives"].columns["oops"] = "beyond.oops"
     with pytest.raises(UsageError, match=r"studies.negatives.columns.oops: no result on beauty holds beyond.oops"):
         write_page([result("negatives-full", 0, 0.1, [], ["full softmax"])], None, plan, tmp_path)
 
 
-def test_a_result_is_found_by_what_decided_it(plan: Plan, tmp_path: Path) -> None:
+def test_a_result_is_found_by_what_decided_it(plan: QualityPlan, tmp_path: Path) -> None:
     kept = result("ours", 0, 0.2, [], ["towers"])
     keep(kept, tmp_path)
     job = jobs(plan, [0], ["beauty:ours"])[0]
@@ -167,7 +167,7 @@ def test_a_result_is_found_by_what_decided_it(plan: Plan, tmp_path: Path) -> Non
     assert find(job, ["other"], tmp_path, any_commit=True) == kept
 
 
-def test_a_newer_result_of_a_job_takes_the_older_ones_place(plan: Plan, tmp_path: Path) -> None:
+def test_a_newer_result_of_a_job_takes_the_older_ones_place(plan: QualityPlan, tmp_path: Path) -> None:
     keep(result("ours", 0, 0.2, [], ["towers"]), tmp_path)
     newer = replace(result("ours", 0, 0.3, [], ["towers"]), fingerprint="newer")
     keep(newer, tmp_path)
@@ -186,15 +186,15 @@ def test_a_kept_result_is_small_and_the_same_whatever_the_order(tmp_path: Path) 
     assert json.loads(text)["notes"] == {"epochs": 7, "z": 0.333333} and json.loads(text)["seconds"] == 1.234568
 
 
-def test_a_result_of_the_first_seed_serves_where_it_is_not_the_first(plan: Plan, tmp_path: Path) -> None:
-    bench = Bench(plan, tmp_path, tmp_path, threads=1, jobs=1, evaluation=None)  # type: ignore[arg-type]
+def test_a_result_of_the_first_seed_serves_where_it_is_not_the_first(plan: QualityPlan, tmp_path: Path) -> None:
+    bench = QualityBench(plan, tmp_path, tmp_path, threads=1, jobs=1, evaluation=None)  # type: ignore[arg-type]
     first, later = Job("beauty", "ours", 1, first=True), Job("beauty", "ours", 1, first=False)
     assert bench.mark(first, "data") in bench.marks(later, "data")
     assert bench.mark(later, "data") not in bench.marks(first, "data")
 
 
-def test_where_a_recipe_is_shown_decides_no_result(plan: Plan, tmp_path: Path) -> None:
-    bench = Bench(plan, tmp_path, tmp_path, threads=1, jobs=1, evaluation=None)  # type: ignore[arg-type]
+def test_where_a_recipe_is_shown_decides_no_result(plan: QualityPlan, tmp_path: Path) -> None:
+    bench = QualityBench(plan, tmp_path, tmp_path, threads=1, jobs=1, evaluation=None)  # type: ignore[arg-type]
     job = Job("beauty", "cold", 0, first=True)
     before = bench.mark(job, "data")
     plan.recipes["cold"].study, plan.recipes["cold"].seeds = None, None
@@ -203,17 +203,17 @@ def test_where_a_recipe_is_shown_decides_no_result(plan: Plan, tmp_path: Path) -
 
 @pytest.mark.parametrize(("any_commit", "measured"), [(False, ["new"]), (True, [])])
 def test_running_measures_anew_what_is_stale_unless_told_not_to(
-    any_commit: bool, measured: list[str], plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    any_commit: bool, measured: list[str], plan: QualityPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stale, done = result("ours", 0, 0.2, [], ["towers"]), []
     keep(stale, tmp_path)
 
-    def run_job(job: Job, bench: Bench, prepared: Any) -> Result:
+    def run_job(job: Job, bench: QualityBench, prepared: Any) -> Result:
         done.append("new")
         return replace(stale, fingerprint=bench.mark(job, prepared.dataset.fingerprint))
 
     monkeypatch.setattr(quality, "run_job", run_job)
-    bench = Bench(plan, tmp_path, tmp_path, threads=1, jobs=1, evaluation=None)  # type: ignore[arg-type]
+    bench = QualityBench(plan, tmp_path, tmp_path, threads=1, jobs=1, evaluation=None)  # type: ignore[arg-type]
     data: Any = {"beauty": SimpleNamespace(dataset=SimpleNamespace(fingerprint="data"))}
     for _ in range(2):  # the second time there is nothing left to do
         assert quality.measure(jobs(plan, [0], ["beauty:ours"]), bench, data, any_commit)
@@ -229,7 +229,7 @@ def speeds() -> Speeds:
     return Speeds({PEER: theirs, "ours": ours}, settings, command, "abc", "a machine", {"torch": "2"}, "2026-01-02T00")
 
 
-def test_speeds_are_kept_and_shown_as_ratios_of_medians(plan: Plan, tmp_path: Path) -> None:
+def test_speeds_are_kept_and_shown_as_ratios_of_medians(plan: QualityPlan, tmp_path: Path) -> None:
     keep_speeds(speeds(), tmp_path / "results")
     assert read_speeds(tmp_path / "results") == speeds()
     assert recorded(plan, tmp_path / "results") == []

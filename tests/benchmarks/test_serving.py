@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks.serving import ceilings
-from benchmarks.serving.load import Sample, closed_loop, open_loop
+from benchmarks.serving.load import LoadSample, closed_loop, open_loop
 from towers import CrossEncoder, InputTemplate
 from towers.ranking.cross_encoder import small_backbone
 
@@ -70,7 +70,7 @@ def test_a_closed_loop_shares_its_calls_among_its_callers(picky: Picky, address:
 
 
 def test_percentiles_are_of_the_answered_calls_in_milliseconds() -> None:
-    sample = Sample(10.0, seconds=2.0, latencies=[0.001, 0.002, 0.003, 0.004, 0.005], refusals=[0.5])
+    sample = LoadSample(10.0, seconds=2.0, latencies=[0.001, 0.002, 0.003, 0.004, 0.005], refusals=[0.5])
     assert sample.percentile(50) == pytest.approx(3)
     assert sample.refused_percentile(50) == pytest.approx(500)
     assert sample.goodput == 2.5

@@ -101,7 +101,8 @@ def test_the_outcome_is_shown_with_any_title(
     items = write("items.csv", "item_id,title\n" + "".join(f"i{item},[/red] Käse {item}\n" for item in range(6)))
     report(prepared("source=tabular", f"source.events={log}", f"source.items={items}", "max_bad_rows=1"))
     shown = capsys.readouterr().out
-    for words in ("what became of the rows", "no readable time", "[/red] Käse", "temporal *", "leave_one_out", "48"):
+    title = "rows read, left out and kept"
+    for words in (title, "no readable time", "[/red] Käse", "temporal *", "leave_one_out", "48"):
         assert words in shown
 
 

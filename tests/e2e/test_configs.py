@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from benchmarks.diversity.__main__ import TradeoffConfig
 from data_prep.command import instantiate, load_config
 from data_prep.config import CONFIG_FOLDER
 from data_prep.prepare import PrepareConfig
@@ -30,7 +29,6 @@ ROOTS = {
     "sweep_report": (SweepReportConfig, ["folder=x"]),
     "build": (BuildConfig, ["run=x"]),
     "serve": (ServeConfig, []),
-    "diversity_tradeoff": (TradeoffConfig, ["run=x"]),
 }
 GROUPS = {
     "train": [

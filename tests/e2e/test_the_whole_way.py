@@ -13,7 +13,8 @@ from data_prep.dataset import Dataset
 from tests.tiny import RERANK_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides
 from towers import OneVectorModel
 from towers.events.reading import read_sequences
-from towers.metrics.evaluation import Cases, evaluate
+from towers.metrics.cases import Cases
+from towers.metrics.evaluation import evaluate
 
 ROOT = Path(__file__).parents[2]
 

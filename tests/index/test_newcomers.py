@@ -16,7 +16,7 @@ from index.build.report import REPORT, BuildResult
 from towers import OneVectorModel
 from towers.baselines import Popularity
 from towers.events.reading import read_sequences
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 from towers.metrics.users_without_history import as_newcomers, stranger_scores
 
 

@@ -24,7 +24,7 @@ from towers.candidates.config import FunnelConfig
 from towers.candidates.fusion import Logistic, WeightedScores
 from towers.candidates.pool_builder import labelled_pools
 from towers.events.reading import read_sequences
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 from towers.model.scorer import model_scorer
 from towers.train_funnel import train_funnel
 

@@ -1,4 +1,4 @@
-"""What a baseline is, and what it may learn from."""
+"""The interface of a baseline."""
 
 from typing import Protocol, Self
 

@@ -56,11 +56,11 @@ class ItemKNN:
 class UserKNN:
     """Scores an item by the people with similar histories who had it, each counting by their similarity.
 
-    A training user who is scored is the first of their own neighbours, which tells only of items they have had.
+    A training user who is scored is the first of their own neighbours, which adds only items they have had.
 
     Args:
         similarity: of two people, by the sets of their items.
-        neighbours: most similar training users that are asked.
+        neighbours: most similar training users that count.
         shrinkage: similarities seen n times count n / (n + shrinkage).
     """
 
@@ -90,7 +90,7 @@ class UserKNN:
 
 
 def _binary(training: TrainingData) -> sp.csr_array:
-    """Who had what at all, [U, N] of ones."""
+    """Which user had which item at all, [U, N] of ones."""
     matrix = training.interactions.matrix()
     matrix.data[:] = 1
     return matrix

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from data_prep.progress import track
 from towers.events.history import History
-from towers.metrics.evaluation import Cases, EvaluationBatch, EvaluationBatches, Scorer
+from towers.metrics.cases import Cases, EvaluationBatch, EvaluationBatches
+from towers.metrics.evaluation import Scorer
 from towers.metrics.ranking_metrics import per_user, ranks
 
 WATCHED = 10  # the k of the NDCG that weights are chosen by

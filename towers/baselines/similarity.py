@@ -96,13 +96,13 @@ def nearest(
     Returns:
         [Q, M], positive similarities.
     """
-    own = np.asarray(queries.sum(axis=1), np.float32)
+    sizes = np.asarray(queries.sum(axis=1), np.float32)
     parts = [sp.csr_array((0, len(others.sizes)), dtype=np.float32)]
     for start in range(0, queries.shape[0], ROWS_AT_ONCE):
         shared = sp.csr_array(queries[start : start + ROWS_AT_ONCE] @ others.holders)
         row = start + np.repeat(np.arange(shared.shape[0]), np.diff(shared.indptr))
         together = shared.data.astype(np.float32)
-        values = similarity(together, own[row], others.sizes[shared.indices], queries.shape[1])
+        values = similarity(together, sizes[row], others.sizes[shared.indices], queries.shape[1])
         values = values * (together / (together + shrinkage))
         if not themselves:
             values[shared.indices == row] = 0
@@ -115,8 +115,8 @@ def _largest(similarities: sp.csr_array, neighbours: int) -> sp.csr_array:
     """The largest positive values of each row and those that tie with the last of them; overwrites its argument."""
     values, bounds = similarities.data, similarities.indptr
     for row in np.flatnonzero(np.diff(bounds) > neighbours):
-        own = values[bounds[row] : bounds[row + 1]]
-        own[own < np.partition(own, -neighbours)[-neighbours]] = 0
+        of_row = values[bounds[row] : bounds[row + 1]]
+        of_row[of_row < np.partition(of_row, -neighbours)[-neighbours]] = 0
     values[values < 0] = 0
     similarities.eliminate_zeros()
     return similarities

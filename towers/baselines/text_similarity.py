@@ -42,9 +42,9 @@ class TextSimilarity:
         """Sum of cosines, the newest event weighing most, a query being the newest: [B, N]."""
         profiles = recency_profiles(histories, len(self.vectors), self.decay)
         users = torch.from_numpy(profiles @ self.vectors.numpy())  # [B, text_dim]
-        asked = [i for i, query in enumerate(queries) if query]
-        if asked:
-            users[asked] = self.decay * users[asked] + self._unit(self.encode([queries[i] for i in asked]))
+        searching = [i for i, query in enumerate(queries) if query]
+        if searching:
+            users[searching] = self.decay * users[searching] + self._unit(self.encode([queries[i] for i in searching]))
         return users @ self.vectors.T
 
     def _unit(self, sentences: NDArray[np.float32]) -> Tensor:

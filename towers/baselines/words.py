@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -25,15 +25,15 @@ from towers.text.tokenization import singular_of, terms_of
 EVERY_TEXT = "*"
 """Stands for all columns of text."""
 
-MENDED_TERMS = 32
-"""The first terms of a query, which are mended: what a hostile one may cost is bounded so."""
+MENDED_TOKENS = 32
+"""The first tokens of a query, which are mended: that bounds the cost of a hostile query."""
 
 
 class TfIdf:
     """Scores an item by the cosine of its TF-IDF vector with the query's and those of the history, newest first.
 
     Args:
-        max_words: longest phrase that is a term of its own, words.
+        max_words: longest phrase that is a token of its own, words.
         decay: weight of each event relative to the next newer one.
     """
 
@@ -63,8 +63,19 @@ class TfIdf:
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """Sum of cosines: [B, N]."""
-        asked = sp.csr_array(self.vectorizer.transform(queries))  # [B, V]
-        return _products(terms(histories, queries, self.vectors, asked, self.decay), self.vectors)
+        query_tokens = sp.csr_array(self.vectorizer.transform(queries))  # [B, V]
+        return _products(terms(histories, queries, self.vectors, query_tokens, self.decay), self.vectors)
+
+
+class BM25Settings(TypedDict):
+    """Arguments of `BM25`, as JSON."""
+
+    k1: float
+    b: float
+    decay: float
+    columns: list[str]
+    singular: bool
+    mend: bool
 
 
 class BM25:
@@ -77,7 +88,7 @@ class BM25:
         k1: how soon a repeated word is worth no more.
         b: how far long texts are held against themselves, 0…1.
         decay: weight of each event relative to the next newer one.
-        columns: of the items table, one text of all; "*" for every column of text, where none is read twice.
+        columns: of the items table, their texts as one; "*" for every column of text.
         singular: whether English plurals count as their singulars.
         mend: whether a word of a query that no item has is taken for one that differs by one error, or for two.
     """
@@ -91,10 +102,16 @@ class BM25:
         self.name = "bm25, all fields" if EVERY_TEXT in self.columns else "bm25"
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What the constructor takes, as JSON."""
-        names = ("k1", "b", "decay", "columns", "singular", "mend")
-        return {name: getattr(self, name) for name in names}
+    def settings(self) -> BM25Settings:
+        """Arguments of the constructor, as JSON."""
+        return {
+            "k1": self.k1,
+            "b": self.b,
+            "decay": self.decay,
+            "columns": self.columns,
+            "singular": self.singular,
+            "mend": self.mend,
+        }
 
     def fit(self, training: TrainingData) -> Self:
         """Weigh the words of the texts.
@@ -113,12 +130,12 @@ class BM25:
         self.mean_length = float(counts.sum() / counts.shape[0])
         self.words = present(counts)  # [N, V]
         self.weights = self.weighed(counts, self.rarity, self.mean_length)  # [N, V]
-        spelling = Spelling(Counter(term for text in texts for term in set(terms_of(text)))) if self.mend else None
+        spelling = Spelling(Counter(token for text in texts for token in set(terms_of(text)))) if self.mend else None
         self.reader = Reader(vectorizer.vocabulary_, self.singular, spelling)
         return self
 
     def weighed(self, counts: sp.csr_array, rarity: NDArray[np.float64], mean_length: float) -> sp.csr_array:
-        """What each word of some texts says for them, [n, V].
+        """Weight of each word for some texts, [n, V].
 
         Args:
             counts: occurrences, [n, V].
@@ -137,12 +154,12 @@ class BM25:
 
 
 def idf(have: NDArray[np.number[Any]], texts: int) -> NDArray[np.float64]:
-    """How much words tell apart, by how many of some texts have each."""
+    """Inverse document frequency of words, by how many of some texts have each."""
     return np.asarray(np.log1p((texts - have + 0.5) / (have + 0.5)))
 
 
 def limits(rarity: NDArray[np.float64], k1: float) -> NDArray[np.float64]:
-    """What no text gets for each of V words, [V]: BM25 tends to it as a text repeats the word, were length no matter.
+    """Upper bound of the weight of each of V words, [V]: BM25 tends to it as a text repeats the word.
 
     Args:
         rarity: of the words (see `idf`), [V].
@@ -152,8 +169,8 @@ def limits(rarity: NDArray[np.float64], k1: float) -> NDArray[np.float64]:
 
 
 def folded_terms(text: str, singular: bool) -> list[str]:
-    """The terms of a text; English plurals as their singulars where that is relevant."""
-    return [singular_of(term) for term in terms_of(text)] if singular else terms_of(text)
+    """The tokens of a text; English plurals as their singulars where `singular` is set."""
+    return [singular_of(token) for token in terms_of(text)] if singular else terms_of(text)
 
 
 @dataclass(frozen=True)
@@ -172,22 +189,22 @@ class Reader:
 
     def __call__(self, queries: Sequence[str]) -> sp.csr_array:
         """The words of B queries that items have, each once, as rows of ones, [B, V]; others are passed over."""
-        read = ((word for one in enumerate(terms_of(query)) for word in self._read(*one)) for query in queries)
-        found = [sorted({self.places[word] for word in words if word in self.places}) for words in read]
-        users = np.repeat(np.arange(len(found)), [len(columns) for columns in found])
-        columns = np.concatenate([np.zeros(0, np.int64), *(np.array(columns, np.int64) for columns in found)])
+        read = ((word for i, token in enumerate(terms_of(query)) for word in self._read(i, token)) for query in queries)
+        known = [sorted({self.places[word] for word in words if word in self.places}) for words in read]
+        users = np.repeat(np.arange(len(known)), [len(columns) for columns in known])
+        columns = np.concatenate([np.zeros(0, np.int64), *(np.array(columns, np.int64) for columns in known)])
         return sp.csr_array((np.ones(len(columns), np.float32), (users, columns)), (len(queries), len(self.places)))
 
-    def _read(self, place: int, term: str) -> list[str]:
-        """A query's term, the first at place 0, as items have it: one word, or two that were written as one."""
-        folded = self._folded(term)
-        if folded in self.places or self.spelling is None or place >= MENDED_TERMS:
+    def _read(self, position: int, token: str) -> list[str]:
+        """A query's token, the first at position 0, as items have it: one word, or two that were written as one."""
+        folded = self._folded(token)
+        if folded in self.places or self.spelling is None or position >= MENDED_TOKENS:
             return [folded]
-        mended = self.spelling.mended(term)  # not of the folded one: an error at the end hides a plural
+        mended = self.spelling.mended(token)  # not of the folded one: an error at the end hides a plural
         return [self._folded(word) for word in mended]
 
-    def _folded(self, term: str) -> str:
-        return singular_of(term) if self.singular else term
+    def _folded(self, token: str) -> str:
+        return singular_of(token) if self.singular else token
 
 
 def texts_of_columns(items: pd.DataFrame, columns: Sequence[str]) -> list[str]:
@@ -206,7 +223,7 @@ def texts_of_columns(items: pd.DataFrame, columns: Sequence[str]) -> list[str]:
         texts = [str(name) for name in items.columns if pd.api.types.is_string_dtype(items[name])]
         columns = [name for name in texts if name not in (Columns.ITEM_ID, Columns.TEXT)]
     parts = [items[name].fillna("").astype(str) for name in columns]
-    return [" ".join(of_one) for of_one in zip(*parts, strict=True)]
+    return [" ".join(fields) for fields in zip(*parts, strict=True)]
 
 
 def _vectorize(vectorizer: CountVectorizer, texts: Sequence[str]) -> sp.csr_array:
@@ -222,14 +239,14 @@ def present(counts: sp.csr_array) -> sp.csr_array:
 
 
 def terms(
-    histories: Sequence[History], queries: Sequence[str], items: sp.csr_array, asked: sp.csr_array, decay: float
+    histories: Sequence[History], queries: Sequence[str], items: sp.csr_array, query_tokens: sp.csr_array, decay: float
 ) -> sp.csr_array:
-    """What is looked for: the query's terms, then those of the history, the query counting as the newest event.
+    """Tokens of a request: the query's, then those of the history, the query counting as the newest event.
 
     Args:
         histories, queries: as `Scorer.score` takes them.
-        items: terms of every item, [N, V].
-        asked: terms of every query, [B, V].
+        items: tokens of every item, [N, V].
+        query_tokens: tokens of every query, [B, V].
         decay: weight of each event relative to the next newer one.
 
     Returns:
@@ -237,11 +254,11 @@ def terms(
     """
     profiles = recency_profiles(histories, items.shape[0], decay) @ items
     later = np.array([decay if query else 1.0 for query in queries], np.float32)
-    return sp.csr_array(sp.diags_array(later) @ profiles + asked)
+    return sp.csr_array(sp.diags_array(later) @ profiles + query_tokens)
 
 
 def _products(queries: sp.csr_array, items: sp.csr_array) -> Tensor:
-    """Inner products of term weights, [B, V] and [N, V] -> [B, N]; the few terms in use are taken densely."""
+    """Inner products of token weights, [B, V] and [N, V] -> [B, N]; the few tokens in use are taken densely."""
     used = np.unique(queries.indices)
-    dense = queries[:, used].toarray().T  # [terms in use, B]
+    dense = queries[:, used].toarray().T  # [tokens in use, B]
     return torch.from_numpy(np.ascontiguousarray((items[:, used] @ dense).T))

@@ -1,4 +1,4 @@
-"""Parts of the one vector beside the towers' own: what counting and plain text know, in the same inner product."""
+"""Blocks: parts of the one vector beside the towers' own, fitted by counting or from plain text."""
 
 from towers.blocks.block import Block, FittedBlock, HistoryWeights
 from towers.blocks.cooccurrence import CooccurrenceFactors
@@ -14,7 +14,7 @@ KINDS: dict[str, type[FittedBlock]] = {
     WhitenedText.name: FittedText,
     Trend.name: FittedTrend,
 }
-"""Class of each saved block by its name, so that a run cannot name code to execute."""
+"""Class of each saved block by its kind, an explicit string: a run cannot name code to execute."""
 
 __all__ = [
     "KINDS",

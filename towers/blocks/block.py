@@ -1,6 +1,6 @@
-"""What a block is: a way of turning items into vectors, whose user counterpart is a weighted sum over the history.
+"""Blocks: vectors of items, beside the towers' own, whose user counterpart is a weighted sum over the history.
 
-An item vector is [towers ; block ; …] and so is a user vector: one inner product adds up what each has to say, and the
+An item vector is [towers ; block ; …] and so is a user vector: one inner product adds up their scores, and the
 index and the server know nothing of blocks. The towers are the part that is trained; a block here is fitted by counting
 or in closed form.
 """
@@ -26,7 +26,7 @@ class HistoryWeights:
 
     Attributes:
         decay: weight of an event relative to the next newer one.
-        max_history: newest events read; 0 for a block that says the same to everybody.
+        max_history: newest events read; 0 for a block that is the same for everybody.
     """
 
     decay: float
@@ -41,11 +41,11 @@ class FittedBlock(Protocol):
     """A block that knows its items.
 
     Attributes:
-        name: what it is called in tables and files.
+        name: in tables and files.
         dim: length of its vectors.
         reading: how it reads a history.
-        start: what every user vector begins with, [d]: all there is for somebody without a history.
-        whitening: brings a query's sentence vector among the item vectors; None where queries say nothing.
+        start: first value of every user vector, [d]: all there is for a user without history.
+        whitening: brings a query's sentence vector among the item vectors; None where queries are not read.
         item_ids: the items the rows of `state` belong to; None where they are of no items.
     """
 
@@ -65,7 +65,7 @@ class FittedBlock(Protocol):
     def item_ids(self) -> pd.Index | None: ...
 
     def item_vectors(self, items: pd.DataFrame, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Vectors of items, known to training or not; zero where the block has nothing to say.
+        """Vectors of items, known to training or not; zero where the block knows nothing.
 
         Args:
             items: canonical items table, N rows.
@@ -76,10 +76,10 @@ class FittedBlock(Protocol):
         """
 
     def history_vectors(self, items: pd.DataFrame) -> NDArray[np.float32] | None:
-        """What each item adds to the vector of somebody who touched it, [N, d]; None where it is the item vector."""
+        """Vectors that items of a history add to the user's, [N, d]; None where they are the item vectors."""
 
     def state(self) -> Mapping[str, Tensor]:
-        """All that was learnt, as tensors."""
+        """Learnt tensors by name."""
 
     @classmethod
     def restore(
@@ -110,8 +110,8 @@ def by_item(table: NDArray[np.float32], item_ids: pd.Index, items: pd.DataFrame)
     Returns:
         [N, d].
     """
-    place = item_ids.get_indexer(pd.Index(items[Columns.ITEM_ID]))
-    known = place >= 0
+    positions = item_ids.get_indexer(pd.Index(items[Columns.ITEM_ID]))
+    known = positions >= 0
     vectors = np.zeros((len(items), table.shape[1]), np.float32)
-    vectors[known] = table[place[known]]
+    vectors[known] = table[positions[known]]
     return vectors

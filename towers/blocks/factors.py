@@ -1,4 +1,4 @@
-"""An item-item matrix in a few dimensions: what each item leads to, and what leads to it."""
+"""Factors of an item-item matrix: vectors of items as sources, in a history, and as targets."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -19,8 +19,8 @@ class FittedFactors:
         name: of the block.
         reading: how it reads a history.
         item_ids: the items that training saw, K.
-        source: what each leads to, [K, d].
-        target: what leads to each, [K, d].
+        source: factors of each as an item of the history, [K, d].
+        target: factors of each as an item to be scored, [K, d].
     """
 
     whitening: None = None
@@ -48,11 +48,11 @@ class FittedFactors:
         return np.zeros(self.dim, np.float32)
 
     def item_vectors(self, items: pd.DataFrame, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What leads to each item, [N, d]."""
+        """Target factors, [N, d]."""
         return by_item(self.target, self.item_ids, items)
 
     def history_vectors(self, items: pd.DataFrame) -> NDArray[np.float32]:
-        """What each item leads to, [N, d]."""
+        """Source factors, [N, d]."""
         return by_item(self.source, self.item_ids, items)
 
     def state(self) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Factors of the linear item-item model: what a whole history, not its end, makes likely."""
+"""Factors of the linear item-item model, which reads a whole history, not its end."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from sklearn.utils.extmath import randomized_svd
 from data_prep.columns import Columns
 from data_prep.config import require
 from towers.baselines.baseline import DoesNotApply
-from towers.baselines.linear import linear_weights
+from towers.baselines.ease import linear_weights
 from towers.blocks.block import HistoryWeights
 from towers.blocks.factors import FittedFactors
 from towers.events.training_data import TrainingData

@@ -1,4 +1,4 @@
-"""The user's side of a block: a weighted sum over the history, and what the query says."""
+"""The user's side of a block: a weighted sum over the history, and the query."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from towers.text.whitening import Whitening
 class BlockProfile:
     """Turns histories and queries into a block's user vectors.
 
-    A block that cannot read is silent towards who asks for something: what it knows of the history was weighed for
-    people who ask for nothing, and would drown the question, which the towers have read with the history.
+    A block that cannot read queries is zero for a request with one: its weight was chosen on requests without, and
+    would drown the query, which the towers have read with the history.
 
     Attributes:
-        table: what each item adds, [N, d].
+        table: vector that each item of the history adds, [N, d].
         of_items: whether the table is a slice of the item vectors (memory-mapped, when serving) or one of its own.
         reading: how histories are read.
-        start: what every user vector begins with, [d].
+        start: first value of every user vector, [d].
         whitening: of queries' sentence vectors; None where queries cannot be read.
         scale: of query vectors; table and start have it already.
     """

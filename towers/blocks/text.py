@@ -17,7 +17,7 @@ from towers.text.whitening import Whitening
 
 
 class WhitenedText:
-    """Centred, whitened sentence vectors of unit length: what an item has from its first day.
+    """Centred, whitened sentence vectors of unit length, which an item has from its first day.
 
     Args:
         decay, max_history: see `HistoryWeights`; a query counts as the newest event of all.
@@ -41,7 +41,7 @@ class WhitenedText:
 
 
 class FittedText:
-    """A whitening and what goes with it.
+    """A fitted whitening, as a block.
 
     Args:
         reading: how it reads a history.

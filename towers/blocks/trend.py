@@ -12,7 +12,7 @@ from torch import Tensor
 from data_prep.columns import Columns
 from data_prep.config import require
 from towers.baselines.baseline import DoesNotApply
-from towers.baselines.popularity_trend import hazards
+from towers.baselines.popularity import uptake_rates
 from towers.blocks.block import HistoryWeights, by_item
 from towers.events.training_data import TrainingData
 
@@ -51,7 +51,7 @@ class Trend:
         if np.isnan(log.timestamps).any() or not len(log.rows):
             raise DoesNotApply("the log has no times, so nothing is newer than anything else")
         known = log.counts() > 0
-        now, mean = hazards(log, training.exclude_seen, self.half_life_days, self.prior_events)
+        now, mean = uptake_rates(log, training.exclude_seen, self.half_life_days, self.prior_events)
         trend = np.log(now / mean)[known]
         return FittedTrend(pd.Index(training.items[Columns.ITEM_ID])[known], trend.astype(np.float32)[:, np.newaxis])
 

@@ -13,7 +13,8 @@ from towers.baselines import Baseline, DoesNotApply, TrainingData
 from towers.candidates.candidate_pool import TOWERS
 from towers.candidates.channel_selection import Gain
 from towers.candidates.labelled_pools import CUTOFF
-from towers.metrics.evaluation import Cases, metric_names
+from towers.metrics.cases import Cases
+from towers.metrics.evaluation import metric_names
 from towers.metrics.users_without_history import as_newcomers, stranger_scores
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from towers.candidates.candidate_pool import Found, Pools
 from towers.candidates.funnel import Funnel
 from towers.candidates.labelled_pools import LabelledPools
 from towers.events.history import History
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 from towers.model.scorer import VectorScorer
 
 USERS_AT_ONCE = 256

@@ -11,7 +11,7 @@ from towers.candidates.config import DERIVED, JUDGED, LOGGED, QueryFunnelConfig
 from towers.candidates.labelled_pools import CUTOFF
 from towers.candidates.trained_run import TrainedRun
 from towers.events.history import NO_QUERY, Sequences
-from towers.metrics.evaluation import Cases, sample
+from towers.metrics.cases import Cases, sample
 from towers.metrics.judgement_split import judged_to_learn_from
 from towers.metrics.judgements import Judgements, judged_cases
 from towers.text.synthetic_queries import derive_one, rows_by_query

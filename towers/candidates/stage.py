@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from towers.candidates.labelled_pools import LabelledPools
-from towers.metrics.evaluation import Cases, Outcome
+from towers.metrics.cases import Cases
+from towers.metrics.evaluation import Outcome
 from towers.metrics.ranking_metrics import per_user
 
 RECALL, FUSED, RERANKED, RANKED, DIVERSIFIED = "recall", "fused", "reranked", "ranked", "diversified"

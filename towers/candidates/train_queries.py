@@ -21,7 +21,7 @@ from towers.candidates.query_examples import query_material
 from towers.candidates.stage import Stage
 from towers.candidates.trained_run import TrainedRun, whole_funnel
 from towers.events.history import History
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 from towers.model.run_record import RUN, check_towers
 from towers.model.scorer import Recall, VectorScorer
 

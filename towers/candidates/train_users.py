@@ -16,7 +16,7 @@ from towers.candidates.fusion import Fusion
 from towers.candidates.labelled_pools import CUTOFF
 from towers.candidates.pool_builder import labelled_pools
 from towers.candidates.trained_run import TrainedRun, whole_funnel
-from towers.metrics.evaluation import Cases, sample
+from towers.metrics.cases import Cases, sample
 from towers.model.run_record import RUN
 
 

@@ -1,7 +1,18 @@
 """Lists that are good and not all alike: MMR, determinantal point processes, category quotas, duplicates."""
 
 from towers.diversity.distance import intra_list_distance, mean_distance
-from towers.diversity.diversify import METHODS, POOL, DiverseList, Diversity, DiversityConfig, Pool, diversify, unit
+from towers.diversity.diversify import (
+    METHODS,
+    POOL,
+    DiverseList,
+    Diversity,
+    DiversityConfig,
+    Pool,
+    diversify,
+    standardised,
+    unit,
+)
+from towers.diversity.greedy import Tiers, greedy
 
 __all__ = [
     "METHODS",
@@ -10,8 +21,11 @@ __all__ = [
     "Diversity",
     "DiversityConfig",
     "Pool",
+    "Tiers",
     "diversify",
+    "greedy",
     "intra_list_distance",
     "mean_distance",
+    "standardised",
     "unit",
 ]

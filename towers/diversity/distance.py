@@ -18,17 +18,17 @@ def intra_list_distance(lists: NDArray[np.int64], directions: NDArray[np.float32
     Returns:
         [U]; NaN for a list of fewer than two items.
     """
-    found = np.full(len(lists), np.nan)
+    distances = np.full(len(lists), np.nan)
     for start in range(0, len(lists), LISTS_AT_ONCE):
         some = lists[start : start + LISTS_AT_ONCE]
         there = some >= 0  # [u, K]
         vectors = directions[some] * there[:, :, np.newaxis]  # [u, K, d]
         total = vectors.sum(axis=1, dtype=np.float64)  # [u, d]
-        own = np.einsum("ukd,ukd->u", vectors, vectors)
+        squares = np.einsum("ukd,ukd->u", vectors, vectors)
         pairs = there.sum(axis=1) * (there.sum(axis=1) - 1)
-        cosines = (np.einsum("ud,ud->u", total, total) - own)[pairs > 0] / pairs[pairs > 0]
-        found[start : start + LISTS_AT_ONCE][pairs > 0] = 1 - cosines
-    return found
+        cosines = (np.einsum("ud,ud->u", total, total) - squares)[pairs > 0] / pairs[pairs > 0]
+        distances[start : start + LISTS_AT_ONCE][pairs > 0] = 1 - cosines
+    return distances
 
 
 def mean_distance(lists: NDArray[np.int64], directions: NDArray[np.float32]) -> float:

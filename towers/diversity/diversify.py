@@ -1,4 +1,4 @@
-"""Which k items of a pool to show so that they are good and not all alike."""
+"""Diverse lists: k items of a pool that are good and not all alike."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,33 +10,31 @@ from data_prep.errors import UsageError
 from towers.diversity.duplicates import duplicates
 from towers.diversity.greedy import (
     DeterminantalPointProcess,
-    MaximalMarginalRelevance,
-    MeanMarginalRelevance,
+    MarginalRelevance,
     Novelty,
     Tiers,
     greedy,
 )
 
 METHODS: dict[str, Callable[[NDArray[np.float32]], Novelty]] = {
-    "mmr": MeanMarginalRelevance,
-    "mmr_max": MaximalMarginalRelevance,
+    "mmr": MarginalRelevance,
     "dpp": DeterminantalPointProcess,
 }
-"""Ways to tell what an item adds to others, by the names they have in requests and configuration."""
+"""Measures of novelty, by the names they have in requests and configuration."""
 
 POOL = 3
-"""Items that are chosen from, at least, for each one relevant."""
+"""Items that are chosen from, at least, for each item of a list."""
 
 DUPLICATE = 2
 """Tier of an item that is the same as a better one: behind those over their category's quota."""
 
 UNSCORED = 3
-"""Tier of an item whose score says nothing."""
+"""Tier of an item without a meaningful score."""
 
 
 @dataclass
 class DiversityConfig:
-    """What holds where a request for diversity does not say otherwise, conf/diversity.
+    """Defaults of requests for diversity, conf/diversity.
 
     Attributes:
         method: one of `METHODS`.
@@ -51,11 +49,11 @@ class DiversityConfig:
     duplicate_cosine: float
 
     def __post_init__(self) -> None:
-        named = ", ".join(METHODS)
+        names = ", ".join(METHODS)
         if self.method not in METHODS:
-            raise UsageError(f"diversity.method={self.method}: must be one of {named}")
+            raise UsageError(f"diversity.method={self.method}: must be one of {names}")
         if set(self.strength) != set(METHODS):
-            raise UsageError(f"diversity.strength={self.strength}: must have a number for each of {named}")
+            raise UsageError(f"diversity.strength={self.strength}: must have a number for each of {names}")
         between = {f"strength.{name}": value for name, value in self.strength.items()}
         for key, value in {**between, "duplicate_cosine": self.duplicate_cosine}.items():
             if not 0 <= value <= 1:
@@ -64,7 +62,7 @@ class DiversityConfig:
             raise UsageError(f"diversity.max_per_category={self.max_per_category}: must be at least 0")
 
     def standard(self) -> "Diversity":
-        """What a list is made diverse by that asks for nothing else."""
+        """How a list is made diverse by default."""
         quota, collapse = self.max_per_category, self.collapse_duplicates
         return Diversity(self.method, self.strength[self.method], quota, collapse, self.duplicate_cosine)
 
@@ -75,7 +73,7 @@ class Diversity:
 
     Attributes:
         method: one of `METHODS`.
-        strength: what novelty weighs against relevance: 0 for nothing to 1 for everything.
+        strength: weight of novelty against relevance: 0 for relevance alone to 1 for novelty alone.
         max_per_category: items of one category; more come only where the pool has no others. 0 for any number.
         collapse_duplicates: whether an item that is the same as a better one waits until there are no others.
         duplicate_cosine: above it two items' vectors count as the same.
@@ -90,14 +88,14 @@ class Diversity:
 
 @dataclass(frozen=True)
 class Pool:
-    """What a list is chosen from, the best item first.
+    """Items that a list is chosen from, the best first.
 
     Attributes:
         scores: of each item, [n], descending.
-        vectors: of the same items, [n, d]; their angles tell how alike they are.
+        vectors: of the same items, [n, d]; their angles are how alike they are.
         categories: of the same items, [n]; "" for one without.
         titles: of the same items, [n].
-        scored: how many of them have a score that says something, the first ones; the others follow those.
+        scored: how many of them have a meaningful score, the first ones; the others follow those.
     """
 
     scores: NDArray[np.float32]
@@ -109,10 +107,10 @@ class Pool:
 
 @dataclass(frozen=True)
 class DiverseList:
-    """What was chosen.
+    """Items chosen for a list.
 
     Attributes:
-        places: places of the chosen items in the pool, [k], ascending: so they are shown in the pool's order.
+        places: positions of the chosen items in the pool, [k], ascending: so they are shown in the pool's order.
         over_quota: how many of them are of a category that has its share without them.
         duplicates: how many items of the pool were found to be the same as better ones.
     """
@@ -159,9 +157,9 @@ def standardised(scores: NDArray[np.float32], scored: int) -> NDArray[np.float64
     """Scores [n] less the mean and over the deviation of the first `scored`; the others fall step by step."""
     first = scores[:scored].astype(np.float64)
     spread = first.std() if scored else 0.0
-    own = (first - first.mean()) / spread if spread > 0 else np.zeros(scored)
-    lowest = own[-1] if scored else 0.0
-    return np.concatenate([own, lowest - np.arange(1, len(scores) - scored + 1)])
+    standard = (first - first.mean()) / spread if spread > 0 else np.zeros(scored)
+    lowest = standard[-1] if scored else 0.0
+    return np.concatenate([standard, lowest - np.arange(1, len(scores) - scored + 1)])
 
 
 def _groups(categories: Sequence[str]) -> NDArray[np.int64]:

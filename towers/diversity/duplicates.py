@@ -24,14 +24,14 @@ def duplicates(directions: NDArray[np.float32], titles: Sequence[str], cosine: f
         [n].
     """
     names = np.array([_name(title) for title in titles], object)  # [n]
-    found = np.zeros(len(directions), np.bool_)
-    for place in range(len(directions)):
-        if found[place]:
+    same = np.zeros(len(directions), np.bool_)
+    for item in range(len(directions)):
+        if same[item]:
             continue
-        near = directions[place + 1 :] @ directions[place] > cosine
-        named = (names[place + 1 :] == names[place]) & (names[place] != "")
-        found[place + 1 :] |= near | named
-    return found
+        near = directions[item + 1 :] @ directions[item] > cosine
+        same_name = (names[item + 1 :] == names[item]) & (names[item] != "")
+        same[item + 1 :] |= near | same_name
+    return same
 
 
 def _name(title: str) -> str:

@@ -1,4 +1,4 @@
-"""One item after the other, each worth what it says by itself and what it adds to those before it."""
+"""Greedy choice of a list: one item after the other, by its relevance and by its novelty beside those before it."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ LEAST_VOLUME = 1e-9
 
 
 class Novelty(Protocol):
-    """What items add to those taken so far.
+    """Worth of items beside those taken so far.
 
     Attributes:
         values: of each item of the pool, [n]; 0 for all while none is taken, and the less the worse.
@@ -18,39 +18,18 @@ class Novelty(Protocol):
 
     values: NDArray[np.float64]
 
-    def take(self, place: int) -> None:
+    def take(self, item: int) -> None:
         """Take an item, and lower the values of those like it."""
 
 
-class MaximalMarginalRelevance:
-    """An item is as new as it is unlike the most similar one taken: minus the largest cosine.
-
-    Source: Carbonell & Goldstein, "The use of MMR, diversity-based reranking for reordering documents and producing
-    summaries", SIGIR 1998.
-
-    Args:
-        directions: unit vectors of the pool, [n, d]; zeros are like nothing.
-    """
-
-    def __init__(self, directions: NDArray[np.float32]) -> None:
-        self._directions = directions
-        self._first = True
-        self.values = np.zeros(len(directions))
-
-    def take(self, place: int) -> None:
-        """Take an item: O(n d)."""
-        against = -(self._directions @ self._directions[place]).astype(np.float64)  # [n]
-        self.values = against if self._first else np.minimum(self.values, against)
-        self._first = False
-
-
-class MeanMarginalRelevance:
+class MarginalRelevance:
     """An item is as new as it is unlike those taken on average: minus the mean cosine.
 
-    `MaximalMarginalRelevance` with the mean in the place of the maximum. The mean is what the distance within a list is
-    made of, so for the same relevance more of that is had (docs/diversity.md); but one near-duplicate in a list weighs
-    little. Relative: max-sum diversification (Gollapudi & Sharma, "An axiomatic approach for result diversification",
-    WWW 2009).
+    Maximal marginal relevance (Carbonell & Goldstein, "The use of MMR, diversity-based reranking for reordering
+    documents and producing summaries", SIGIR 1998) with the mean in the place of the largest cosine. The mean is what
+    the distance within a list is made of, so for the same relevance more of that is had (docs/diversity.md); but one
+    near-duplicate in a list weighs little. Relative: max-sum diversification (Gollapudi & Sharma, "An axiomatic
+    approach for result diversification", WWW 2009).
 
     Args:
         directions: unit vectors of the pool, [n, d]; zeros are like nothing.
@@ -62,9 +41,9 @@ class MeanMarginalRelevance:
         self._taken = 0
         self.values = np.zeros(len(directions))
 
-    def take(self, place: int) -> None:
+    def take(self, item: int) -> None:
         """Take an item: O(n d)."""
-        self._sum += self._directions @ self._directions[place]
+        self._sum += self._directions @ self._directions[item]
         self._taken += 1
         self.values = -self._sum / self._taken
 
@@ -88,14 +67,14 @@ class DeterminantalPointProcess:
         self._squares = np.ones(len(directions))  # [n], the square of each item's next diagonal entry
         self.values = np.zeros(len(directions))
 
-    def take(self, place: int) -> None:
+    def take(self, item: int) -> None:
         """Take an item: O(n (d + taken)). One that adds no volume leaves the others what they were."""
-        if self._squares[place] <= LEAST_VOLUME:
+        if self._squares[item] <= LEAST_VOLUME:
             return
-        kernel = (1 + (self._directions @ self._directions[place]).astype(np.float64)) / 2  # [n]
-        kernel[place] = 1.0
-        rest = kernel - self._factor[:, place] @ self._factor  # [n]
-        column = rest / np.sqrt(self._squares[place])
+        kernel = (1 + (self._directions @ self._directions[item]).astype(np.float64)) / 2  # [n]
+        kernel[item] = 1.0
+        rest = kernel - self._factor[:, item] @ self._factor  # [n]
+        column = rest / np.sqrt(self._squares[item])
         self._factor = np.vstack([self._factor, column])
         self._squares = self._squares - column**2
         self.values = np.log(np.maximum(self._squares, LEAST_VOLUME))
@@ -114,15 +93,15 @@ def greedy(
         tiers: which items have to wait for others.
 
     Returns:
-        Places of the items in the order taken, [k].
+        Positions of the items in the order taken, [k].
     """
     order = np.empty(k, np.int64)
     for position in range(k):
         worth = (1 - strength) * relevance + strength * novelty.values  # [n]
-        place = int(np.where(tiers.next_ones(), worth, -np.inf).argmax())
-        order[position] = place
-        novelty.take(place)
-        tiers.take(place)
+        item = int(np.where(tiers.next_ones(), worth, -np.inf).argmax())
+        order[position] = item
+        novelty.take(item)
+        tiers.take(item)
     return order
 
 
@@ -151,10 +130,10 @@ class Tiers:
         ones: NDArray[np.bool_] = self._left & (self._tiers == self._tiers[self._left].min())
         return ones
 
-    def take(self, place: int) -> None:
+    def take(self, item: int) -> None:
         """Take an item."""
-        self._left[place] = False
-        group = int(self._groups[place])
+        self._left[item] = False
+        group = int(self._groups[item])
         if group < 0 or not self._quota:
             return
         count = self._taken[group] = self._taken.get(group, 0) + 1

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from data_prep.command import instantiate
 from towers.baselines import Baseline, DoesNotApply, TrainingData
 from towers.evaluation.tables import by_history, compare, summarize, with_intervals, with_intervals_each
+from towers.metrics.cases import Cases
 from towers.metrics.cold_items import cold_cases, summarize_cold
 from towers.metrics.config import EvaluationConfig
-from towers.metrics.evaluation import Cases, Scorer, evaluate, metric_names
+from towers.metrics.evaluation import Scorer, evaluate, metric_names
 from towers.metrics.users_without_history import ByAttributes, as_newcomers, stranger_scores
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord

@@ -21,8 +21,8 @@ from towers.candidates.stage import DIVERSIFIED, FUSED, NOT_FOUND, RANKED, RECAL
 from towers.diversity import Diversity, DiversityConfig, mean_distance, unit
 from towers.evaluation.funnel_diversity import Looks, diversified_ranks, looked_at
 from towers.evaluation.tables import compare, summarize
+from towers.metrics.cases import Cases
 from towers.metrics.config import EvaluationConfig
-from towers.metrics.evaluation import Cases
 from towers.model.run_record import RUN
 from towers.model.scorer import VectorScorer
 from towers.ranking.cross_encoder import CrossEncoder

@@ -18,8 +18,9 @@ from towers.baselines import TrainingData, fitted_baselines
 from towers.baselines.late_fusion import Mix, choose_weights
 from towers.candidates.train_queries import QueryFunnel
 from towers.evaluation.tables import with_intervals
+from towers.metrics.cases import Cases, EvaluationBatches
 from towers.metrics.config import EvaluationConfig
-from towers.metrics.evaluation import Cases, EvaluationBatches, Scorer
+from towers.metrics.evaluation import Scorer
 from towers.metrics.judgements import Judgements, graded_ndcg, judged_cases
 from towers.metrics.ranking_metrics import per_user, ranks
 from towers.model.run_record import RunSettings

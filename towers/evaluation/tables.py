@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from towers.diversity import mean_distance
-from towers.metrics.evaluation import Cases, Outcome, metric_names
+from towers.metrics.cases import Cases
+from towers.metrics.evaluation import Outcome, metric_names
 from towers.metrics.ranking_metrics import bootstrap_intervals, per_user
 
 LONG_HISTORY = 3  # events from which a user is no longer told apart by their number

@@ -16,13 +16,13 @@ NO_QUERY = -1
 
 @dataclass(frozen=True)
 class History:
-    """What is known of one user, oldest first.
+    """Events of one user, oldest first, and their attributes.
 
     Attributes:
         rows: items interacted with, [L], as rows of the catalogue.
         events: type of each event ("view", "purchase", …), length L; a type the model never saw is allowed.
         timestamps: seconds since the epoch, UTC, [L]; NaN where unknown.
-        attributes: what is known of the user themself, column -> value.
+        attributes: of the user, column -> value.
     """
 
     rows: NDArray[np.int64]
@@ -32,7 +32,7 @@ class History:
 
     @classmethod
     def empty(cls) -> Self:
-        """The history of somebody nothing is known of."""
+        """The history of a user without events."""
         return cls(np.zeros(0, np.int64), (), np.zeros(0))
 
     def last(self, n: int) -> "History":
@@ -75,7 +75,7 @@ class Sequences:
         queries: [E] position in `query_texts` of the search that led to the event, NO_QUERY where there was none.
         query_texts: distinct search texts of the log.
         splits: [E] a `Split` each; within a user the values never decrease.
-        attributes: of the users, column -> [U] values, "" where unknown; only those somebody asked for.
+        attributes: of the users, column -> [U] values, "" where unknown; only columns that were asked for.
     """
 
     user_ids: NDArray[np.object_]
@@ -91,13 +91,13 @@ class Sequences:
     @classmethod
     def from_events(cls, events: pd.DataFrame, item_ids: pd.Index, split_column: str, has_times: bool) -> Self:
         """Read the canonical events table, which is sorted by user and time."""
-        users, first = np.unique(events[Columns.USER_ID].to_numpy(dtype=object), return_index=True)
-        order = np.argsort(first)
+        owners = events[Columns.USER_ID].to_numpy(dtype=object)
+        first = np.flatnonzero(np.append(True, owners[1:] != owners[:-1])[: len(owners)])
         seconds = events[Columns.TIMESTAMP].astype("datetime64[ns, UTC]").astype("int64").to_numpy() / 1e9
         queries, texts = _queries(events)
         return cls(
-            user_ids=users[order],
-            offsets=np.append(first[order], len(events)).astype(np.int64),
+            user_ids=owners[first],
+            offsets=np.append(first, len(events)).astype(np.int64),
             rows=item_ids.get_indexer(pd.Index(events[Columns.ITEM_ID])).astype(np.int64),
             events=events[Columns.EVENT].to_numpy(dtype=object),
             timestamps=seconds if has_times else np.full(len(events), np.nan),
@@ -130,14 +130,14 @@ class Sequences:
         table = table.reindex(pd.Index(self.user_ids), fill_value="")
         return replace(self, attributes={name: table[name].to_numpy(dtype=object) for name in columns})
 
-    def over(self, places: NDArray[np.int64]) -> "Sequences":
+    def over(self, new_rows: NDArray[np.int64]) -> "Sequences":
         """The same log over another catalogue.
 
         Args:
-            places: for each row of the old catalogue the item's row in the new one; -1 where it has none, and its
+            new_rows: for each row of the old catalogue the item's row in the new one; -1 where it has none, and its
                 events are left out.
         """
-        rows = places[self.rows]
+        rows = new_rows[self.rows]
         kept = rows >= 0
         before = np.concatenate([[0], np.cumsum(kept)])
         return replace(
@@ -160,13 +160,13 @@ class Sequences:
         return np.asarray(self.offsets[:-1] + counts, np.int64)
 
     def history(self, user: int, end: int, length: int | None = None) -> History:
-        """What was known of `user` before position `end`; only the newest `length` events if given."""
+        """Events of `user` before position `end`; only the newest `length` if given."""
         start = int(self.offsets[user])
         if length is not None:
             start = max(start, end - length)
         part = slice(start, end)
-        known = {column: str(values[user]) for column, values in self.attributes.items()}
-        return History(self.rows[part], self.events[part].tolist(), self.timestamps[part], known)
+        attributes = {column: str(values[user]) for column, values in self.attributes.items()}
+        return History(self.rows[part], self.events[part].tolist(), self.timestamps[part], attributes)
 
 
 def _queries(events: pd.DataFrame) -> tuple[NDArray[np.int64], list[str]]:

@@ -1,4 +1,4 @@
-"""Who touched what, as flat arrays: what everything that counts instead of being trained by gradient reads."""
+"""Interactions of users with items as flat arrays: input of all that counts instead of being trained by gradient."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +30,7 @@ class Interactions:
 
     @classmethod
     def of(cls, sequences: Sequences, num_items: int, until: Split | None) -> Self:
-        """The events of all splits earlier than `until`: what a model trained until then has seen; None for all."""
+        """The events of all splits earlier than `until`, as a model trained until then has seen them; None for all."""
         before = Split.TEST + 1 if until is None else until
         kept = sequences.splits < before
         lengths = sequences.ends(before) - sequences.offsets[:-1]

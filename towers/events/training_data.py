@@ -14,7 +14,7 @@ from towers.events.interactions import Interactions
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What is known before the events to be predicted.
+    """Events and items before the events to be predicted.
 
     Attributes:
         interactions: the events.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -44,7 +45,11 @@ class UserAttributes:
 
     def table(self, attributes: Mapping[str, NDArray[np.object_]], users: int) -> Tensor:
         """Codes of a whole log's users, [U] values by column -> [U, A]."""
-        return self.codes([{name: values[user] for name, values in attributes.items()} for user in range(users)])
+        codes = np.full((users, len(self.values)), UNKNOWN_CODE, np.int64)
+        for column, (name, known) in enumerate(self.values.items()):
+            if name in attributes:
+                codes[:, column] = pd.Index(known, dtype=object).get_indexer(pd.Index(attributes[name])) + 1
+        return torch.from_numpy(codes)
 
     def codes(self, users: Sequence[Mapping[str, str]]) -> Tensor:
         """Codes of B users' attributes, B mappings of column to value -> [B, A]."""

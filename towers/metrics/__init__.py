@@ -1,1 +1,53 @@
-""""""
+"""How well a scorer ranks: exact ranking metrics over the whole catalogue, cases, judgements, and their intervals."""
+
+from typing import TYPE_CHECKING
+
+from data_prep.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from towers.metrics.cases import Cases, EvaluationBatches, sample
+    from towers.metrics.config import EvaluationConfig, JudgementConfig
+    from towers.metrics.evaluation import Outcome, Scorer, evaluate, mean_metrics, metric_names
+    from towers.metrics.judgement_split import judged_to_judge_by, judged_to_learn_from
+    from towers.metrics.judgements import Judgements
+    from towers.metrics.ranking_metrics import bootstrap_intervals
+    from towers.metrics.users_without_history import stranger_scores
+
+__all__ = [
+    "Cases",
+    "EvaluationBatches",
+    "EvaluationConfig",
+    "JudgementConfig",
+    "Judgements",
+    "Outcome",
+    "Scorer",
+    "bootstrap_intervals",
+    "evaluate",
+    "judged_to_judge_by",
+    "judged_to_learn_from",
+    "mean_metrics",
+    "metric_names",
+    "sample",
+    "stranger_scores",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Cases": "towers.metrics.cases",
+        "EvaluationBatches": "towers.metrics.cases",
+        "EvaluationConfig": "towers.metrics.config",
+        "JudgementConfig": "towers.metrics.config",
+        "Judgements": "towers.metrics.judgements",
+        "Outcome": "towers.metrics.evaluation",
+        "Scorer": "towers.metrics.evaluation",
+        "bootstrap_intervals": "towers.metrics.ranking_metrics",
+        "evaluate": "towers.metrics.evaluation",
+        "judged_to_judge_by": "towers.metrics.judgement_split",
+        "judged_to_learn_from": "towers.metrics.judgement_split",
+        "mean_metrics": "towers.metrics.evaluation",
+        "metric_names": "towers.metrics.evaluation",
+        "sample": "towers.metrics.cases",
+        "stranger_scores": "towers.metrics.users_without_history",
+    },
+)

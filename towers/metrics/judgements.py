@@ -1,4 +1,4 @@
-"""Judged queries: which items somebody found to answer a search text, and how well a ranking agrees."""
+"""Judgements (qrels): the items that answer a search text, by grade, and how well a ranking agrees with them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from data_prep.columns import Columns, Split
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from towers.events.history import NO_QUERY, Sequences
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases, flat
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Judgements:
 
     def __getitem__(self, chosen: NDArray[np.int64]) -> "Judgements":
         """Some of the queries, by their positions, [n]."""
-        places = chosen.tolist()
-        return Judgements(*([part[i] for i in places] for part in (self.queries, self.rows, self.grades)))
+        positions = chosen.tolist()
+        return Judgements(*([part[i] for i in positions] for part in (self.queries, self.rows, self.grades)))
 
     def folds(self, count: int, seed: int) -> list[NDArray[np.int64]]:
         """Positions of the queries in `count` parts of like size, drawn at random, each query in one of them.
@@ -85,14 +85,13 @@ class Judgements:
     @cached_property
     def pairs(self) -> tuple[Tensor, Tensor, Tensor]:
         """Query, row and grade of every judgement, [T] each; a query's stand together, queries in order."""
-        places = np.repeat(np.arange(len(self)), [len(rows) for rows in self.rows])
-        flat = (places, _flat(self.rows), _flat(self.grades))
-        query, row, grade = (torch.from_numpy(part) for part in flat)
+        queries = np.repeat(np.arange(len(self)), [len(rows) for rows in self.rows])
+        query, row, grade = map(torch.from_numpy, (queries, flat(self.rows), flat(self.grades)))
         return query, row, grade
 
 
 def judged_cases(judged: Judgements, item_ids: Sequence[str], cutoffs: Sequence[int]) -> Cases:
-    """Queries as cases: nothing is known of who asks, and every item of a grade above 0 is to be found.
+    """Queries as cases: nothing is known of the user, and every item of a grade above 0 is relevant.
 
     Args:
         judged: answerable queries.
@@ -105,7 +104,7 @@ def judged_cases(judged: Judgements, item_ids: Sequence[str], cutoffs: Sequence[
     answers = Sequences(
         user_ids=np.array(judged.queries, object),
         offsets=offsets,
-        rows=_flat(truth),
+        rows=flat(truth),
         events=np.full(total, "", object),
         timestamps=np.full(total, np.nan),
         queries=np.full(total, NO_QUERY),
@@ -148,7 +147,3 @@ def _discounted(gain: Tensor, ranks: Tensor, queries: Tensor, num_queries: int, 
     kept = ranks <= k
     value = gain[kept] / torch.log2(1 + ranks[kept].double())
     return torch.zeros(num_queries, dtype=torch.float64).index_add_(0, queries[kept], value)
-
-
-def _flat(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    return np.concatenate(parts) if parts else np.zeros(0, np.int64)

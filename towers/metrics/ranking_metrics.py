@@ -2,6 +2,20 @@
 
 Equal scores are ordered by item_id, descending, whatever the item: trec_eval's rule. So a scorer that returns the same
 number everywhere gains nothing, and every figure agrees with trec_eval's.
+
+A user whose held-out items are b and c, in a catalogue of four:
+
+    >>> scores = torch.tensor([[0.1, 0.9, 0.1, 0.3]])  # of a, b, c, d: b is first, d second; c and a tie, c before a
+    >>> users, held_out = torch.tensor([0, 0]), torch.tensor([1, 2])
+    >>> found = ranks(scores, users, held_out, tie_order(["a", "b", "c", "d"]))
+    >>> found
+    tensor([1, 3])
+
+At 2, one of two is found (recall 1/2), at the first place (hit rate 1, reciprocal rank 1); NDCG is the gain of rank 1
+over that of ranks 1 and 2, 1 / (1 + 1 / log2(3)):
+
+    >>> {name: round(value.item(), 4) for name, value in per_user(found, users, 1, [2]).items()}
+    {'recall@2': 0.5, 'ndcg@2': 0.6131, 'mrr@2': 1.0, 'hit_rate@2': 1.0}
 """
 
 from collections.abc import Sequence
@@ -46,11 +60,15 @@ def ranks(scores: Tensor, users: Tensor, rows: Tensor, ties: Tensor) -> Tensor:
 
 
 def _rank(scores: NDArray[np.float32], item: int, places: NDArray[np.int64]) -> int:
-    """Rank of one item among one user's scores [N]: two counts, far cheaper than sorting."""
-    own = scores[item]
-    above = int(np.count_nonzero(scores > own))
-    if np.count_nonzero(scores >= own) > above + 1:
-        above += int(np.count_nonzero((scores == own) & (places < places[item])))
+    """Rank of one item among one user's scores [N]: two counts, far cheaper than sorting.
+
+    A count over one contiguous row is vectorised; over blocks of rows it takes two to three times as long from some
+    thousand items on.
+    """
+    score = scores[item]
+    above = int(np.count_nonzero(scores > score))
+    if np.count_nonzero(scores >= score) > above + 1:
+        above += int(np.count_nonzero((scores == score) & (places < places[item])))
     return above + 1
 
 

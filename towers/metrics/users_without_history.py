@@ -1,4 +1,4 @@
-"""Users whose history is taken away: what a scorer has for somebody who has just come."""
+"""Users without history: known users whose history is taken away stand for them."""
 
 from collections.abc import Sequence
 
@@ -8,21 +8,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from towers.events.history import History
-from towers.metrics.evaluation import Cases, Scorer
+from towers.metrics.cases import Cases
+from towers.metrics.evaluation import Scorer
 from towers.metrics.ranking_metrics import per_user
 
 BY_ATTRIBUTES = "by attributes"
 
 
 def stranger_scores(scorer: Scorer) -> NDArray[np.float32]:
-    """What a scorer says of every item to somebody of whom nothing is known, [N]."""
+    """Scores of every item for a user of whom nothing is known, [N]."""
     return scorer.score([History.empty()], [""])[0].numpy()
 
 
 def as_newcomers(scores: NDArray[np.float32], cases: Cases) -> NDArray[np.float64]:
-    """Metrics of all cases were everybody shown one list, [U, M], columns as `metric_names`.
+    """Metrics of all cases if everybody is shown the same list, [U, M], columns as `metric_names`.
 
-    Items of the history are left out as ever: who has had them does not look for them, and a popular list must not pay
+    Items of the history are left out as ever: nobody looks for what they had, and a popular list must not pay
     for that. So the figures differ from those of the same users with their history in what the scorer knows, and in
     nothing else.
 
@@ -38,21 +39,21 @@ def as_newcomers(scores: NDArray[np.float32], cases: Cases) -> NDArray[np.float6
     order = np.lexsort((cases.ties.numpy(), -scores))
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(1, len(order) + 1)
-    found = []
-    for case, relevant in enumerate(cases.truth):
-        seen = np.sort(places[np.unique(cases.seen(case))])
-        found.append(places[relevant] - np.searchsorted(seen, places[relevant]))
-    users = np.repeat(np.arange(len(cases)), [len(relevant) for relevant in cases.truth])
-    ranks = torch.from_numpy(np.concatenate(found))
+    everyone, block = np.arange(len(cases)), len(order) + 1
+    users, rows = cases.truth_pairs(everyone)
+    seen_users, seen_rows = cases.seen_pairs(everyone)
+    seen = np.unique(seen_users * block + places[seen_rows])  # by case, then place
+    above = np.searchsorted(seen, users * block + places[rows]) - np.searchsorted(seen, users * block)  # [T]
+    ranks = torch.from_numpy(places[rows] - above)
     metrics = per_user(ranks, torch.from_numpy(users), len(cases), cases.cutoffs)
     return torch.stack(list(metrics.values()), dim=1).numpy()
 
 
 class ByAttributes:
-    """A scorer that is told the attributes of a user, and nothing of the history.
+    """A scorer by the attributes of a user alone, without the history.
 
     Args:
-        scorer: what is asked.
+        scorer: whose scores these are.
     """
 
     def __init__(self, scorer: Scorer) -> None:
@@ -62,5 +63,5 @@ class ByAttributes:
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """Scores of every item for B people, [B, N]."""
         nothing = History.empty()
-        known = [History(nothing.rows, nothing.events, nothing.timestamps, one.attributes) for one in histories]
+        known = [History(nothing.rows, nothing.events, nothing.timestamps, history.attributes) for history in histories]
         return self.scorer.score(known, queries)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from towers.events.history import NO_QUERY, History, Sequences
 from towers.events.interactions import Interactions
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 from towers.text.synthetic_queries import rows_by_query
 
 

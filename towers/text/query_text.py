@@ -1,8 +1,8 @@
-"""How a model reads search texts: the same in training, evaluation and serving, since it travels with the model."""
+"""Reading of search texts: the same in training, evaluation and serving, since it travels with the model."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Self
 
 from towers.text.tokenization import normalized
 
@@ -22,11 +22,11 @@ class QueryText:
         return normalized(text, self.lower)
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """What is stored with a model."""
+    def settings(self) -> dict[str, bool]:
+        """The attributes, as they are stored with a model."""
         return asdict(self)
 
     @classmethod
-    def load(cls, settings: Mapping[str, Any] | None) -> Self:
-        """From what was stored; None in models of before there was a choice, which were given case as it was typed."""
-        return cls(lower=False) if settings is None else cls(**settings)
+    def load(cls, settings: Mapping[str, bool]) -> Self:
+        """From its `settings`."""
+        return cls(**settings)

@@ -2,17 +2,35 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from data_prep.errors import UsageError
+from data_prep.config import require
 from towers.text.encoder import TextEncoder
 from towers.text.tuning import Tuning
 from towers.text.vector_cache import VectorCache
 from towers.text.whitening import Whitening
+
+
+@dataclass(frozen=True)
+class RowTexts:
+    """Texts by row, and the parts that make features of them.
+
+    Attributes:
+        encoder: of texts to sentence vectors.
+        texts: text of each row.
+        num_items: how many of the rows, the first ones, are items; the whitening is fitted on them.
+        whitening: not fitted yet; the features fit it.
+    """
+
+    encoder: TextEncoder
+    texts: Sequence[str]
+    num_items: int
+    whitening: Whitening
 
 
 class ItemText(nn.Module):
@@ -38,28 +56,18 @@ class FrozenText(ItemText):
     """Features of a frozen encoder, cached on disk and in memory.
 
     Args:
-        encoder: the encoder.
-        texts: text of each row.
-        num_items: how many of the rows, the first ones, are items; the whitening is fitted on them.
-        whitening: fitted here.
+        rows: the texts.
         cache: folder of the vector cache.
     """
 
     tuned = False
     features: Tensor
 
-    def __init__(
-        self,
-        encoder: TextEncoder,
-        texts: Sequence[str],
-        num_items: int,
-        whitening: Whitening,
-        cache: Path | str,
-    ) -> None:
+    def __init__(self, rows: RowTexts, cache: Path | str) -> None:
         super().__init__()
-        raw = VectorCache(Path(cache), encoder).encode(texts)
-        whitening.fit(raw[:num_items])
-        self.register_buffer("features", whitening(torch.from_numpy(raw)), persistent=False)
+        raw = VectorCache(Path(cache), rows.encoder).encode(rows.texts)
+        rows.whitening.fit(raw[: rows.num_items])
+        self.register_buffer("features", rows.whitening(torch.from_numpy(raw)), persistent=False)
 
     def forward(self, rows: Tensor) -> Tensor:
         return self.features[rows]
@@ -71,7 +79,7 @@ class TunedText(ItemText):
     The whitening is fitted on the encoder as it was before training and kept.
 
     Args:
-        encoder, texts, num_items, whitening, cache: as for `FrozenText`.
+        rows, cache: as for `FrozenText`.
         tuning: which of the encoder's weights move.
         learning_rate: of those weights.
         encode_rows: rows encoded at a time without gradient (evaluation), bounding memory.
@@ -84,10 +92,7 @@ class TunedText(ItemText):
 
     def __init__(
         self,
-        encoder: TextEncoder,
-        texts: Sequence[str],
-        num_items: int,
-        whitening: Whitening,
+        rows: RowTexts,
         cache: Path | str,
         tuning: Tuning,
         learning_rate: float,
@@ -95,14 +100,14 @@ class TunedText(ItemText):
         chunk_rows: int,
     ) -> None:
         super().__init__()
-        for name, value in {"encode_rows": encode_rows, "chunk_rows": chunk_rows}.items():
-            if value < 1:
-                raise UsageError(f"text.{name} must be at least 1, not {value}")
-        whitening.fit(VectorCache(Path(cache), encoder).encode(texts[:num_items]))
-        tuning.begin(encoder)
-        self.encoder = encoder
-        self.whitening = (whitening,)  # in a tuple: it belongs to the item tower, not to this module's state
-        self.texts = list(texts)
+        require("text.encode_rows", encode_rows, 1)
+        require("text.chunk_rows", chunk_rows, 1)
+        items = rows.texts[: rows.num_items]
+        rows.whitening.fit(VectorCache(Path(cache), rows.encoder).encode(items))
+        tuning.begin(rows.encoder)
+        self.encoder = rows.encoder
+        self.whitening = (rows.whitening,)  # in a tuple: it belongs to the item tower, not to this module's state
+        self.texts = list(rows.texts)
         self.tuning = tuning
         self.learning_rate = learning_rate
         self.encode_rows = encode_rows

@@ -1,4 +1,4 @@
-"""What a misspelt word may have meant: words of a catalogue that are one error, or a space, away."""
+"""Spelling correction: words of a catalogue that are one error, or a space, away from a misspelt one."""
 
 from collections.abc import Iterator, Mapping
 
@@ -38,14 +38,14 @@ class Spelling:
         return max(self._halves(word), key=lambda halves: min(map(self.counts.__getitem__, halves)), default=(word,))
 
     def _halves(self, word: str) -> Iterator[tuple[str, ...]]:
-        for place in range(SHORTEST, len(word) - SHORTEST + 1):
-            halves = word[:place], word[place:]
+        for cut in range(SHORTEST, len(word) - SHORTEST + 1):
+            halves = word[:cut], word[cut:]
             if all(half in self.counts for half in halves):
                 yield halves
 
     def _one_error_away(self, word: str) -> Iterator[str]:
-        for place in range(len(word) + 1):
-            before, after = word[:place], word[place:]
+        for cut in range(len(word) + 1):
+            before, after = word[:cut], word[cut:]
             if after:
                 yield before + after[1:]
             if len(after) > 1:

@@ -1,4 +1,4 @@
-"""Search texts derived from items, for logs that record none."""
+"""Synthetic queries: search texts made from items, for logs that record none."""
 
 import re
 from collections import Counter
@@ -20,16 +20,16 @@ WORD = re.compile(r"\w[\w'’-]*")
 
 @dataclass
 class QueryConfig:
-    """How search texts are read, and derived from items where there are none.
+    """How search texts are read, and made from items where there are none.
 
     Attributes:
-        rate: share of training events without a logged query that are preceded by a derived one.
-        alone: share of the catalogue's items that stand in every epoch after a derived query and no history at all.
+        rate: share of training events without a logged query that are preceded by a synthetic one.
+        alone: share of the catalogue's items that stand in every epoch after a synthetic query and no history at all.
         lower: whether the case of search texts says nothing.
         columns: item columns that the way "columns" tries in order; the first that is not empty gives the query.
-        max_words: words of a derived query, at most.
+        max_words: words of a synthetic query, at most.
         ways: how often each of `WAYS` is taken, relative to the others.
-        variants: queries derived from each item.
+        variants: synthetic queries of each item.
         typos: share of them that are misspelt (see `misspelt`).
     """
 
@@ -51,7 +51,7 @@ class QueryConfig:
             raise UsageError(f"queries.ways: {', '.join(sorted(unknown))}: there is {', '.join(WAYS)}")
         require("queries.ways", min(self.ways.values(), default=0), 0)
         if not sum(self.ways.values()) > 0:
-            raise UsageError("queries.ways: all are 0; queries.rate=0 and queries.alone=0 leave derived queries out")
+            raise UsageError("queries.ways: all are 0; queries.rate=0 and queries.alone=0 leave synthetic queries out")
 
     @property
     def text(self) -> QueryText:
@@ -60,8 +60,8 @@ class QueryConfig:
 
 
 @dataclass(frozen=True)
-class Described:
-    """What there is to derive a query from.
+class DescribedItem:
+    """Words of an item that a query can be made of.
 
     Attributes:
         columns: words of the first column that is not empty.
@@ -78,15 +78,15 @@ class Described:
     titles: Counter[str]
 
 
-Way = Callable[[Described, int, np.random.Generator], Sequence[str]]
+Way = Callable[[DescribedItem, int, np.random.Generator], Sequence[str]]
 
 
-def _columns(item: Described, most: int, rng: np.random.Generator) -> Sequence[str]:
+def _columns(item: DescribedItem, most: int, rng: np.random.Generator) -> Sequence[str]:
     """The last words: "hair care > shampoo" asks for "shampoo" rather than for everything."""
     return item.columns[-most:]
 
 
-def _contiguous(item: Described, most: int, rng: np.random.Generator) -> Sequence[str]:
+def _contiguous(item: DescribedItem, most: int, rng: np.random.Generator) -> Sequence[str]:
     """Neighbouring words of the title, from any place."""
     if not item.title:
         return ()
@@ -95,7 +95,7 @@ def _contiguous(item: Described, most: int, rng: np.random.Generator) -> Sequenc
     return item.title[start : start + length]
 
 
-def _salient(item: Described, most: int, rng: np.random.Generator) -> Sequence[str]:
+def _salient(item: DescribedItem, most: int, rng: np.random.Generator) -> Sequence[str]:
     """The rarest words of the title that another title has too, in their order: what sets the item's kind apart."""
     shared = [word for word in dict.fromkeys(item.title) if item.titles[word.lower()] > 1]
     if not shared:
@@ -105,7 +105,7 @@ def _salient(item: Described, most: int, rng: np.random.Generator) -> Sequence[s
     return [word for word in shared if word in rarest]
 
 
-def _brand(item: Described, most: int, rng: np.random.Generator) -> Sequence[str]:
+def _brand(item: DescribedItem, most: int, rng: np.random.Generator) -> Sequence[str]:
     """The brand and the category's last words."""
     return [*item.brand, *item.category] if item.brand and item.category else ()
 
@@ -150,7 +150,7 @@ def derive_one(items: pd.DataFrame, config: QueryConfig, seed: int) -> list[str]
     return ["" if code < 0 else texts[code] for code in codes[:, 0].tolist()]
 
 
-def _described(items: pd.DataFrame, config: QueryConfig) -> list[Described]:
+def _described(items: pd.DataFrame, config: QueryConfig) -> list[DescribedItem]:
     first = pd.Series([""] * len(items), dtype=str)
     for column in config.columns:
         if column in items:
@@ -159,7 +159,7 @@ def _described(items: pd.DataFrame, config: QueryConfig) -> list[Described]:
     words = [WORD.findall(text) for text in title]
     titles = Counter(word.lower() for of_one in words for word in dict.fromkeys(of_one))
     return [
-        Described(WORD.findall(a), b, WORD.findall(c), WORD.findall(d)[-config.max_words :], titles)
+        DescribedItem(WORD.findall(a), b, WORD.findall(c), WORD.findall(d)[-config.max_words :], titles)
         for a, b, c, d in zip(first, words, brand, category, strict=True)
     ]
 
@@ -172,13 +172,13 @@ def _filled(items: pd.DataFrame, column: str) -> "pd.Series[str]":
 
 
 def rows_by_query(texts: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    """Rows of the items that each derived query stands for, in the order in which queries first occur.
+    """Rows of the items that each synthetic query stands for, in the order in which queries first occur.
 
     Args:
-        texts: query derived from each item, "" for none, [N].
+        texts: synthetic query of each item, "" for none, [N].
     """
     rows: dict[str, list[int]] = {}
     for row, query in enumerate(texts):
         if query:
             rows.setdefault(query, []).append(row)
-    return {query: np.array(places, np.int64) for query, places in rows.items()}
+    return {query: np.array(items, np.int64) for query, items in rows.items()}

@@ -1,4 +1,4 @@
-"""How words are read, in item texts and search texts alike: normalised, cut into words, and made into search terms."""
+"""Tokenization of item texts and search texts alike: normalised, cut into words, and made into tokens of a search."""
 
 import re
 import unicodedata
@@ -32,16 +32,16 @@ def words_of(text: str) -> list[str]:
 
 
 def terms_of(text: str) -> list[str]:
-    """What a search by words compares: words, and pairs of neighbouring letters where a script has no spaces.
+    """Tokens that a search by words compares: words, and pairs of neighbouring letters where a script has no spaces.
 
     Two letters are about a word of Chinese, and need no dictionary; one by itself stays one. Source: Nie, Gao, Zhang &
     Zhou, "On the use of words and n-grams for Chinese information retrieval", IRAL 2000.
     """
-    terms: list[str] = []
+    tokens: list[str] = []
     for run in RUN.findall(normalized(text)):
         bigrams = [first + second for first, second in pairwise(run)] if is_ideograph(run[0]) else []
-        terms += bigrams or [run]
-    return terms
+        tokens += bigrams or [run]
+    return tokens
 
 
 def is_ideograph(letter: str) -> bool:
@@ -49,16 +49,16 @@ def is_ideograph(letter: str) -> bool:
     return re.match(rf"[{IDEOGRAPHS}]", letter) is not None
 
 
-def singular_of(term: str) -> str:
+def singular_of(token: str) -> str:
     """An English plural as its singular, so that "batteries" find a battery; anything else as it is.
 
     Words of other languages that end in s lose it on both sides alike. Source: Harman, "How effective is suffixing?",
     1991, the S stemmer.
     """
-    if len(term) <= 3 or not term.isalpha():
-        return term
-    if term.endswith("ies") and not term.endswith(("eies", "aies")):
-        return term[:-3] + "y"
-    if term.endswith("es") and not term.endswith(("aes", "ees", "oes")):
-        return term[:-1]
-    return term[:-1] if term.endswith("s") and not term.endswith(("us", "ss")) else term
+    if len(token) <= 3 or not token.isalpha():
+        return token
+    if token.endswith("ies") and not token.endswith(("eies", "aies")):
+        return token[:-3] + "y"
+    if token.endswith("es") and not token.endswith(("aes", "ees", "oes")):
+        return token[:-1]
+    return token[:-1] if token.endswith("s") and not token.endswith(("us", "ss")) else token

@@ -1,4 +1,4 @@
-"""Typing errors, made on purpose: to train on, and to measure what they cost."""
+"""Typing errors, made on purpose: to train on, and to measure their cost."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def misspelt(text: str, rng: np.random.Generator) -> str:
 
     Args:
         text: a search text, words one space apart.
-        rng: draws word, place and kind of error.
+        rng: draws word, letter and kind of error.
     """
     words = text.split(" ")
     eligible = [i for i, w in enumerate(words) if len(w) >= SHORTEST and w.isalpha() and not any(map(is_ideograph, w))]
@@ -28,28 +28,28 @@ def misspelt(text: str, rng: np.random.Generator) -> str:
         return text
     chosen = int(rng.choice(eligible))
     word = words[chosen]
-    place = int(rng.integers(1, len(word)))
-    errors = [error for error in errors_at(word, place, rng) if error != word]
+    position = int(rng.integers(1, len(word)))
+    errors = [error for error in errors_at(word, position, rng) if error != word]
     words[chosen] = errors[int(rng.integers(len(errors)))]
     return " ".join(words)
 
 
-def errors_at(word: str, place: int, rng: np.random.Generator) -> list[str]:
-    """The word with each kind of error at the letter `place`, 1 or beyond: swapped, dropped, doubled, key beside it."""
-    first = min(place, len(word) - 2)
+def errors_at(word: str, position: int, rng: np.random.Generator) -> list[str]:
+    """The word with each kind of error at the letter `position`, 1 or beyond: swapped, dropped, doubled, replaced."""
+    first = min(position, len(word) - 2)
     swapped = word[:first] + word[first + 1] + word[first] + word[first + 2 :]
-    dropped = word[:place] + word[place + 1 :]
-    doubled = word[:place] + word[place] + word[place:]
-    beside = neighbours(word[place]) or word[place]
+    dropped = word[:position] + word[position + 1 :]
+    doubled = word[:position] + word[position] + word[position:]
+    beside = neighbours(word[position]) or word[position]
     key = beside[int(rng.integers(len(beside)))]
-    return [swapped, dropped, doubled, word[:place] + key + word[place + 1 :]]
+    return [swapped, dropped, doubled, word[:position] + key + word[position + 1 :]]
 
 
 def neighbours(letter: str) -> str:
     """Letters beside, above and below one on a keyboard; none for a letter that is not there."""
     for row, keys in enumerate(KEYS):
-        if (place := keys.find(letter)) >= 0:
-            above = KEYS[row - 1][place : place + 1] if row else ""
-            below = KEYS[row + 1][place : place + 1] if row + 1 < len(KEYS) else ""
-            return keys[max(place - 1, 0) : place] + keys[place + 1 : place + 2] + above + below
+        if (column := keys.find(letter)) >= 0:
+            above = KEYS[row - 1][column : column + 1] if row else ""
+            below = KEYS[row + 1][column : column + 1] if row + 1 < len(KEYS) else ""
+            return keys[max(column - 1, 0) : column] + keys[column + 1 : column + 2] + above + below
     return ""

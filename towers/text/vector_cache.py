@@ -23,7 +23,7 @@ from towers.text.encoder import TextEncoder, length_batches
 log = logging.getLogger(__name__)
 
 BATCH = 256
-SHARD = 8192  # texts between two writes to disk: what an interrupted encoding loses at most
+SHARD = 8192  # texts between two writes to disk: an interrupted encoding loses as many at most
 KEY = np.dtype("S16")
 
 
@@ -31,8 +31,8 @@ class VectorCache:
     """Sentence vectors on disk, keyed by encoder and text.
 
     Vectors live in append-only shards (`{encoder fingerprint}/{hash}.safetensors`), so an interrupted run keeps what it
-    had encoded, and a changed catalogue encodes only what is new. The shards are memory-mapped: what a cache holds in
-    memory is its keys, 32 bytes a text.
+    had encoded, and a changed catalogue encodes only what is new. The shards are memory-mapped: a cache holds its keys
+    in memory, 32 bytes a text.
 
     Args:
         folder: where the shards are kept.
@@ -59,15 +59,15 @@ class VectorCache:
         return self._gather(self._find(keys))
 
     def _find(self, keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
-        """Places of keys among the cache's, [n]; -1 for one it does not have."""
+        """Positions of keys among the cache's, [n]; -1 for a key it does not have."""
         if not len(self._keys):
             return np.full(len(keys), -1)
-        place = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
-        return np.where(self._keys[place] == keys, place, -1)
+        positions = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
+        return np.where(self._keys[positions] == keys, positions, -1)
 
-    def _gather(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        vectors = np.empty((len(places), self.encoder.dim), np.float32)
-        homes = self._homes[places]  # [n, 2]
+    def _gather(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        vectors = np.empty((len(positions), self.encoder.dim), np.float32)
+        homes = self._homes[positions]  # [n, 2]
         for number, shard in enumerate(self._shards.values()):
             here = np.flatnonzero(homes[:, 0] == number)
             if len(here):

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from towers.baselines.late_fusion import Mix, choose_weights
 from towers.blocks import BlockProfile, FittedBlock
-from towers.metrics.evaluation import Cases, Scorer
+from towers.metrics.cases import Cases
+from towers.metrics.evaluation import Scorer
 from towers.model.one_vector import OneVectorModel, WeightedBlock
 from towers.model.scorer import ONE_VECTOR, Encode, VectorScorer
 from towers.model.trained_towers import TrainedTowers

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from towers.baselines.directional_cooccurrence import directional_cooccurrence, factors
+from towers.baselines.cooccurrence import PairWeights, directional_cooccurrence, factors
 from towers.events.interactions import Interactions
 from towers.text.row_features import ItemText
 
@@ -60,22 +60,14 @@ class CooccurrenceStart(IdStart):
     product of two such sums is the co-occurrence of both directions plus how alike the items' neighbours are.
 
     Args:
-        max_gap, gap_exponent, backward, source_exponent, target_exponent: as for `directional_cooccurrence`.
+        pairs: how pairs of events are weighed.
     """
 
-    def __init__(
-        self, max_gap: int, gap_exponent: float, backward: float, source_exponent: float, target_exponent: float
-    ) -> None:
-        self.max_gap = max_gap
-        self.gap_exponent = gap_exponent
-        self.backward = backward
-        self.source_exponent = source_exponent
-        self.target_exponent = target_exponent
+    def __init__(self, pairs: PairWeights) -> None:
+        self.pairs = pairs
 
     def vectors(self, text: ItemText, interactions: Interactions, width: int, seed: int) -> Tensor:
-        matrix = directional_cooccurrence(
-            interactions, self.max_gap, self.gap_exponent, self.backward, self.source_exponent, self.target_exponent
-        )
+        matrix = directional_cooccurrence(interactions, self.pairs)
         source, target = factors(matrix, width, seed)
         summed = torch.from_numpy(source + target)  # [N, width], or less in a catalogue of fewer items
         return functional.pad(summed, (0, width - summed.shape[1]))

@@ -6,12 +6,13 @@ from data_prep.columns import Split
 from data_prep.command import instantiate
 from data_prep.errors import UsageError
 from towers.events.interactions import Interactions
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 from towers.modules.item_features import FeatureTable, ItemFeatures
 from towers.modules.item_tower import ItemTower, ItemTowerSettings, text_width
 from towers.modules.user_tower import UserTower, UserTowerSettings
 from towers.modules.word_embeddings import WordEmbeddings, WordTable
 from towers.text.encoder import TextEncoder
+from towers.text.row_features import RowTexts
 from towers.training.batches import TrainingBatches
 from towers.training.config import TrainConfig
 from towers.training.retriever import Retriever, TrainableTowers
@@ -59,9 +60,7 @@ def build_towers(
     encoder: TextEncoder = instantiate(config.encoder)
     num_items = len(training_set.items)
     items = build_items(config, training_set, counts, encoder)
-    text = instantiate(
-        config.text, encoder=encoder, texts=training_set.texts, num_items=num_items, whitening=items.whitening
-    )
+    text = instantiate(config.text, RowTexts(encoder, training_set.texts, num_items, items.whitening))
     if items.ids is not None:
         started = instantiate(config.id_init).vectors(text, interactions, items.ids.embedding_dim, config.seed)
         items.start_ids(started, config.tower.id_scale)

@@ -18,7 +18,8 @@ from towers.baselines import TrainingData
 from towers.events.interactions import Interactions
 from towers.fitting.distributed import helped_by
 from towers.fitting.trainer import Session, fit, refit
-from towers.metrics.evaluation import EvaluationBatch, EvaluationBatches, metric_names
+from towers.metrics.cases import EvaluationBatch, EvaluationBatches
+from towers.metrics.evaluation import metric_names
 from towers.metrics.judgements import Judgements
 from towers.metrics.ranking_metrics import bootstrap_intervals
 from towers.model.trained_towers import TEXT_ENCODER, TrainedTowers

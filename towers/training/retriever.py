@@ -14,7 +14,8 @@ from towers.fitting.trainer import linear_decay
 from towers.losses import Candidates, Encoded, Negatives
 from towers.losses.softmax import conflict_rate, excluded_candidates, repeated_candidates, sampled_softmax
 from towers.losses.temperature import BoundedTemperature
-from towers.metrics.evaluation import Cases, EvaluationBatch, mean_metrics, rank_batch, room_for_metrics
+from towers.metrics.cases import Cases, EvaluationBatch
+from towers.metrics.evaluation import mean_metrics, rank_batch, room_for_metrics
 from towers.model.truncation import truncate
 from towers.modules.item_features import FeatureTable
 from towers.modules.item_tower import NO_ID, ItemTower

@@ -21,6 +21,7 @@ from towers.baselines import (
     Ease,
     ItemKNN,
     Markov,
+    PairWeights,
     Pearson,
     Popularity,
     TextSimilarity,
@@ -28,7 +29,7 @@ from towers.baselines import (
     TrainingData,
     UserKNN,
 )
-from towers.baselines.directional_cooccurrence import directional_cooccurrence
+from towers.baselines.cooccurrence import directional_cooccurrence
 from towers.baselines.words import texts_of_columns
 from towers.blocks import WhitenedText
 from towers.evaluation.tables import beyond_accuracy
@@ -166,8 +167,9 @@ def test_markov_counts_what_came_one_and_two_baskets_later(users, asked):
 
 def test_cooccurrence_leads_from_the_newest_items():
     data = training([0, 1, 2], [1, 2])
-    matrix = directional_cooccurrence(data.interactions, 9, 0.5, 0.5, 0.5, 0.3).toarray()
-    found = Cooccurrence(9, 0.5, 0.5, 0.5, 0.3, decay=0.6).fit(data).score([history(0, 1)], [""])
+    pairs = PairWeights(9, 0.5, 0.5, 0.5, 0.3)
+    matrix = directional_cooccurrence(data.interactions, pairs).toarray()
+    found = Cooccurrence(pairs, decay=0.6).fit(data).score([history(0, 1)], [""])
     np.testing.assert_allclose(found[0], matrix[1] + 0.6 * matrix[0], rtol=1e-5)
 
 

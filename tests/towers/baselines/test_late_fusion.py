@@ -10,7 +10,7 @@ from torch import Tensor
 from data_prep.columns import Split
 from towers.baselines.late_fusion import Mix, choose_weights
 from towers.events.history import NO_QUERY, History, Sequences
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 
 USERS, ITEMS = 40, 30
 

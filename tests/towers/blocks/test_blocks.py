@@ -15,7 +15,7 @@ from towers.baselines import DoesNotApply, TrainingData
 from towers.blocks import BlockProfile, FittedFactors, HistoryWeights, LinearFactors, Trend
 from towers.events.interactions import Interactions
 from towers.events.reading import read_sequences
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 from towers.model.trained_towers import TrainedTowers
 from towers.text.whitening import Whitening
 from towers.training.block_weights import weigh_blocks

@@ -17,6 +17,7 @@ from towers.baselines import (
     Ease,
     ItemKNN,
     Markov,
+    PairWeights,
     Pearson,
     Popularity,
     TrainingData,
@@ -68,7 +69,7 @@ QUERIES = ["", "", "green tea", "bread", ""]
 
 SERVED = {
     "item-knn": lambda: Neighbours(ItemKNN(Cosine(), 10, 1.0, 0.8), kept=6),
-    "cooccurrence": lambda: Neighbours(Cooccurrence(10, 0.5, 0.5, 0.5, 0.3, 0.6), kept=6),
+    "cooccurrence": lambda: Neighbours(Cooccurrence(PairWeights(10, 0.5, 0.5, 0.5, 0.3), 0.6), kept=6),
     "markov": lambda: NextBasket(Markov([1.0, 0.5], 0.3), kept=6),
     "user-knn": lambda: Alike(UserKNN(Cosine(), 2, 1.0)),
     "user-knn, pearson": lambda: Alike(UserKNN(Pearson(), 2, 0.0)),

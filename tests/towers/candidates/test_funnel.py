@@ -26,7 +26,8 @@ from towers.evaluate import CASES, EvaluateConfig, evaluate_run
 from towers.evaluation.funnel import CrossEncoderReading, diversified
 from towers.evaluation.funnel_diversity import Looks
 from towers.events.reading import read_sequences
-from towers.metrics.evaluation import Cases, evaluate
+from towers.metrics.cases import Cases
+from towers.metrics.evaluation import evaluate
 from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import VectorScorer, model_scorer
 from towers.train_funnel import train_funnel

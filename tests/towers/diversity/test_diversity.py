@@ -35,23 +35,23 @@ def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
-def slow_marginal(found: Pool, strength: float, k: int, together: str) -> list[int]:
+def slow_marginal(candidates: Pool, strength: float, k: int) -> list[int]:
     """Marginal relevance by its formula, all cosines anew at every step."""
-    relevance, taken = standard(found.scores), []
+    relevance, taken = standard(candidates.scores), []
     for _ in range(k):
         worth = {}
         for place in set(range(len(relevance))) - set(taken):
-            cosines = [cosine(found.vectors[place], found.vectors[other]) for other in taken]
-            like = {"max": max, "mean": lambda c: sum(c) / len(c)}[together](cosines) if cosines else 0.0
+            cosines = [cosine(candidates.vectors[place], candidates.vectors[other]) for other in taken]
+            like = sum(cosines) / len(cosines) if cosines else 0.0
             worth[place] = (1 - strength) * relevance[place] - strength * like
         taken.append(max(sorted(worth), key=worth.__getitem__))
     return taken
 
 
-def slow_determinantal(found: Pool, strength: float, k: int) -> list[int]:
+def slow_determinantal(candidates: Pool, strength: float, k: int) -> list[int]:
     """The item that most raises relevance and the logarithm of the kernel's determinant, which is computed whole."""
-    relevance, taken = standard(found.scores), []
-    directions = unit(found.vectors).astype(np.float64)
+    relevance, taken = standard(candidates.scores), []
+    directions = unit(candidates.vectors).astype(np.float64)
     kernel = (1 + directions @ directions.T) / 2
 
     def volume(places: list[int]) -> float:
@@ -66,32 +66,31 @@ def slow_determinantal(found: Pool, strength: float, k: int) -> list[int]:
     return taken
 
 
-def taken_in_order(found: Pool, method: str, strength: float, k: int) -> list[int]:
-    count = len(found.scores)
+def taken_in_order(candidates: Pool, method: str, strength: float, k: int) -> list[int]:
+    count = len(candidates.scores)
     free = Tiers(np.zeros(count, np.int64), np.full(count, -1), 0)
-    return greedy(standard(found.scores), METHODS[method](unit(found.vectors)), strength, k, free).tolist()
+    return greedy(standard(candidates.scores), METHODS[method](unit(candidates.vectors)), strength, k, free).tolist()
 
 
-@pytest.mark.parametrize(("method", "together"), [("mmr", "mean"), ("mmr_max", "max")])
 @pytest.mark.parametrize("strength", [0.2, 0.7, 1.0])
-def test_marginal_relevance_is_its_formula(method: str, together: str, strength: float):
+def test_marginal_relevance_is_its_formula(strength: float):
     for seed in range(5):
-        found = pool(seed)
-        assert taken_in_order(found, method, strength, 8) == slow_marginal(found, strength, 8, together)
+        candidates = pool(seed)
+        assert taken_in_order(candidates, "mmr", strength, 8) == slow_marginal(candidates, strength, 8)
 
 
 @pytest.mark.parametrize("strength", [0.2, 0.7, 0.95])
 def test_the_determinantal_choice_is_the_one_of_whole_determinants(strength: float):
     for seed in range(5):
-        found = pool(seed)
-        assert taken_in_order(found, "dpp", strength, 5) == slow_determinantal(found, strength, 5)
+        candidates = pool(seed)
+        assert taken_in_order(candidates, "dpp", strength, 5) == slow_determinantal(candidates, strength, 5)
 
 
 def test_the_volume_added_is_the_ratio_of_determinants():
-    found = pool(3, count=6)
-    directions = unit(found.vectors).astype(np.float64)
+    candidates = pool(3, count=6)
+    directions = unit(candidates.vectors).astype(np.float64)
     kernel = (1 + directions @ directions.T) / 2
-    process = DeterminantalPointProcess(unit(found.vectors))
+    process = DeterminantalPointProcess(unit(candidates.vectors))
     taken: list[int] = []
     for place in (4, 0, 2):
         process.take(place)
@@ -115,11 +114,11 @@ def test_the_volume_added_is_the_ratio_of_determinants():
 def test_k_different_items_come_in_the_pools_order_whatever_is_asked(
     seed: int, method: str, strength: float, k: int, quota: int, collapse: bool, scored: int
 ):
-    found = pool(seed, categories="aaaabbb ccc".replace(" ", "a") + "d", scored=scored)
-    chosen = diversify(found, k, how(method, strength, quota, collapse)).places
+    candidates = pool(seed, categories="aaaabbb ccc".replace(" ", "a") + "d", scored=scored)
+    chosen = diversify(candidates, k, how(method, strength, quota, collapse)).places
     assert len(chosen) == min(k, 12)
     assert (np.diff(chosen) > 0).all()
-    again = diversify(found, k, how(method, strength, quota, collapse)).places
+    again = diversify(candidates, k, how(method, strength, quota, collapse)).places
     assert chosen.tolist() == again.tolist()
 
 
@@ -130,9 +129,11 @@ def test_no_strength_takes_the_first_ones(method: str):
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_a_strength_means_the_same_whatever_the_scores_scale(method: str):
-    found = pool(2, count=30)
-    scaled = Pool(found.scores * 1000 + 5, found.vectors, found.categories, found.titles, found.scored)
-    first, second = (diversify(each, 8, how(method, 0.6)).places.tolist() for each in (found, scaled))
+    candidates = pool(2, count=30)
+    scaled = Pool(
+        candidates.scores * 1000 + 5, candidates.vectors, candidates.categories, candidates.titles, candidates.scored
+    )
+    first, second = (diversify(each, 8, how(method, 0.6)).places.tolist() for each in (candidates, scaled))
     assert first == second != list(range(8))
 
 
@@ -145,46 +146,46 @@ def test_items_that_tie_in_all_are_taken_as_they_came(method: str):
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_what_is_like_the_best_gives_way_to_what_is_not(method: str):
     vectors = np.array([[1, 0], [1, 0.01], [0, 1]], np.float32)
-    found = Pool(np.array([3, 2.9, 2.8], np.float32), vectors, [""] * 3, ["a", "b", "c"], 3)
-    assert diversify(found, 2, how(method, 0.9)).places.tolist() == [0, 2]
+    candidates = Pool(np.array([3, 2.9, 2.8], np.float32), vectors, [""] * 3, ["a", "b", "c"], 3)
+    assert diversify(candidates, 2, how(method, 0.9)).places.tolist() == [0, 2]
 
 
 def test_vectors_of_nothing_are_like_nothing():
-    found = Pool(np.array([3, 2, 1], np.float32), np.zeros((3, 2), np.float32), [""] * 3, ["a", "b", "c"], 3)
+    candidates = Pool(np.array([3, 2, 1], np.float32), np.zeros((3, 2), np.float32), [""] * 3, ["a", "b", "c"], 3)
     for method in METHODS:
-        assert diversify(found, 2, how(method, 0.5)).places.tolist() == [0, 1]
+        assert diversify(candidates, 2, how(method, 0.5)).places.tolist() == [0, 1]
 
 
 def test_a_category_has_its_quota_and_more_only_where_nothing_else_is_left():
-    found = pool(0, count=7, categories="aaaabba")
-    chosen = diversify(found, 4, how(strength=0.0, quota=2))
+    candidates = pool(0, count=7, categories="aaaabba")
+    chosen = diversify(candidates, 4, how(strength=0.0, quota=2))
     assert chosen.places.tolist() == [0, 1, 4, 5]
     assert chosen.over_quota == 0
-    all_but_one = diversify(found, 6, how(strength=0.0, quota=2))
+    all_but_one = diversify(candidates, 6, how(strength=0.0, quota=2))
     assert all_but_one.places.tolist() == [0, 1, 2, 3, 4, 5]
     assert all_but_one.over_quota == 2
 
 
 def test_items_without_a_category_are_bound_by_no_quota():
-    found = Pool(np.array([3, 2, 1], np.float32), np.eye(3, dtype=np.float32), ["", "", "a"], ["x", "y", "z"], 3)
-    assert diversify(found, 2, how(strength=0.0, quota=1)).places.tolist() == [0, 1]
+    candidates = Pool(np.array([3, 2, 1], np.float32), np.eye(3, dtype=np.float32), ["", "", "a"], ["x", "y", "z"], 3)
+    assert diversify(candidates, 2, how(strength=0.0, quota=1)).places.tolist() == [0, 1]
 
 
 def test_of_duplicates_the_best_comes_and_the_others_when_nothing_else_is_left():
     vectors = np.eye(4, dtype=np.float32)
     titles = ["Green Tea, 100 g", "GREEN TEA  100 g", "Oolong", "Ｇreen tea – 100 g"]
-    found = Pool(np.array([4, 3, 2, 1], np.float32), vectors, [""] * 4, titles, 4)
-    chosen = diversify(found, 2, how(strength=0.0, collapse=True))
+    candidates = Pool(np.array([4, 3, 2, 1], np.float32), vectors, [""] * 4, titles, 4)
+    chosen = diversify(candidates, 2, how(strength=0.0, collapse=True))
     assert chosen.places.tolist() == [0, 2]
     assert chosen.duplicates == 2
-    assert diversify(found, 3, how(strength=0.0, collapse=True)).places.tolist() == [0, 1, 2]
-    assert diversify(found, 2, how(strength=0.0)).duplicates == 0
+    assert diversify(candidates, 3, how(strength=0.0, collapse=True)).places.tolist() == [0, 1, 2]
+    assert diversify(candidates, 2, how(strength=0.0)).duplicates == 0
 
 
 def test_items_over_their_quota_come_before_duplicates():
     titles = ["tea", "tea", "oolong"]
-    found = Pool(np.array([3, 2, 1], np.float32), np.eye(3, dtype=np.float32), ["a", "b", "a"], titles, 3)
-    assert diversify(found, 2, how(strength=0.0, quota=1, collapse=True)).places.tolist() == [0, 2]
+    candidates = Pool(np.array([3, 2, 1], np.float32), np.eye(3, dtype=np.float32), ["a", "b", "a"], titles, 3)
+    assert diversify(candidates, 2, how(strength=0.0, quota=1, collapse=True)).places.tolist() == [0, 2]
 
 
 def test_duplicates_are_those_of_a_better_item_that_is_none_itself():
@@ -210,9 +211,9 @@ def test_duplicates_are_found_as_by_comparing_all_pairs(seed: int, bound: float)
 
 
 def test_items_without_a_score_follow_those_that_have_one():
-    found = pool(0, count=8, scored=3)
+    candidates = pool(0, count=8, scored=3)
     for method, k in itertools.product(METHODS, (2, 5)):
-        chosen = diversify(found, k, how(method, 1.0)).places
+        chosen = diversify(candidates, k, how(method, 1.0)).places
         assert (chosen < 3).sum() == min(k, 3)
 
 

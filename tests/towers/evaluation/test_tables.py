@@ -6,7 +6,8 @@ import pytest
 from data_prep.columns import Split
 from towers.evaluation.tables import compare, popularity_deciles, slices
 from towers.events.history import Sequences
-from towers.metrics.evaluation import Cases, Outcome, metric_names
+from towers.metrics.cases import Cases
+from towers.metrics.evaluation import Outcome, metric_names
 
 CUTOFFS = [10]
 SHARPNESS = 400  # bootstrap samples

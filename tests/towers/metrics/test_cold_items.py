@@ -11,8 +11,9 @@ from data_prep.dataset import Dataset
 from towers.evaluate import EvaluateConfig, evaluate_run, print_users
 from towers.events.history import Sequences
 from towers.events.reading import held_back, read_sequences
+from towers.metrics.cases import Cases
 from towers.metrics.cold_items import cold_cases, summarize_cold
-from towers.metrics.evaluation import Cases, Outcome, metric_names
+from towers.metrics.evaluation import Outcome, metric_names
 from towers.model.trained_towers import TrainedTowers
 from towers.train import train
 from towers.training.config import TrainConfig

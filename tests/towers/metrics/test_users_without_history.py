@@ -14,13 +14,14 @@ from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
 from towers.baselines import DoesNotApply, Popularity, TrainingData, Trending
-from towers.baselines.popularity_trend import demand
+from towers.baselines.popularity import demand
 from towers.candidates.fallback import CONFIG, Fallback
 from towers.candidates.fallback_choice import choose_fallback
 from towers.events.history import History
 from towers.events.interactions import Interactions
 from towers.events.reading import read_sequences
-from towers.metrics.evaluation import Cases, evaluate
+from towers.metrics.cases import Cases
+from towers.metrics.evaluation import evaluate
 from towers.metrics.users_without_history import ByAttributes, as_newcomers, stranger_scores
 
 DAY = 86_400.0

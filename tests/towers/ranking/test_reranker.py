@@ -14,7 +14,7 @@ from data_prep.errors import UsageError
 from towers import CrossEncoder, InputTemplate, OneVectorModel
 from towers.events.history import NO_QUERY, History
 from towers.events.reading import read_sequences
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 from towers.model.scorer import model_scorer
 from towers.ranking.cross_encoder import small_backbone
 from towers.ranking.examples import of_items, of_judgements, of_users

@@ -14,7 +14,7 @@ from data_prep.errors import UsageError
 from tests.tiny import CATEGORIES
 from towers.model.trained_towers import TrainedTowers
 from towers.text.encoder import SentenceTransformerEncoder, UniversalSentenceEncoder
-from towers.text.row_features import TunedText
+from towers.text.row_features import RowTexts, TunedText
 from towers.text.tuning import LowRank, TopLayers, layer_stack
 from towers.text.whitening import Whitening
 from towers.train import train
@@ -28,10 +28,8 @@ def tuned_text(folder: Path, cache: Path, *overrides: str) -> TunedText:
     """A tuned encoder as its config file describes it."""
     config = load_config(TrainConfig, "train", [*overrides]).text
     encoder = SentenceTransformerEncoder(folder, None, 32)
-    whitening = Whitening(encoder.dim)
-    return instantiate(
-        {**config, "cache": str(cache)}, encoder=encoder, texts=TEXTS, num_items=len(TEXTS), whitening=whitening
-    )
+    rows = RowTexts(encoder, TEXTS, len(TEXTS), Whitening(encoder.dim))
+    return instantiate({**config, "cache": str(cache)}, rows)
 
 
 def moved(text: TunedText) -> set[str]:

@@ -7,7 +7,7 @@ import torch
 
 from data_prep.errors import UsageError
 from towers.text.encoder import SentenceTransformerEncoder
-from towers.text.row_features import TunedText
+from towers.text.row_features import RowTexts, TunedText
 from towers.text.tuning import AllLayers
 from towers.text.whitening import Whitening
 
@@ -19,9 +19,8 @@ def tuned(folder: Path, cache: Path, chunk_rows: int, dropout: float) -> TunedTe
     for module in encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = dropout
-    return TunedText(
-        encoder, TEXTS, len(TEXTS), Whitening(encoder.dim), cache, AllLayers(), 1e-3, 4, chunk_rows
-    ).train()
+    rows = RowTexts(encoder, TEXTS, len(TEXTS), Whitening(encoder.dim))
+    return TunedText(rows, cache, AllLayers(), 1e-3, 4, chunk_rows).train()
 
 
 def gradients(text: TunedText) -> tuple[float, dict[str, torch.Tensor], int]:

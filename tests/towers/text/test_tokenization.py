@@ -29,8 +29,7 @@ def test_case_may_count() -> None:
     assert QueryText(lower=False)(" USB ") == "USB"
 
 
-def test_a_model_of_before_there_was_a_choice_keeps_case() -> None:
-    assert QueryText.load(None) == QueryText(lower=False)
+def test_the_reading_of_queries_comes_back_from_its_settings() -> None:
     assert QueryText.load(QueryText(lower=True).settings) == QueryText(lower=True)
 
 

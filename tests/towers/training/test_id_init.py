@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from data_prep.command import instantiate, load_config
-from towers.baselines.directional_cooccurrence import factors
+from towers.baselines.cooccurrence import PairWeights, factors
 from towers.events.interactions import Interactions
 from towers.model.trained_towers import TrainedTowers
 from towers.modules.item_tower import ItemTower, ItemTowerSettings
@@ -75,7 +75,7 @@ def test_items_that_follow_one_another_start_alike():
 
 
 def test_the_sum_of_factors_is_what_an_item_starts_from():
-    start = CooccurrenceStart(max_gap=1, gap_exponent=0, backward=0, source_exponent=0, target_exponent=0)
+    start = CooccurrenceStart(PairWeights(max_gap=1, gap_exponent=0, backward=0, source_exponent=0, target_exponent=0))
     pairs = np.zeros((5, 5), np.float32)
     pairs[0, 1] = pairs[2, 3] = 5
     source, target = factors(sp.csr_array(pairs), 3, 0)

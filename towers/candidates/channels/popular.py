@@ -10,7 +10,7 @@ from torch import Tensor
 from data_prep.columns import Columns
 from data_prep.config import require
 from towers.baselines.baseline import DoesNotApply
-from towers.baselines.popularity_trend import demand
+from towers.baselines.popularity import demand
 from towers.candidates.channels.channel import FittedChannel, largest
 from towers.candidates.channels.profiles import ByGroups, Everybody
 from towers.events.training_data import TrainingData

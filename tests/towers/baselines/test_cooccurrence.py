@@ -9,13 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.columns import Split
-from towers.baselines import directional_cooccurrence as cooccurrence
-from towers.baselines.directional_cooccurrence import directional_cooccurrence, factors
+from towers.baselines import cooccurrence
+from towers.baselines.cooccurrence import PairWeights, directional_cooccurrence, factors
 from towers.events.history import NO_QUERY, Sequences
 from towers.events.interactions import Interactions
 
 ITEMS = 6
-SETTINGS = {"gap_exponent": 0.5, "backward": 0.5, "source_exponent": 0.5, "target_exponent": 0.3}
+
+
+def pairs(max_gap: int) -> PairWeights:
+    return PairWeights(max_gap, gap_exponent=0.5, backward=0.5, source_exponent=0.5, target_exponent=0.3)
 
 
 def interactions(*users: list[tuple[int, float]]) -> Interactions:
@@ -58,12 +61,12 @@ def test_it_is_the_loop_over_all_pairs_baskets_included(users, max_gap, at_once)
     users = [sorted(((item, float(time)) for item, time in user), key=lambda e: e[1]) for user in users]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cooccurrence, "PAIRS_AT_ONCE", at_once)
-        found = directional_cooccurrence(interactions(*users), max_gap, **SETTINGS).toarray()
+        found = directional_cooccurrence(interactions(*users), pairs(max_gap)).toarray()
     np.testing.assert_allclose(found, by_loop(users, max_gap), rtol=1e-5)
 
 
 def test_without_times_the_order_of_the_log_counts():
-    found = directional_cooccurrence(interactions([(0, np.nan), (1, np.nan), (2, np.nan)]), 9, **SETTINGS).toarray()
+    found = directional_cooccurrence(interactions([(0, np.nan), (1, np.nan), (2, np.nan)]), pairs(9)).toarray()
     assert found[0, 1] == pytest.approx(1) and found[1, 0] == pytest.approx(0.5)
     assert found[0, 2] == pytest.approx(2**-0.5) and found[2, 0] == pytest.approx(2**-0.5 / 2)
 
@@ -71,7 +74,7 @@ def test_without_times_the_order_of_the_log_counts():
 def test_the_order_within_a_basket_does_not_matter():
     first = interactions([(0, 1.0), (1, 1.0), (2, 1.0), (3, 2.0)])
     second = interactions([(2, 1.0), (0, 1.0), (1, 1.0), (3, 2.0)])
-    a, b = (directional_cooccurrence(log, 9, **SETTINGS).toarray() for log in (first, second))
+    a, b = (directional_cooccurrence(log, pairs(9)).toarray() for log in (first, second))
     np.testing.assert_allclose(a, b)
 
 
