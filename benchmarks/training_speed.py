@@ -144,7 +144,8 @@ def ours(asked: argparse.Namespace) -> Speed:
     """Speed of our own training loop, this process."""
     config = load_config(TrainConfig, "train", asked.overrides)
     phase = Phase(config.artifacts, Split.VALID, None)
-    _, batches, retriever = prepare_training(config, Dataset.open(config.data), phase)
+    prepared = prepare_training(config, Dataset.open(config.data), phase)
+    batches, retriever = prepared.batches, prepared.retriever
     width = config.tower.max_history - 1 if asked.pad else None  # a window's last item is only predicted
     retriever.train()
     clock = Clock(asked.warm_up)

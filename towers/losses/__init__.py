@@ -11,6 +11,7 @@ from towers.losses.cross_batch import CrossBatch
 from towers.losses.full import Full
 from towers.losses.hard import Hard
 from towers.losses.in_batch import InBatch
+from towers.losses.softmax import sampled_softmax
 from towers.losses.source import Encoded, NegativeSource, Setting
 from towers.losses.uniform import Uniform
 
@@ -28,4 +29,5 @@ __all__ = [
     "Negatives",
     "Setting",
     "Uniform",
+    "sampled_softmax",
 ]

@@ -170,7 +170,10 @@ class TrainedTowers:
             items: canonical items table.
             until: the first split whose events the towers have not seen; None for all events there are.
         """
-        interactions = Interactions.of(sequences, len(items), until)
+        return self.fitted_beside(Interactions.of(sequences, len(items), until), items)
+
+    def fitted_beside(self, interactions: Interactions, items: pd.DataFrame) -> TrainingData:
+        """Data for whatever is fitted beside the towers to some interactions with these items."""
         return TrainingData(interactions, items, self.sentences.encode, self.exclude_seen)
 
     def save(self, run: Path, record: RunRecord) -> "TrainedTowers":

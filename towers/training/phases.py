@@ -86,25 +86,44 @@ def train_towers(config: TrainConfig, dataset: Dataset, phase: Phase, watchers: 
         UsageError: the data does not fit.
         GateFailed: the loss stopped being a number.
     """
-    training_set, batches, retriever = prepare(config, dataset, phase)
+    prepared = prepare(config, dataset, phase)
+    training_set, retriever = prepared.training_set, prepared.retriever
     with helped_by(config.trainer.devices, _help, config, phase):
-        figures = _fit(config, retriever, batches, phase, watchers)
+        figures = _fit(config, retriever, prepared.batches, phase, watchers)
     epochs, best_epoch = int(figures.pop("epochs")), int(figures.pop("best_epoch"))
     towers = _finished(config, retriever, training_set, dataset, phase)
-    data = towers.seen(training_set.sequences, training_set.items, phase.until)
+    data = towers.fitted_beside(prepared.interactions, training_set.items)
     intervals = _intervals(config, retriever) if figures else {}
     return Trained(towers, training_set, data, figures, intervals, epochs, best_epoch)
 
 
-def prepare(config: TrainConfig, dataset: Dataset, phase: Phase) -> tuple[TrainingSet, TrainingBatches, Retriever]:
-    """All that is trained and what it is trained on; the same in every process."""
+@dataclass(frozen=True)
+class Prepared:
+    """All that is trained and what it is trained on.
+
+    Attributes:
+        training_set: the dataset.
+        interactions: the events it is trained on.
+        batches: the same in batches.
+        retriever: both towers, untrained, and what trains them.
+    """
+
+    training_set: TrainingSet
+    interactions: Interactions
+    batches: TrainingBatches
+    retriever: Retriever
+
+
+def prepare(config: TrainConfig, dataset: Dataset, phase: Phase) -> Prepared:
+    """Make all that is trained and what it is trained on; the same in every process."""
     torch.set_num_threads(config.trainer.threads)
     judgements = learnt_judgements(config, dataset)
     training_set = TrainingSet.of(dataset, config.log, config.queries, judgements, config.judgements.rate)
     interactions = Interactions.of(training_set.sequences, len(training_set.items), phase.until)
     batches = training_set.batches(phase.until, config.batch_settings)
     pl.seed_everything(config.seed, verbose=False)
-    return training_set, batches, build_retriever(config, training_set, interactions, batches)
+    retriever = build_retriever(config, training_set, interactions, batches)
+    return Prepared(training_set, interactions, batches, retriever)
 
 
 def learnt_judgements(config: TrainConfig, dataset: Dataset) -> Judgements | None:
@@ -143,9 +162,9 @@ def _help(ready: Callable[[], None], config: TrainConfig, phase: Phase) -> None:
 
     Text vectors are in the cache by now, put there by the first one.
     """
-    _, batches, retriever = prepare(config, Dataset.open(config.data), phase)
+    prepared = prepare(config, Dataset.open(config.data), phase)
     ready()
-    _fit(config, retriever, batches, phase, ())
+    _fit(config, prepared.retriever, prepared.batches, phase, ())
 
 
 def _finished(

@@ -34,7 +34,8 @@ STILL = [f"tower.{name}=0" for name in ("id_dropout", "dropout", "input_dropout"
 
 def some_steps(config: TrainConfig) -> dict[str, torch.Tensor]:
     """Weights after a few steps of plain gradient descent, and the sum of the gradients' sizes on the way."""
-    _, batches, retriever = prepare(config, Dataset.open(config.data), Phase(config.artifacts, Split.VALID, None))
+    prepared = prepare(config, Dataset.open(config.data), Phase(config.artifacts, Split.VALID, None))
+    batches, retriever = prepared.batches, prepared.retriever
     batches.rank, batches.world_size = (dist.get_rank() if dist.is_initialized() else 0), distributed.world_size()
     retriever.train()
     retriever.negatives.start_epoch(0)

@@ -94,7 +94,7 @@ def test_where_fewer_items_are_left_than_asked_for_the_rest_is_minus_one():
 def test_validation_in_training_tells_each_users_figures_in_the_order_of_the_cases(tiny_train_overrides):
     config = load_config(TrainConfig, "train", tiny_train_overrides)
     dataset = Dataset.open(config.data)
-    retriever = prepare(config, dataset, Phase(config.artifacts, Split.VALID, None))[2].eval()
+    retriever = prepare(config, dataset, Phase(config.artifacts, Split.VALID, None)).retriever.eval()
     everybody = retriever.cases
 
     def validated(cases: Cases, batch_size: int) -> Tensor:
