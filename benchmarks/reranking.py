@@ -5,7 +5,7 @@
         --relevant 1 --negatives 7
 
 Judged queries (see `benchmarks.search`, whose runs are taken where they are there) are answered by towers and words as
-a server does, and what that gives is reranked by two cross-encoders, trained as by `towers.train_reranker`: a teacher
+a server does, and what that gives is reranked by two cross-encoders, trained as by `towers.train_ranker`: a teacher
 of six layers, and a student of two that learns its margins. Both learn from judgements alone, cross-validated over
 queries; every query is reranked by a model that did not learn from it. The section of `docs/reranking.md` between the
 set's markers is written from what was measured. Times are the processor's, on one thread.
@@ -37,14 +37,14 @@ from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import ONE_VECTOR, model_scorer
 from towers.modules.onnx_runtime import INT8
 from towers.ranking.comparison import shortlist_ndcg
-from towers.ranking.config import RerankConfig
+from towers.ranking.config import RankerConfig
 from towers.ranking.cross_encoder import CrossEncoder
 from towers.ranking.examples import of_judgements
 from towers.ranking.mining import Shortlist, shortlists
 from towers.ranking.onnx import export_cross_encoder, load_exported, quantise_cross_encoder
 from towers.ranking.training import Fitting
 from towers.ranking.training_set import RankingTrainingSet
-from towers.train_reranker import RerankResult, judge_folds, publish
+from towers.train_ranker import RankerResult, judge_folds, publish
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks.reranking {} -->", "<!-- end -->"
@@ -116,17 +116,17 @@ class Bench:
         dataset = Dataset.open(data)
         return cls(asked, run, dataset, Judgements.of(dataset).answerable())
 
-    def config(self, name: str, *overrides: str) -> RerankConfig:
+    def config(self, name: str, *overrides: str) -> RankerConfig:
         """Settings of one training."""
         asked = self.asked
         line = [
             f"run={asked.artifacts / asked.set}", f"name={name}", f"input_template.template={SHOWN[asked.set]}",
             "model.width=384", f"model.max_tokens={asked.tokens}", f"mining.depth={asked.depth}",
             f"mining.relevant={asked.relevant}", f"mining.negatives={asked.negatives}", "mining.held_out=0.15",
-            f"judged.folds={asked.folds}", "judged.keep_folds=true", f"trainer.epochs={asked.epochs}",
+            f"judgements.folds={asked.folds}", "judgements.keep_folds=true", f"trainer.epochs={asked.epochs}",
             "trainer.threads=1", "learning_rate=1e-4", "warmup_steps=20", "groups_per_batch=4",
         ]  # fmt: skip
-        return load_config(RerankConfig, "rerank", [*line, *overrides])
+        return load_config(RankerConfig, "train_ranker", [*line, *overrides])
 
     @cached_property
     def served(self) -> QueryFunnel:
@@ -155,12 +155,12 @@ class Bench:
         config = self.config(name, *overrides)
         if (config.run / name).is_dir():
             return config.run / name
-        folds = self.judged.folds(config.judged.folds, config.seed)
+        folds = self.judged.folds(config.judgements.folds, config.seed)
         fitting = Fitting(config, str(self.run), self.texts, config.run / f"{name}_training")
         shutil.rmtree(fitting.folder, ignore_errors=True)
         compared, kept = judge_folds(fitting, RankingTrainingSet.of([], [], self.lists, folds, config))
         # the reranker of all queries would be judged by nothing here: the folds' are enough
-        result = RerankResult(config.run / name, None, compared, 1.0, False, self.served.funnel.names)
+        result = RankerResult(config.run / name, None, compared, 1.0, False, self.served.funnel.names)
         publish(config, kept[0], kept, fitting.towers, result)
         shutil.rmtree(fitting.folder)
         print(f"{name}: {compared}", flush=True)
@@ -173,7 +173,7 @@ def main() -> None:
     torch.set_num_threads(1)
     bench = Bench.of(asked)
     teacher = bench.train("teacher", "model.layers=6")
-    student = bench.train("student", "rerank_loss=margin_mse", f"teacher={teacher}", "model.layers=2")
+    student = bench.train("student", "ranking_loss=margin_mse", f"teacher={teacher}", "model.layers=2")
     rows = measure(bench, teacher, student)
     section = table(rows, bench)
     replace_section(asked.docs, BEGIN.format(asked.set), END, f"\n{section}\n")

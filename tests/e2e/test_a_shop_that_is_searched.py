@@ -23,11 +23,11 @@ from towers.evaluate import EvaluateConfig, evaluate_run
 from towers.events.history import History
 from towers.metrics.judgements import Judgements
 from towers.model.one_vector import OneVectorModel
-from towers.ranking.config import RerankConfig
+from towers.ranking.config import RankerConfig
 from towers.text.whitening import Whitening
 from towers.train import train
 from towers.train_funnel import train_funnel
-from towers.train_reranker import mine
+from towers.train_ranker import mine
 from towers.training.config import TrainConfig
 from towers.tune import TuneConfig, search
 
@@ -147,7 +147,7 @@ def test_a_funnel_that_learnt_from_every_judged_query_is_judged_by_none(data: Pa
 
 def recalled_by(run: Path, data: Path) -> list[str]:
     """Who finds the candidates of judged queries that a reranker learns from."""
-    config = load_config(RerankConfig, "rerank", [f"run={run}", "judged.folds=2"])
+    config = load_config(RankerConfig, "train_ranker", [f"run={run}", "judgements.folds=2"])
     return mine(config, run, Dataset.open(data)).recalled_by
 
 

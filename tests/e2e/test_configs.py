@@ -14,7 +14,7 @@ from index.build.config import BuildConfig
 from retrieval_server.config import ServeConfig
 from towers.candidates.config import FunnelConfig
 from towers.evaluate import EvaluateConfig
-from towers.ranking.config import RerankConfig
+from towers.ranking.config import RankerConfig
 from towers.sweep_report import SweepReportConfig
 from towers.training.config import TrainConfig
 from towers.tune import TuneConfig
@@ -23,7 +23,7 @@ from towers.tuning.space import check_space, parse_space
 ROOTS = {
     "prepare": (PrepareConfig, []),
     "train": (TrainConfig, []),
-    "rerank": (RerankConfig, ["run=x"]),
+    "train_ranker": (RankerConfig, ["run=x"]),
     "funnel": (FunnelConfig, ["run=x"]),
     "evaluate": (EvaluateConfig, ["run=x"]),
     "search": (TuneConfig, []),
@@ -47,7 +47,7 @@ GROUPS = {
     "prepare": ["source", "cleaning", "split"],
     "evaluate": ["evaluation", "baselines", "fallbacks"],
     "search": ["space", "sampler"],
-    "rerank": ["rerank_loss"],
+    "train_ranker": ["ranking_loss"],
     "funnel": ["channels", "fusion"],
     "build": ["index", "fallbacks"],
     "serve": ["event_store", "diversity"],

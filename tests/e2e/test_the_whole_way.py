@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.dataset import Dataset
-from tests.tiny import RERANK_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides
+from tests.tiny import RANKER_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides
 from towers import OneVectorModel
 from towers.events.reading import read_sequences
 from towers.metrics.evaluation import Cases, evaluate
@@ -33,7 +33,7 @@ def test_logs_become_answers(tiny_logs: tuple[Path, Path], tiny_encoder: Path, t
     run("data_prep", *tabular_overrides(*tiny_logs), artifacts, "name=shop")
     run("towers.train", data, artifacts, "run=first", f"encoder.folder={tiny_encoder}", *TRAIN_OVERRIDES)
     bert = f"model.folder={tiny_encoder.parent / 'bert'}"
-    said = run("towers.train_reranker", trained, artifacts, bert, *RERANK_OVERRIDES)
+    said = run("towers.train_ranker", trained, artifacts, bert, *RANKER_OVERRIDES)
     assert "users it did not learn from: NDCG@10" in said
     table = run("towers.evaluate", trained, artifacts, "evaluation.cutoffs=[5,10]", "threads=1")
     assert all(name in table for name in ("two towers", "popularity", "item-knn", "text similarity"))

@@ -82,10 +82,10 @@ def run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny run, with a reranker to whom what it reads means something."""
     place = tmp_path_factory.mktemp("runs") / "tiny"
     shutil.copytree(tiny_run, place)
-    model = CrossEncoder.load(place / "reranker")
+    model = CrossEncoder.load(place / "cross_encoder")
     torch.manual_seed(1)
     torch.nn.init.normal_(model.head.weight)
-    model.save(place / "reranker")
+    model.save(place / "cross_encoder")
     return place
 
 
@@ -106,7 +106,7 @@ def reranked(bundle: Bundle, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Scores of some items by a bundle's reranker, and by torch."""
     assert bundle.reranker is not None
     texts, recalled = list(bundle.texts[np.arange(6)]), np.zeros(6, np.float32)
-    exact = CrossEncoder.load(folder / "reranker").score("milk", texts, recalled)
+    exact = CrossEncoder.load(folder / "cross_encoder").score("milk", texts, recalled)
     return bundle.reranker.score("milk", texts, recalled), exact
 
 

@@ -31,9 +31,9 @@ from towers.metrics.config import EvaluationConfig
 from towers.metrics.judgements import Judgements
 from towers.model.scorer import model_scorer
 from towers.model.trained_towers import RUN
-from towers.ranking.config import RerankConfig
+from towers.ranking.config import RankerConfig
 from towers.train_funnel import train_funnel
-from towers.train_reranker import mine
+from towers.train_ranker import mine
 
 K = 6
 QUERIES = ["green tea", "grene tea", "breads", "cat litter", "dog food", "nothing of the sort", "coffee beans"]
@@ -147,7 +147,7 @@ def test_strangers_that_a_reranker_learns_from_are_answered_by_the_funnel(
     bundle: Bundle, asked_run: Path, tiny_data: Path
 ):
     overrides = [f"run={asked_run}", "mining.item_queries=4", "mining.query_rate=0", "mining.depth=5"]
-    material = mine(load_config(RerankConfig, "rerank", overrides), asked_run, Dataset.open(tiny_data))
+    material = mine(load_config(RankerConfig, "train_ranker", overrides), asked_run, Dataset.open(tiny_data))
     assert material.recalled_by == ["towers", "bm25"]
     fused = [expected(bundle, History.empty(), one.context, everything(bundle)) for one in material.learning[-4:]]
     for one, (rows, _) in zip(material.learning[-4:], fused, strict=True):  # users come first

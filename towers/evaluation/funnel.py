@@ -133,7 +133,7 @@ def evaluate_funnel(
     funnel = Funnel.load(run / FUNNEL)
     everything, variants = load_variants(run / FUNNEL)
     whole, names = labelled_pools(everything, towers, cases), everything.names
-    folder = run / "reranker"
+    folder = run / "cross_encoder"
     reading = CrossEncoderReading.of(folder, items, cases, looked_at(k)) if folder.is_dir() else None
     found = stages(funnel, whole, names, reading)
     answering = [stage for stage in found if stage.name != RERANKED or (reading is not None and reading.better)]

@@ -1,4 +1,4 @@
-"""Typed configuration of the reranker's training; the values live in conf/rerank.yaml."""
+"""Typed configuration of the reranker's training; the values live in conf/train_ranker.yaml."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +65,7 @@ class MiningConfig:
 
 
 @dataclass
-class JudgedConfig:
+class JudgementsConfig:
     """How judged queries are learnt from.
 
     Attributes:
@@ -79,10 +79,12 @@ class JudgedConfig:
     keep_folds: bool
 
     def __post_init__(self) -> None:
-        require("judged.folds", self.folds, 0)
-        require("judged.repeat", self.repeat, 1)
+        require("judgements.folds", self.folds, 0)
+        require("judgements.repeat", self.repeat, 1)
         if self.folds == 1:
-            raise UsageError("judged.folds: 1 leaves no queries to learn from; take 2 or more, or 0 for no judgements")
+            raise UsageError(
+                "judgements.folds: 1 leaves no queries to learn from; take 2 or more, or 0 for no judgements"
+            )
 
 
 @dataclass
@@ -105,12 +107,12 @@ class ComparisonConfig:
 
 
 @dataclass
-class RerankConfig:
-    """`python -m towers.train_reranker`.
+class RankerConfig:
+    """`python -m towers.train_ranker`.
 
     Attributes:
         run: folder of a finished training run; the reranker is written into it.
-        name: folder in the run; `index.build` takes `reranker`.
+        name: folder in the run; `index.build` takes `cross_encoder`.
         data: the dataset it was trained on; null finds it.
         artifacts: root of everything written.
         teacher: folder of a reranker trained before, for a loss that learns from one; or null.
@@ -118,8 +120,8 @@ class RerankConfig:
         seed: decides everything that is random.
         learning_rate, weight_decay, warmup_steps: of AdamW, with linear decay.
         groups_per_batch: groups in a batch.
-        rerank_loss: a class of `towers.ranking.losses` and its settings.
-        model, input_template, mining, judged, comparison, trainer: see there.
+        ranking_loss: a class of `towers.ranking.losses` and its settings.
+        model, input_template, mining, judgements, comparison, trainer: see there.
     """
 
     run: Path
@@ -133,11 +135,11 @@ class RerankConfig:
     weight_decay: float
     warmup_steps: int
     groups_per_batch: int
-    rerank_loss: Any
+    ranking_loss: Any
     model: CrossEncoderConfig
     input_template: InputTemplate
     mining: MiningConfig
-    judged: JudgedConfig
+    judgements: JudgementsConfig
     comparison: ComparisonConfig
     trainer: TrainerConfig
 

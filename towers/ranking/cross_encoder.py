@@ -18,7 +18,7 @@ from towers.ranking.input_template import InputTemplate
 from towers.ranking.pair_tokenizer import encode_pairs, remembering
 
 FORMAT_VERSION = 2
-CONFIG, HEAD = "reranker.json", "head.safetensors"
+CONFIG, HEAD = "cross_encoder.json", "head.safetensors"
 HEAD_WIDTH = 32  # dimensions of one attention head, as in MiniLM
 PAIRS_AT_ONCE = 64
 

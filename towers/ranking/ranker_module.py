@@ -12,16 +12,16 @@ from torch import Tensor
 from data_prep.errors import GateFailed
 from towers.fitting.trainer import EpochDataset, linear_decay
 from towers.ranking.comparison import CUTOFF, ndcg_of, readings
-from towers.ranking.config import RerankConfig
+from towers.ranking.config import RankerConfig
 from towers.ranking.cross_encoder import CrossEncoder
 from towers.ranking.groups import CandidateGroup, PaddedGroups
-from towers.ranking.losses import RerankLoss
+from towers.ranking.losses import RankingLoss
 from towers.ranking.mining import Shortlist
 
 WATCHED = f"valid/ndcg@{CUTOFF}"
 
 
-def starting_weight(groups: Sequence[CandidateGroup], loss: RerankLoss) -> float:
+def starting_weight(groups: Sequence[CandidateGroup], loss: RankingLoss) -> float:
     """The weight of recall's scores at which they alone have the least loss.
 
     Towers are trained against random candidates, of which they are rightly sure. Among their own best they know far
@@ -71,7 +71,7 @@ class RerankerTraining(pl.LightningModule):
         readings: what reading added to the scores of each list of the last validation, as of `readings`.
     """
 
-    def __init__(self, model: CrossEncoder, texts: Sequence[str], loss: RerankLoss, config: RerankConfig) -> None:
+    def __init__(self, model: CrossEncoder, texts: Sequence[str], loss: RankingLoss, config: RankerConfig) -> None:
         super().__init__()
         self.model = model
         self.texts = texts

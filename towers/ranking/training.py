@@ -15,10 +15,10 @@ from towers.fitting.checkpoints import begin
 from towers.fitting.trainer import Session, fit
 from towers.model.trained_towers import RUN
 from towers.ranking.comparison import choose_strength
-from towers.ranking.config import RerankConfig
+from towers.ranking.config import RankerConfig
 from towers.ranking.cross_encoder import CrossEncoder, small_backbone
 from towers.ranking.groups import CandidateGroup
-from towers.ranking.losses import RerankLoss
+from towers.ranking.losses import RankingLoss
 from towers.ranking.mining import Shortlist
 from towers.ranking.ranker_module import WATCHED, GroupBatches, RerankerTraining, starting_weight
 from towers.ranking.training_set import Part
@@ -26,7 +26,7 @@ from towers.text.encoder import package_folder
 
 log = logging.getLogger(__name__)
 
-DECISIVE = ("model", "input_template", "mining", "judged", "rerank_loss", "teacher", "seed")
+DECISIVE = ("model", "input_template", "mining", "judgements", "ranking_loss", "teacher", "seed")
 """Settings that a resumed training must share with the one that was begun."""
 
 
@@ -41,7 +41,7 @@ class Fitting:
         folder: of the trainings, each in a folder of its own.
     """
 
-    config: RerankConfig
+    config: RankerConfig
     towers: str
     texts: Sequence[str]
     folder: Path
@@ -54,7 +54,7 @@ class Fitting:
             GateFailed: there is nothing to learn from.
         """
         config, loss = self.config, _loss(self.config)
-        material = part.groups(config.mining, config.judged.repeat, np.random.default_rng(config.seed))
+        material = part.groups(config.mining, config.judgements.repeat, np.random.default_rng(config.seed))
         if loss.taught:
             material = taught(material, load_teacher(config, self.towers, part.name), self.texts)
         weight = starting_weight(material, loss)
@@ -81,18 +81,18 @@ class Fitting:
         return CrossEncoder(backbone, tokenizer, model.max_tokens, self.config.input_template, recall_weight)
 
 
-def _loss(config: RerankConfig) -> RerankLoss:
-    loss: RerankLoss = instantiate(config.rerank_loss)
+def _loss(config: RankerConfig) -> RankingLoss:
+    loss: RankingLoss = instantiate(config.ranking_loss)
     if loss.taught and config.teacher is None:
-        raise UsageError("teacher: rerank_loss learns from a teacher's scores; name the folder of a trained reranker")
+        raise UsageError("teacher: ranking_loss learns from a teacher's scores; name the folder of a trained reranker")
     if config.teacher is not None and not loss.taught:
         raise UsageError(
-            f"teacher: {type(loss).__name__} does not learn from a teacher; add rerank_loss=margin_mse, or leave it out"
+            f"teacher: {type(loss).__name__} does not learn from a teacher; add ranking_loss=margin_mse, or leave it out"
         )
     return loss
 
 
-def load_teacher(config: RerankConfig, towers: str, part: str) -> CrossEncoder:
+def load_teacher(config: RankerConfig, towers: str, part: str) -> CrossEncoder:
     """The teacher of a part: what it learnt from, the student may learn from too, and nothing else.
 
     Args:
@@ -118,10 +118,12 @@ def load_teacher(config: RerankConfig, towers: str, part: str) -> CrossEncoder:
                 f"teacher: {config.teacher} was trained with {name}={marks['config'][name]}, the student with {own}; "
                 "the same are needed, so that neither learns from what it is judged by"
             )
-    if part and (marks["config"]["judged"]["folds"] != config.judged.folds or not (config.teacher / part).is_dir()):
+    if part and (
+        marks["config"]["judgements"]["folds"] != config.judgements.folds or not (config.teacher / part).is_dir()
+    ):
         raise UsageError(
-            f"teacher: {config.teacher} has no rerankers of the same judged.folds, {config.judged.folds}, and the one "
-            "it has learnt from the queries that the student is judged by; train it with judged.keep_folds=true"
+            f"teacher: {config.teacher} has no rerankers of the same judgements.folds, {config.judgements.folds}, and the one "
+            "it has learnt from the queries that the student is judged by; train it with judgements.keep_folds=true"
         )
     return CrossEncoder.load(config.teacher / part)
 

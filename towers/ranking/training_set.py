@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import GateFailed
 from towers.candidates.candidate_pool import TOWERS
-from towers.ranking.config import MiningConfig, RerankConfig
+from towers.ranking.config import MiningConfig, RankerConfig
 from towers.ranking.groups import CandidateGroup
 from towers.ranking.mining import Shortlist, groups
 
@@ -80,7 +80,7 @@ class RankingTrainingSet:
         items: Sequence[Shortlist],
         queries: Sequence[Shortlist],
         folds: Sequence[NDArray[np.int64]],
-        config: RerankConfig,
+        config: RankerConfig,
     ) -> "RankingTrainingSet":
         """Keep some users aside; where there are none, some of the queries derived from items, to choose the epoch.
 

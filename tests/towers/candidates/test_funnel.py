@@ -119,7 +119,9 @@ def test_evaluation_tells_of_every_stage_channel_and_user(trained: FunnelResult,
         assert len(relevant) == len(ranks)
         assert len(row["top"].split()) == len(row["channels"].split()) <= 10
     hits = [any(item in row["relevant"].split() for item in row["top"].split()) for _, row in told.iterrows()]
-    better = json.loads((run / "reranker" / "run.json").read_text())["result"]["better"]  # else it is not published
+    better = json.loads((run / "cross_encoder" / "run.json").read_text())["result"][
+        "better"
+    ]  # else it is not published
     answering = [name for name in report["stages"] if name != "diversified" and (better or name != "reranked")]
     assert set(told["stage"]) == {report["served"]} == {answering[-1]}
     served = report["stages"][report["served"]]
@@ -202,7 +204,7 @@ def test_a_reranker_that_counts_nothing_is_not_asked_and_changes_nothing(trained
     whole, _ = load_variants(trained.folder)
     alone = labelled_pools(whole, scorer, cases).only([0])
     plain = Stage.by("recall", alone, alone.pools.scores[:, 0])
-    model = CrossEncoder.load(trained.folder.parent / "reranker")
+    model = CrossEncoder.load(trained.folder.parent / "cross_encoder")
     model.temper(0)
     assert not model.reads
     _, ranks = CrossEncoderReading(model, [], [], 5, better=False).read(

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.towers.test_reranker import shortlist
+from tests.towers.ranking.test_reranker import shortlist
 
 from data_prep.command import load_config
 from data_prep.errors import GateFailed, UsageError
 from data_prep.prepare import PrepareConfig, prepare
-from tests.tiny import RERANK_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides
+from tests.tiny import RANKER_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides
 from towers import CrossEncoder
 from towers.ranking.comparison import choose_strength, compare_orders, ndcg_of, shortlist_ndcg
-from towers.ranking.config import RerankConfig
+from towers.ranking.config import RankerConfig
 from towers.ranking.training_set import RankingTrainingSet
 from towers.train import train as train_towers
-from towers.train_reranker import RerankResult, train_reranker
+from towers.train_ranker import RankerResult, train_ranker
 from towers.training.config import TrainConfig
 
 
@@ -58,8 +58,8 @@ def test_the_difference_is_taken_case_by_case():
     assert not same.better and not same.worse
 
 
-def config(*overrides: str) -> RerankConfig:
-    return load_config(RerankConfig, "rerank", ["run=x", *overrides])
+def config(*overrides: str) -> RankerConfig:
+    return load_config(RankerConfig, "train_ranker", ["run=x", *overrides])
 
 
 def test_users_who_judge_are_neither_learnt_from_nor_watched():
@@ -96,22 +96,22 @@ def test_too_few_users_to_keep_some_aside_are_refused():
         RankingTrainingSet.of([shortlist([1, 0])], [], [], [], config())
 
 
-Train = Callable[..., RerankResult]
+Train = Callable[..., RankerResult]
 
 
 @pytest.fixture
 def run(tiny_run: Path, tmp_path: Path) -> Path:
     """A copy of the tiny run without a reranker."""
-    return shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("reranker", "checkpoints"))
+    return shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("cross_encoder", "checkpoints"))
 
 
 @pytest.fixture
 def train(run: Path, tiny_data: Path, tiny_encoder: Path) -> Train:
     """`train("name=teacher")` trains a reranker for the copy."""
 
-    def call(*overrides: str) -> RerankResult:
-        line = [f"run={run}", f"data={tiny_data}", f"model.folder={tiny_encoder.parent / 'bert'}", *RERANK_OVERRIDES]
-        return train_reranker(load_config(RerankConfig, "rerank", [*line, *overrides]))
+    def call(*overrides: str) -> RankerResult:
+        line = [f"run={run}", f"data={tiny_data}", f"model.folder={tiny_encoder.parent / 'bert'}", *RANKER_OVERRIDES]
+        return train_ranker(load_config(RankerConfig, "train_ranker", [*line, *overrides]))
 
     return call
 
@@ -119,30 +119,30 @@ def train(run: Path, tiny_data: Path, tiny_encoder: Path) -> Train:
 def test_a_student_learns_its_teachers_margins(train: Train, run: Path):
     train("name=teacher", "model.layers=2", "model.width=64")
     teacher = CrossEncoder.load(run / "teacher")
-    result = train("rerank_loss=margin_mse", f"teacher={run / 'teacher'}", "model.width=64", "trainer.epochs=2")
-    student = CrossEncoder.load(run / "reranker")
+    result = train("ranking_loss=margin_mse", f"teacher={run / 'teacher'}", "model.width=64", "trainer.epochs=2")
+    student = CrossEncoder.load(run / "cross_encoder")
     assert (len(student.backbone.encoder.layer), len(teacher.backbone.encoder.layer)) == (1, 2)
-    assert json.loads((run / "reranker" / "run.json").read_text())["config"]["teacher"] == str(run / "teacher")
+    assert json.loads((run / "cross_encoder" / "run.json").read_text())["config"]["teacher"] == str(run / "teacher")
     assert result.users is not None
 
 
 def test_loss_and_teacher_have_to_go_together(train: Train, run: Path):
-    with pytest.raises(UsageError, match="teacher: rerank_loss learns from a teacher's scores"):
-        train("rerank_loss=margin_mse")
+    with pytest.raises(UsageError, match="teacher: ranking_loss learns from a teacher's scores"):
+        train("ranking_loss=margin_mse")
     with pytest.raises(UsageError, match="Softmax does not learn from a teacher"):
         train(f"teacher={run}")
     with pytest.raises(UsageError, match="no trained reranker in"):
-        train("rerank_loss=margin_mse", f"teacher={run / 'nobody'}")
+        train("ranking_loss=margin_mse", f"teacher={run / 'nobody'}")
 
 
 def test_a_teacher_of_other_material_is_refused(train: Train, run: Path):
     train("name=teacher")
     with pytest.raises(UsageError, match="trained with seed=0, the student with 1"):
-        train("rerank_loss=margin_mse", f"teacher={run / 'teacher'}", "seed=1")
+        train("ranking_loss=margin_mse", f"teacher={run / 'teacher'}", "seed=1")
     marks = json.loads((run / "teacher" / "run.json").read_text())
     (run / "teacher" / "run.json").write_text(json.dumps(marks | {"towers_fingerprint": "0123"}))
     with pytest.raises(UsageError, match="trained for towers 0123"):
-        train("rerank_loss=margin_mse", f"teacher={run / 'teacher'}")
+        train("ranking_loss=margin_mse", f"teacher={run / 'teacher'}")
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b"])
@@ -152,8 +152,8 @@ def test_a_reranker_stays_within_its_run(name: str):
 
 
 def test_one_fold_is_refused():
-    with pytest.raises(UsageError, match=r"judged\.folds: 1 leaves no queries"):
-        config("judged.folds=1")
+    with pytest.raises(UsageError, match=r"judgements\.folds: 1 leaves no queries"):
+        config("judgements.folds=1")
 
 
 @pytest.fixture
@@ -179,20 +179,22 @@ def judged(tmp_path: Path, tiny_logs: tuple[Path, Path], tiny_encoder: Path) -> 
         run,
     )
     bert = tiny_encoder.parent / "bert"
-    return [f"run={run}", f"data={data}", f"model.folder={bert}", *RERANK_OVERRIDES, "judged.folds=2"]
+    return [f"run={run}", f"data={data}", f"model.folder={bert}", *RANKER_OVERRIDES, "judgements.folds=2"]
 
 
 def test_judged_queries_are_reranked_by_what_did_not_learn_from_them(judged: list[str], tmp_path: Path):
     run = tmp_path / "runs" / "judged"
-    lambdas = [*judged, "rerank_loss=lambda", "mining.item_queries=5"]
-    taught = train_reranker(load_config(RerankConfig, "rerank", [*lambdas, "name=teacher", "judged.keep_folds=true"]))
+    lambdas = [*judged, "ranking_loss=lambda", "mining.item_queries=5"]
+    taught = train_ranker(
+        load_config(RankerConfig, "train_ranker", [*lambdas, "name=teacher", "judgements.keep_folds=true"])
+    )
     assert taught.queries is not None
     assert taught.queries.cases == 8
     assert {path.name for path in (run / "teacher").glob("fold-*")} == {"fold-0", "fold-1"}
-    distilled = [*judged, "rerank_loss=margin_mse", "mining.item_queries=5", f"teacher={run / 'teacher'}"]
-    student = train_reranker(load_config(RerankConfig, "rerank", distilled))
+    distilled = [*judged, "ranking_loss=margin_mse", "mining.item_queries=5", f"teacher={run / 'teacher'}"]
+    student = train_ranker(load_config(RankerConfig, "train_ranker", distilled))
     assert student.queries is not None
     assert student.queries.recall_ndcg == taught.queries.recall_ndcg
     shutil.rmtree(run / "teacher" / "fold-1")
     with pytest.raises(UsageError, match=r"train it with judged\.keep_folds=true"):
-        train_reranker(load_config(RerankConfig, "rerank", distilled))
+        train_ranker(load_config(RankerConfig, "train_ranker", distilled))

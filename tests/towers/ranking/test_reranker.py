@@ -68,7 +68,7 @@ def test_an_untrained_reranker_keeps_the_recall_order(bert: Path):
 
 
 def test_scores_do_not_depend_on_what_else_is_scored(tiny_run: Path):
-    model = CrossEncoder.load(tiny_run / "reranker")
+    model = CrossEncoder.load(tiny_run / "cross_encoder")
     texts = ["green tea", "black tea with a very long name that goes on and on", "rye", "", "cat food"] * 20
     recalled = np.linspace(0, 1, len(texts)).astype(np.float32)
     together = model.score("rye bread; toast", texts, recalled)
@@ -83,18 +83,18 @@ def test_a_saved_reranker_scores_like_the_one_in_memory(bert: Path, tmp_path: Pa
     model = untrained(bert)
     model.head.weight.data.normal_()
     model.input_template = InputTemplate("{title} {brand}", context_items=2, event_types=True)
-    model.save(tmp_path / "reranker")
-    assert CrossEncoder.load(tmp_path / "reranker").input_template == model.input_template
+    model.save(tmp_path / "cross_encoder")
+    assert CrossEncoder.load(tmp_path / "cross_encoder").input_template == model.input_template
     recalled = np.array([0.1, 0.2], np.float32)
     expected = model.score("green tea", ["black tea", "dog leash"], recalled)
     np.testing.assert_allclose(
-        CrossEncoder.load(tmp_path / "reranker").score("green tea", ["black tea", "dog leash"], recalled),
+        CrossEncoder.load(tmp_path / "cross_encoder").score("green tea", ["black tea", "dog leash"], recalled),
         expected,
         atol=1e-6,
     )
-    (tmp_path / "reranker" / "reranker.json").unlink()
+    (tmp_path / "cross_encoder" / "cross_encoder.json").unlink()
     with pytest.raises(UsageError, match="no reranker"):
-        CrossEncoder.load(tmp_path / "reranker")
+        CrossEncoder.load(tmp_path / "cross_encoder")
 
 
 def test_a_backbone_of_the_same_width_keeps_the_pretrained_layers_and_a_narrower_one_is_fresh(bert: Path):
@@ -215,7 +215,7 @@ def test_what_recall_missed_joins_groups_only_where_that_is_asked_for():
 
 
 def test_the_run_says_what_the_reranker_was_trained_for_and_what_it_was_worth(tiny_run: Path):
-    marks = json.loads((tiny_run / "reranker" / "run.json").read_text())
+    marks = json.loads((tiny_run / "cross_encoder" / "run.json").read_text())
     assert marks["towers_fingerprint"] == OneVectorModel.open(tiny_run).fingerprint
     users = marks["result"]["users"]
     assert 0 <= users["missed"] <= 1
@@ -223,9 +223,9 @@ def test_the_run_says_what_the_reranker_was_trained_for_and_what_it_was_worth(ti
     assert users["low"] <= users["mean"] <= users["high"]
     assert users["mean"] == pytest.approx(users["reranked_ndcg"] - users["recall_ndcg"])
     assert marks["result"]["queries"] is None
-    assert not list(tiny_run.glob("reranker_training"))
+    assert not list(tiny_run.glob("cross_encoder_training"))
 
 
 def test_no_pickle_is_left_in_a_reranker(tiny_run: Path, tmp_path: Path):
-    shutil.copytree(tiny_run / "reranker", tmp_path / "copy")
+    shutil.copytree(tiny_run / "cross_encoder", tmp_path / "copy")
     assert not [p for p in (tmp_path / "copy").rglob("*") if p.suffix in (".bin", ".pt", ".pkl")]

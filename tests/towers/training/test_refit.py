@@ -12,7 +12,7 @@ from data_prep.command import UsageError, load_config
 from data_prep.dataset import Dataset
 from index.build.__main__ import build
 from index.build.config import BuildConfig
-from tests.tiny import RERANK_OVERRIDES
+from tests.tiny import RANKER_OVERRIDES
 from towers import OneVectorModel
 from towers.candidates.channel_selection import load_variants
 from towers.candidates.config import FunnelConfig
@@ -24,10 +24,10 @@ from towers.events.interactions import Interactions
 from towers.events.reading import read_sequences
 from towers.model.scorer import model_scorer
 from towers.model.selection import SELECTION
-from towers.ranking.config import RerankConfig
+from towers.ranking.config import RankerConfig
 from towers.train import train
 from towers.train_funnel import train_funnel
-from towers.train_reranker import train_reranker
+from towers.train_ranker import train_ranker
 from towers.training import phases as training
 from towers.training.config import TrainConfig
 
@@ -150,8 +150,8 @@ def test_a_refit_run_is_built_with_funnel_and_reranker(
     run = copied(refit_run, tmp_path / "run")
     kept = funnel_of(run).kept
     bert = tiny_encoder.parent / "bert"
-    overrides = [f"run={run}", f"artifacts={artifacts}", f"model.folder={bert}", *RERANK_OVERRIDES]
-    assert train_reranker(load_config(RerankConfig, "rerank", overrides)).users is not None
+    overrides = [f"run={run}", f"artifacts={artifacts}", f"model.folder={bert}", *RANKER_OVERRIDES]
+    assert train_ranker(load_config(RankerConfig, "train_ranker", overrides)).users is not None
     built = build(load_config(BuildConfig, "build", [f"run={run}", f"artifacts={tmp_path}", "reranker=always"]))
     assert list(Funnel.load(built.path / FUNNEL).channels) == kept
     assert (built.path / "reranker").is_dir()

@@ -1,4 +1,4 @@
-"""`python -m towers.train_reranker`: a run's own top candidates in, a cross-encoder beside the towers out."""
+"""`python -m towers.train_ranker`: a run's own top candidates in, a cross-encoder beside the towers out."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ from towers.model.scorer import ONE_VECTOR, Recall, model_scorer
 from towers.model.selection import selection_of
 from towers.model.trained_towers import RUN, dataset_of
 from towers.ranking.comparison import CUTOFF, Comparison, compare_orders, ndcg_of, readings
-from towers.ranking.config import RerankConfig
+from towers.ranking.config import RankerConfig
 from towers.ranking.cross_encoder import CrossEncoder
 from towers.ranking.examples import RankingExample, of_items, of_judgements, of_users
 from towers.ranking.mining import Shortlist, shortlists
@@ -39,7 +39,7 @@ MOMENTS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class RerankResult:
+class RankerResult:
     """What training the reranker came to, on users and queries it did not learn from.
 
     Attributes:
@@ -59,7 +59,7 @@ class RerankResult:
     recalled_by: list[str]
 
 
-def mine(config: RerankConfig, learner: Path, dataset: Dataset) -> RankingTrainingSet:
+def mine(config: RankerConfig, learner: Path, dataset: Dataset) -> RankingTrainingSet:
     """Shortlists of the validation split, which the model did not learn from, so that its scores do not flatter.
 
     Strangers who ask are answered as by a server: by the run's funnel for queries, where it has one. Its order of
@@ -92,10 +92,10 @@ def mine(config: RerankConfig, learner: Path, dataset: Dataset) -> RankingTraini
 
     queries: list[RankingExample] = []
     folds: list[NDArray[np.int64]] = []
-    judged = judged_to_judge_by(run, dataset) if config.judged.folds else None
+    judged = judged_to_judge_by(run, dataset) if config.judgements.folds else None
     if judged is not None:
         queries = of_judgements(judged.queries, judged.rows, judged.grades)
-        folds = judged.folds(config.judged.folds, config.seed)
+        folds = judged.folds(config.judgements.folds, config.seed)
     by_towers = served is not None and any(moment.query in served.learnt for moment in queries)
     if by_towers:
         log.info("the funnel for queries has learnt from judged ones: these are answered by the towers alone")
@@ -104,7 +104,7 @@ def mine(config: RerankConfig, learner: Path, dataset: Dataset) -> RankingTraini
     return material if served is None or by_towers else replace(material, recalled_by=served.funnel.names)
 
 
-def train_reranker(config: RerankConfig) -> RerankResult:
+def train_ranker(config: RankerConfig) -> RankerResult:
     """Train a cross-encoder on what the towers recall; of a run that was refit, on what they recalled before.
 
     Raises:
@@ -126,7 +126,7 @@ def train_reranker(config: RerankConfig) -> RerankResult:
         return result
 
 
-def train_on(fitting: Fitting, material: RankingTrainingSet) -> RerankResult:
+def train_on(fitting: Fitting, material: RankingTrainingSet) -> RankerResult:
     """Train on shortlists, whatever recalled them, compare, and write the reranker.
 
     Args:
@@ -146,13 +146,13 @@ def train_on(fitting: Fitting, material: RankingTrainingSet) -> RerankResult:
         users = _compared(config, material.compared, ndcg_of(material.compared, read, model.recall_weight.item()))
     found = [one for one in (users, queries) if one is not None]
     better = any(one.better for one in found) and not any(one.worse for one in found)
-    result = RerankResult(config.run / config.name, users, queries, strength, better, material.recalled_by)
+    result = RankerResult(config.run / config.name, users, queries, strength, better, material.recalled_by)
     publish(config, model, folds, fitting.towers, result)
     return result
 
 
 def publish(
-    config: RerankConfig, model: CrossEncoder, folds: Sequence[CrossEncoder], towers: str, result: RerankResult
+    config: RankerConfig, model: CrossEncoder, folds: Sequence[CrossEncoder], towers: str, result: RankerResult
 ) -> None:
     """Write the reranker into the run, whole or not at all."""
     with new_directory(config.run / config.name) as folder:
@@ -173,20 +173,20 @@ def judge_folds(fitting: Fitting, material: RankingTrainingSet) -> tuple[Compari
         model, _ = fitting.fit(material.part(fold, config.mining.held_out, config.seed))
         lists = [material.queries[place] for place in places]
         reranked[places] = ndcg_of(lists, readings(model, lists, fitting.texts), model.recall_weight.item())
-        if config.judged.keep_folds:
+        if config.judgements.keep_folds:
             kept.append(model)
     return _compared(config, material.queries, reranked), kept
 
 
-def _compared(config: RerankConfig, lists: Sequence[Shortlist], reranked: NDArray[np.float64]) -> Comparison:
+def _compared(config: RankerConfig, lists: Sequence[Shortlist], reranked: NDArray[np.float64]) -> Comparison:
     settings = config.comparison
     return compare_orders(lists, reranked, settings.bootstrap_samples, settings.confidence, config.seed)
 
 
-@command(RerankConfig, "rerank")
-def main(config: RerankConfig) -> RerankResult:
+@command(RankerConfig, "train_ranker")
+def main(config: RankerConfig) -> RankerResult:
     """Train, and say whether it was worth it."""
-    result = train_reranker(config)
+    result = train_ranker(config)
     for kind, found in (("users", result.users), ("judged queries", result.queries)):
         if found is not None:
             print(f"{found.cases:,} {kind} it did not learn from: {found}")
