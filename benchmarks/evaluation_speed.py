@@ -20,12 +20,11 @@ import torch
 from benchmarks.quality.machine import commit, machine
 from benchmarks.quality.page import replace_section
 from data_prep.columns import Columns, Split
-from data_prep.files import read_json
 from towers.events.reading import read_sequences_of
 from towers.metrics.evaluation import Cases, evaluate, mean_metrics
 from towers.model.one_vector import OneVectorModel
+from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer
-from towers.model.trained_towers import RUN, dataset_of
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks.evaluation_speed -->", "<!-- end -->"
@@ -34,9 +33,10 @@ BEGIN, END = "<!-- benchmarks.evaluation_speed -->", "<!-- end -->"
 def measured(run: Path, batch: int, threads: int, rounds: int) -> tuple[str, str]:
     """A line of the table, and who was evaluated."""
     torch.set_num_threads(threads)
-    dataset, model = dataset_of(run, None), OneVectorModel.open(run)
+    record, model = RunRecord.read(run), OneVectorModel.open(run)
+    dataset = record.open_data()
     item_ids = [str(item_id) for item_id in dataset.items[Columns.ITEM_ID]]
-    sequences = read_sequences_of(dataset, read_json(run / RUN)["config"])
+    sequences = read_sequences_of(dataset, record.settings.log)
     cases = Cases.held_out(sequences, item_ids, Split.TEST, model.exclude_seen, [10, 50])
     scorer = model_scorer(ONE_VECTOR, model, dataset.items)
     before, clock, processor = _peak_mib(), [], []

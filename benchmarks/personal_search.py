@@ -20,7 +20,6 @@ from torch import Tensor
 
 from benchmarks.search import write_page
 from data_prep.columns import Columns, Split
-from data_prep.files import read_json
 from towers.candidates.channels import FittedChannel
 from towers.candidates.funnel import QUERY_FUNNEL, Funnel
 from towers.candidates.fusion import WeightedScores
@@ -29,9 +28,9 @@ from towers.events.reading import read_sequences_of
 from towers.metrics.evaluation import Cases, evaluate, metric_names
 from towers.metrics.ranking_metrics import bootstrap_intervals
 from towers.model.one_vector import OneVectorModel
+from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, VectorScorer, model_scorer
-from towers.model.trained_towers import RUN, dataset_of
-from towers.text.synthetic_queries import QueryConfig, derive_one
+from towers.text.synthetic_queries import derive_one
 
 SECTION = "personal"
 CUTOFF = 10
@@ -114,13 +113,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=256, help="users scored at a time")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    dataset, marks = dataset_of(arguments.run, arguments.data), read_json(arguments.run / RUN)
-    model, settings, items = OneVectorModel.open(arguments.run), marks["config"], dataset.items
+    record = RunRecord.read(arguments.run)
+    dataset, settings = record.open_data(arguments.data), record.settings
+    model, items = OneVectorModel.open(arguments.run), dataset.items
     item_ids = [str(item_id) for item_id in items[Columns.ITEM_ID]]
-    derived = derive_one(items, QueryConfig.of_run(settings), settings["seed"])
-    sequences = read_sequences_of(dataset, settings)
+    derived = derive_one(items, settings.queries, settings.seed)
+    sequences = read_sequences_of(dataset, settings.log)
     everybody = Cases.held_out(sequences, item_ids, Split.TEST, model.exclude_seen, [CUTOFF])
-    cases = asking(everybody, derived, settings["seed"])
+    cases = asking(everybody, derived, settings.seed)
     rows = rows_of(model_scorer(ONE_VECTOR, model, items), Funnel.load(arguments.run / QUERY_FUNNEL))
     columns = [metric_names(cases.cutoffs).index(name) for name in METRICS]
     figures = [evaluate(row, cases, arguments.batch).metrics[:, columns] for row in rows]

@@ -21,8 +21,6 @@ from benchmarks.judged_sets import SETS
 from benchmarks.quality.page import replace_section
 from data_prep.columns import Split
 from data_prep.command import load_config
-from data_prep.dataset import Dataset
-from data_prep.files import read_json
 from towers.candidates.config import FunnelConfig
 from towers.candidates.funnel import QUERY_FUNNEL
 from towers.candidates.train_queries import QueryFunnel
@@ -34,8 +32,8 @@ from towers.events.reading import read_sequences_of
 from towers.metrics.judgement_split import judged_to_judge_by
 from towers.metrics.judgements import Judgements
 from towers.model.one_vector import OneVectorModel
+from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer
-from towers.model.trained_towers import RUN
 from towers.train import train
 from towers.train_funnel import train_funnel
 from towers.training.config import TrainConfig
@@ -117,14 +115,15 @@ class Judged:
 
     def __init__(self, run: Path, data: Path) -> None:
         self.config = load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}"])
-        model, dataset, marks = OneVectorModel.open(run), Dataset.open(data), read_json(run / RUN)
-        training = model.towers.seen(read_sequences_of(dataset, marks["config"]), dataset.items, Split.VALID)
-        self.training = with_untuned_encoder(training, marks)
+        model, record = OneVectorModel.open(run), RunRecord.read(run)
+        dataset, settings = record.open_data(data), record.settings
+        training = model.towers.seen(read_sequences_of(dataset, settings.log), dataset.items, Split.VALID)
+        self.training = with_untuned_encoder(training, settings)
         self.models = [model_scorer(TWO_TOWERS, model.only([]), dataset.items)]
         if model.blocks:
             self.models.append(model_scorer(ONE_VECTOR, model, dataset.items))
         self.served = QueryFunnel.of(run, model.fingerprint, self.models[-1])
-        judged = judged_to_judge_by(marks, dataset)
+        judged = judged_to_judge_by(settings.judgements, settings.seed, dataset)
         assert judged is not None
         self.queries = judged.answerable()
 

@@ -20,6 +20,9 @@ from data_prep.errors import CommandError, UsageError
 
 C = TypeVar("C")
 
+Node = dict[str, Any]
+"""A choice among classes as conf/ has it: `_target_` and the arguments of its constructor, for `instantiate`."""
+
 CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "conf"
 
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)

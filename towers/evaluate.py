@@ -36,8 +36,8 @@ from towers.metrics.evaluation import Cases, sample
 from towers.metrics.judgement_split import judged_to_judge_by
 from towers.metrics.judgements import Judgements
 from towers.model.one_vector import OneVectorModel
+from towers.model.run_record import RUN, RunRecord, check_towers
 from towers.model.scorer import ONE_VECTOR, model_scorer
-from towers.model.trained_towers import RUN, dataset_of
 from towers.text.whitening import text_directions
 
 log = logging.getLogger(__name__)
@@ -93,8 +93,8 @@ def judge_funnel(
     folder = config.run / FUNNEL
     if not folder.is_dir():
         return None
-    if read_json(folder / RUN)["towers_fingerprint"] != model.fingerprint:
-        raise UsageError(f"{folder} was trained for other towers; python -m towers.train_funnel run={config.run} again")
+    trained_for = read_json(folder / RUN)["towers_fingerprint"]
+    check_towers(folder, trained_for, model.fingerprint, f"python -m towers.train_funnel run={config.run} again")
     cases = sample(judge.cases, config.funnel_users, config.seed)
     towers = model_scorer(ONE_VECTOR, model, items)
     report, rows = evaluate_funnel(
@@ -102,11 +102,6 @@ def judge_funnel(
     )
     rows.to_csv(config.run / CASES, index=False)
     return report
-
-
-def trained_until(run: dict[str, Any]) -> Split:
-    """The first split whose events a run, as its `run.json` tells, has not seen."""
-    return Split[run["until"].upper()]
 
 
 def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
@@ -122,11 +117,10 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     if config.held_out not in ("test", "valid"):
         raise UsageError(f"held_out: {config.held_out!r} is neither 'test' nor 'valid'")
     torch.set_num_threads(config.threads)
-    model, dataset = OneVectorModel.open(config.run), dataset_of(config.run, config.data)
-    towers = model.towers
-    run = read_json(config.run / RUN)
-    sequences = read_sequences_of(dataset, run["config"])
-    split, until, settings = Split[config.held_out.upper()], trained_until(run), config.evaluation
+    model, run = OneVectorModel.open(config.run), RunRecord.read(config.run)
+    dataset, towers = run.open_data(config.data), model.towers
+    sequences = read_sequences_of(dataset, run.settings.log)
+    split, until, settings = Split[config.held_out.upper()], run.until, config.evaluation
     if split < until:
         raise UsageError(f"held_out: {config.run} was trained on the {config.held_out} events; leave held_out=test")
     training = towers.seen(sequences, dataset.items, until)
@@ -141,7 +135,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
     }
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(sequences, item_ids, split, towers.exclude_seen, settings.cutoffs)
-    judged = judged_to_judge_by(run, dataset)
+    judged = judged_to_judge_by(run.settings.judgements, run.settings.seed, dataset)
     if not len(cases) and judged is None:
         raise GateFailed(
             f"{dataset.path} has no user with something to find in its {config.held_out} split, and no judged queries "
@@ -153,7 +147,7 @@ def evaluate_run(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def evaluate_users(
-    config: EvaluateConfig, model: OneVectorModel, run: dict[str, Any], training: TrainingData, cases: Cases
+    config: EvaluateConfig, model: OneVectorModel, run: RunRecord, training: TrainingData, cases: Cases
 ) -> dict[str, Any]:
     """Towers and baselines on users with something held out; how many there are where there are none."""
     if not len(cases):
@@ -162,7 +156,7 @@ def evaluate_users(
     texts = text_directions(training.vectors)
     judge = Evaluator(cases, training.interactions.counts(), texts, settings, config.seed)
     left_out: dict[str, str] = {}
-    for scorer in model_scorers(model, run, training, cases, settings.batch_size):
+    for scorer in model_scorers(model, run, training):
         judge(scorer)
     ours = len(judge.outcomes)
     for baseline in baseline_scorers(config.baselines, training, left_out):
@@ -189,7 +183,7 @@ def evaluate_users(
 
 
 def search(
-    config: EvaluateConfig, model: OneVectorModel, run: dict[str, Any], training: TrainingData, judged: Judgements
+    config: EvaluateConfig, model: OneVectorModel, run: RunRecord, training: TrainingData, judged: Judgements
 ) -> dict[str, Any]:
     """Towers and scorers of words on judged queries; why each is what it is goes to `queries.csv`.
 
@@ -206,7 +200,7 @@ def search(
     if served is not None:
         judged, served = unlearnt(judged, served)
     reworded = {"misspelt": with_typos(judged.queries, config.seed)} if config.search.typos else {}
-    untuned = with_untuned_encoder(training, run)
+    untuned = with_untuned_encoder(training, run.settings)
     report, rows = evaluate_search(
         models, untuned, judged, config.search, config.evaluation, config.seed, reworded, served
     )

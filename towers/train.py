@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,18 @@ from data_prep.columns import Split
 from data_prep.command import command, instantiate
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
-from data_prep.files import lock, read_json
-from towers.baselines import DoesNotApply, fitted_baselines
+from data_prep.files import lock
+from towers.baselines import DoesNotApply
 from towers.blocks import FittedBlock
 from towers.fitting.checkpoints import begin
 from towers.fitting.cost import CostMeter
 from towers.metrics.evaluation import Cases, evaluate, metric_names, sample
 from towers.metrics.judgements import judged_cases
 from towers.model.one_vector import OneVectorModel, WeightedBlock
+from towers.model.run_record import BlockWeightsRecord, RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer
 from towers.model.selection import SELECTION
-from towers.model.trained_towers import RUN
-from towers.training.block_weights import weigh_blocks, weigh_channels
+from towers.training.block_weights import weigh_blocks
 from towers.training.config import TrainConfig
 from towers.training.phases import Phase, Trained, train_towers
 
@@ -45,7 +45,7 @@ class TrainResult:
 
     run: Path
     fingerprint: str
-    metrics: dict[str, float]
+    metrics: Mapping[str, float]
     epochs: int
 
 
@@ -64,34 +64,38 @@ def train(config: TrainConfig, run: Path, overrides: Sequence[str] = ()) -> Trai
         Locked: another process trains this run.
     """
     with lock(run / ".lock", f"train {run}"):
-        if (run / RUN).exists() and not config.resume:
+        if RunRecord.finished(run) and not config.resume:
             raise UsageError(
                 f"run: {run} is finished; resume=true keeps it as it is, run=… makes another, or remove that folder"
             )
         cost = CostMeter()
         dataset = Dataset.open(config.data)
         begin(run, begun_with(config, dataset), config.resume)
-        if (run / RUN).exists():
+        if RunRecord.finished(run):
             return finished(config, run)
         folder = run / SELECTION if config.refit else run
         trained = train_towers(config, dataset, Phase(folder, Split.VALID, None), [cost])
         chosen = choose(config, trained)
-        report = {
-            "until": Split.VALID.name.lower(),
-            "validation": trained.figures,
-            "intervals": trained.intervals,
-            "weighing": chosen.report,
-            "epochs": trained.epochs,
-            "best_epoch": trained.best_epoch,
-            "overrides": list(overrides),
-            **described(config, dataset),
-        }
-        saved = chosen.model.save(folder, report | {"cost": cost.spent()})
+        record = RunRecord(
+            data=dataset.path.absolute(),
+            dataset_fingerprint=dataset.fingerprint,
+            until=Split.VALID,
+            config=json.loads(json.dumps(asdict(config), default=str)),
+            validation=trained.figures,
+            intervals=trained.intervals,
+            block_weights=chosen.record,
+            epochs=trained.epochs,
+            best_epoch=trained.best_epoch,
+            overrides=list(overrides),
+            cost=cost.spent(),
+            libraries={name: version(name) for name in ("torch", "pytorch-lightning", "sentence-transformers")},
+        )
+        saved = chosen.model.save(folder, record)
         if config.refit:
             log.info("refitting on everything but test for %d epochs", trained.best_epoch)
             again = train_towers(config, dataset, Phase(run, Split.TEST, trained.best_epoch), [cost])
-            report |= {"until": Split.TEST.name.lower(), "cost": cost.spent()}
-            saved = reweigh(config, again, chosen.model).save(run, report)
+            record = replace(record, until=Split.TEST, cost=cost.spent())
+            saved = reweigh(config, again, chosen.model).save(run, record)
         return TrainResult(run, saved.towers.fingerprint, trained.figures, trained.epochs)
 
 
@@ -101,11 +105,11 @@ class ChosenModel:
 
     Attributes:
         model: towers and blocks with their weights.
-        report: for `run.json`: the blocks' weights, those of channels fused late, and the figures behind them.
+        record: the blocks' weights, and the figures behind them.
     """
 
     model: OneVectorModel
-    report: dict[str, Any]
+    record: BlockWeightsRecord
 
 
 def choose(config: TrainConfig, trained: Trained) -> ChosenModel:
@@ -114,14 +118,12 @@ def choose(config: TrainConfig, trained: Trained) -> ChosenModel:
     cases = sample(deciding_cases(config, trained), settings.users, config.seed)
     items = trained.data.items
     model = weigh_blocks(trained.towers, fit_blocks(trained, config.blocks), items, cases, settings, batch_size)
-    channels, _ = fitted_baselines(config.channels if len(cases) else {}, trained.data)
-    late = weigh_channels(model, channels, items, cases, settings, batch_size)
-    report: dict[str, Any] = {"users": len(cases), "late": late, "figures": {}}
+    figures: dict[str, float] = {}
     if model.blocks:
         outcome = evaluate(model_scorer(ONE_VECTOR, model, items), cases, batch_size)
-        report["figures"] = dict(zip(metric_names(cases.cutoffs), outcome.metrics.mean(axis=0).tolist(), strict=True))
-    report["blocks"] = {part.block.name: part.weight for part in model.blocks}
-    return ChosenModel(model, report)
+        figures = dict(zip(metric_names(cases.cutoffs), outcome.metrics.mean(axis=0).tolist(), strict=True))
+    weights = {part.block.name: part.weight for part in model.blocks}
+    return ChosenModel(model, BlockWeightsRecord(len(cases), weights, figures))
 
 
 def deciding_cases(config: TrainConfig, trained: Trained) -> Cases:
@@ -157,13 +159,13 @@ def finished(config: TrainConfig, run: Path) -> TrainResult:
     Raises:
         UsageError: it was trained for another number of epochs.
     """
-    marks = read_json(run / RUN)
+    record = RunRecord.read(run)
     for name in ("epochs", "patience"):
-        before, now = marks["config"]["trainer"][name], getattr(config.trainer, name)
+        before, now = getattr(record.settings, name), getattr(config.trainer, name)
         if before != now:
             raise UsageError(f"run: {run} is finished with trainer.{name}={before}, not {now}; train anew under run=…")
     log.info("%s is finished: kept as it is", run)
-    return TrainResult(run, marks["fingerprint"], marks["validation"], marks["epochs"])
+    return TrainResult(run, record.fingerprint, record.validation, record.epochs)
 
 
 def begun_with(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
@@ -172,15 +174,6 @@ def begun_with(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     settings = {name: value for name, value in asdict(config).items() if name not in left_out}
     text = {name: config.text[name] for name in ("_target_", "tuning", "learning_rate") if name in config.text}
     return {"dataset": dataset.fingerprint, "text": text, **settings}
-
-
-def described(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
-    """What a run was made of."""
-    return {
-        "data": str(dataset.path.absolute()),
-        "config": json.loads(json.dumps(asdict(config), default=str)),
-        "libraries": {name: version(name) for name in ("torch", "pytorch-lightning", "sentence-transformers")},
-    }
 
 
 @command(TrainConfig, "train")

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from data_prep.columns import Columns, Split
 from data_prep.command import command
 from data_prep.dataset import Dataset
-from data_prep.files import lock, new_directory, read_json, write_json
+from data_prep.files import lock, new_directory, write_json
 from towers.candidates.train_queries import QueryFunnel
 from towers.events.reading import read_sequences_of
 from towers.metrics.evaluation import Cases
 from towers.metrics.judgement_split import judged_to_judge_by
 from towers.model.one_vector import OneVectorModel
+from towers.model.run_record import RUN, RunRecord
 from towers.model.scorer import ONE_VECTOR, Recall, model_scorer
 from towers.model.selection import selection_of
-from towers.model.trained_towers import RUN, dataset_of
+from towers.model.trained_towers import dataset_of
 from towers.ranking.comparison import CUTOFF, Comparison, compare_orders, ndcg_of, readings
 from towers.ranking.config import RankerConfig
 from towers.ranking.cross_encoder import CrossEncoder
@@ -31,7 +32,7 @@ from towers.ranking.examples import RankingExample, of_items, of_judgements, of_
 from towers.ranking.mining import Shortlist, shortlists
 from towers.ranking.training import Fitting
 from towers.ranking.training_set import RankingTrainingSet
-from towers.text.synthetic_queries import QueryConfig, derive_one
+from towers.text.synthetic_queries import derive_one
 
 log = logging.getLogger(__name__)
 
@@ -74,11 +75,12 @@ def mine(config: RankerConfig, learner: Path, dataset: Dataset) -> RankingTraini
         UsageError: the run's funnel was trained for other towers.
         GateFailed: there are too few users.
     """
-    model, run = OneVectorModel.open(learner), read_json(learner / RUN)
-    settings = run["config"]
+    model, settings = OneVectorModel.open(learner), RunRecord.read(learner).settings
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
-    cases = Cases.held_out(read_sequences_of(dataset, settings), item_ids, Split.VALID, model.exclude_seen, [CUTOFF])
-    derived = derive_one(dataset.items, QueryConfig.of_run(settings), config.seed)
+    cases = Cases.held_out(
+        read_sequences_of(dataset, settings.log), item_ids, Split.VALID, model.exclude_seen, [CUTOFF]
+    )
+    derived = derive_one(dataset.items, settings.queries, config.seed)
     rng = np.random.default_rng((config.seed, 3))
     users = of_users(cases, derived, config.mining.query_rate, rng)
     asked = of_items(derived, config.mining.item_queries, rng)
@@ -92,7 +94,9 @@ def mine(config: RankerConfig, learner: Path, dataset: Dataset) -> RankingTraini
 
     queries: list[RankingExample] = []
     folds: list[NDArray[np.int64]] = []
-    judged = judged_to_judge_by(run, dataset) if config.judgements.folds else None
+    judged = (
+        judged_to_judge_by(settings.judgements, settings.seed, dataset) if config.judgements.folds else None
+    )
     if judged is not None:
         queries = of_judgements(judged.queries, judged.rows, judged.grades)
         folds = judged.folds(config.judgements.folds, config.seed)
@@ -120,7 +124,7 @@ def train_ranker(config: RankerConfig) -> RankerResult:
         dataset = dataset_of(config.run, config.data)
         material = mine(config, learner, dataset)
         texts = config.input_template.items(dataset.items)
-        towers = read_json(config.run / RUN)["fingerprint"]
+        towers = RunRecord.read(config.run).fingerprint
         result = train_on(Fitting(config, towers, texts, training), material)
         shutil.rmtree(training)  # what it was for is published; the next training begins anew
         return result

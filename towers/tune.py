@@ -13,11 +13,11 @@ from data_prep.command import command, instantiate
 from data_prep.config import require
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
-from data_prep.files import lock, read_json
+from data_prep.files import lock
 from towers.events.reading import read_sequences
 from towers.fitting.checkpoints import begin
 from towers.metrics.evaluation import metric_names
-from towers.model.trained_towers import RUN
+from towers.model.run_record import RunRecord
 from towers.training.config import TrainConfig
 from towers.tuning.space import Dimension, check_space, parse_space, typed_value
 from towers.tuning.table import print_groups
@@ -163,7 +163,7 @@ def run_trial(config: TuneConfig, study: "Study", trial: "FrozenTrial", settings
             log.warning("trial %d failed; %s says why", trial.number, run)
             study.fail(trial)
             return
-        figures = read_json(run / RUN)["validation"]
+        figures = RunRecord.read(run).validation
         if config.metric not in figures:
             raise GateFailed(f"{run} has no {config.metric}: nobody in the validation split has anything to be found")
         values.append(float(figures[config.metric]))

@@ -13,15 +13,13 @@ from data_prep.columns import Columns, Split
 from data_prep.command import command
 from data_prep.config import require
 from data_prep.errors import GateFailed, UsageError
-from data_prep.files import read_json
 from towers.baselines import TrainingData
 from towers.diversity.diversify import METHODS, POOL, DiversityConfig, unit
-from towers.evaluate import trained_until
 from towers.events.reading import read_sequences_of
 from towers.metrics.evaluation import Cases, sample
 from towers.model.one_vector import OneVectorModel
+from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer
-from towers.model.trained_towers import RUN, dataset_of
 from towers.text.whitening import text_directions
 
 TABLE, PICTURE = "diversity.csv", "diversity.png"
@@ -81,17 +79,17 @@ def measure(config: TradeoffConfig) -> pd.DataFrame:
         GateFailed: nobody has anything to be found.
     """
     torch.set_num_threads(config.threads)
-    model, dataset = OneVectorModel.open(config.run), dataset_of(config.run, config.data)
-    run, split = read_json(config.run / RUN), Split[config.held_out.upper()]
-    if split < trained_until(run):
+    model, run = OneVectorModel.open(config.run), RunRecord.read(config.run)
+    dataset, split = run.open_data(config.data), Split[config.held_out.upper()]
+    if split < run.until:
         raise UsageError(f"held_out: {config.run} was trained on the {config.held_out} events; leave held_out=test")
-    sequences = read_sequences_of(dataset, run["config"])
+    sequences = read_sequences_of(dataset, run.settings.log)
     item_ids = [str(i) for i in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(sequences, item_ids, split, model.exclude_seen, [config.k])
     if not len(cases):
         raise GateFailed(f"{dataset.path} has no user with something to find in its {config.held_out} split")
     cases = sample(cases, config.users, config.seed)
-    training = model.towers.seen(sequences, dataset.items, trained_until(run))
+    training = model.towers.seen(sequences, dataset.items, run.until)
     space = _space(model, training)
     settings = list(dict.fromkeys(_settings(config)))
     scorer = model_scorer(ONE_VECTOR, model, dataset.items)

@@ -31,7 +31,7 @@ from towers.evaluation.tables import summarize
 from towers.events.history import History
 from towers.metrics.config import EvaluationConfig
 from towers.metrics.evaluation import evaluate
-from towers.model.trained_towers import RUN
+from towers.model.run_record import RunRecord
 
 PEERS = Path(__file__).with_name("peers")
 DECIDING = ("data_prep", "towers", "conf")
@@ -112,7 +112,7 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, 
         command = [sys.executable, "-m", "benchmarks.quality.texts", *settings]
         write_json(encoded, asdict(run(command, bench.artifacts / "logs" / f"{name}.texts.log", bench.threads)))
     train = [sys.executable, "-m", "towers.train", *settings, f"run={name}", f"seed={job.seed}"]
-    if not (folder / RUN).is_file() or not (folder / COST).is_file():
+    if not RunRecord.finished(folder) or not (folder / COST).is_file():
         shutil.rmtree(folder, ignore_errors=True)
         cost = run(train, bench.artifacts / "logs" / f"{name}.train.log", bench.threads)
         write_json(folder / COST, asdict(cost))
@@ -143,7 +143,7 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, 
         there = ", ".join(report["scorers"])
         raise UsageError(f"recipes.{job.name}: no scorer {', '.join(missing)}; the evaluation has {there}")
     also = [(s, label) for rows in recipe.also.values() for s, label in rows.items() if s in report["scorers"]]
-    described = read_json(folder / RUN)
+    record = RunRecord.read(folder)
     return _result(
         job,
         bench,
@@ -153,12 +153,12 @@ def _run_recipe(job: Job, recipe: RecipePlan, bench: Bench, prepared: Prepared, 
         cost=cost,
         commands=[_typed(command, root) for command in [*commands, test]],
         notes={
-            "epochs": described["epochs"],
-            "validation": described["validation"],
-            "weights": {kind: described["weighing"][kind] for kind in ("blocks", "late")},
+            "epochs": record.epochs,
+            "validation": record.validation,
+            "weights": {"blocks": record.block_weights.blocks},
             **notes,
         },
-        versions=described["libraries"],
+        versions=dict(record.libraries),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from data_prep.command import UsageError
 from data_prep.dataset import Dataset
 from data_prep.files import fingerprint, read_json, sha256
+from towers.model.run_record import RunRecord, check_towers
 
 FUNNEL_CURE = "python -m towers.train_funnel"
 
@@ -64,44 +65,31 @@ def check_inputs(run: Path, data: Path | None, reranker: str, funnel: bool) -> I
         UsageError: run, reranker, funnel or dataset is missing, or was not made from what lies before it; the message
             has both fingerprints.
     """
-    trained_on = str(_mark(run, "dataset_fingerprint", "python -m towers.train"))
-    towers = str(_mark(run, "fingerprint", "python -m towers.train"))
-    dataset = Dataset.open(data or Path(_mark(run, "data", "python -m towers.train")))
-    if trained_on != dataset.fingerprint:
-        raise UsageError(
-            f"{run} was trained on data {trained_on}, but {dataset.path} is {dataset.fingerprint}; "
-            "name the data it was trained on, or train again"
-        )
+    record = RunRecord.read(run)
+    dataset, towers = record.open_data(data), record.fingerprint
     fingerprints = {"dataset": dataset.fingerprint, "run": towers}
     choice = choose_reranker(run, towers, reranker)
     if choice.folder is not None:
         fingerprints["reranker"] = _files_mark(choice.folder)
     funnels: dict[str, Path | None] = {}
     for name in ("funnel", "query_funnel"):
-        funnels[name] = _funnel(run / name, run, towers) if funnel else None
+        funnels[name] = _funnel(run / name, towers) if funnel else None
         if (folder := funnels[name]) is not None:
             fingerprints[name] = _files_mark(folder)
     return Inputs(dataset, run, choice, fingerprints=fingerprints, **funnels)
 
 
-def _funnel(folder: Path, run: Path, towers: str) -> Path | None:
+def _funnel(folder: Path, towers: str) -> Path | None:
     """The folder of a funnel that was trained for these towers, where there is one."""
     if not folder.is_dir():
         return None
-    _check_towers(folder, str(_mark(folder, "towers_fingerprint", FUNNEL_CURE)), run, towers, "funnel")
+    trained_for = str(_mark(folder, "towers_fingerprint", FUNNEL_CURE))
+    check_towers(folder, trained_for, towers, "train the funnel again, or remove it")
     return folder
 
 
 def _files_mark(folder: Path) -> str:
     return fingerprint(*map(sha256, sorted(path for path in folder.rglob("*") if path.is_file())))
-
-
-def _check_towers(folder: Path, made_for: str, run: Path, towers: str, what: str) -> None:
-    if made_for != towers:
-        raise UsageError(
-            f"{folder} was trained for towers {made_for}, but {run} holds {towers}; "
-            f"train the {what} again, or remove it"
-        )
 
 
 def choose_reranker(run: Path, towers: str, wanted: str) -> RerankerChoice:
@@ -118,7 +106,8 @@ def choose_reranker(run: Path, towers: str, wanted: str) -> RerankerChoice:
     folder, cure = run / "cross_encoder", "python -m towers.train_ranker"
     if wanted == NEVER or not folder.is_dir():
         return RerankerChoice(None, "none was trained" if wanted != NEVER else "left out: reranker=never")
-    _check_towers(folder, str(_mark(folder, "towers_fingerprint", cure)), run, towers, "reranker")
+    trained_for = str(_mark(folder, "towers_fingerprint", cure))
+    check_towers(folder, trained_for, towers, "train the reranker again, or remove it")
     result = _mark(folder, "result", cure)
     try:
         better = bool(result["better"])
@@ -153,8 +142,8 @@ def check_dim(run: Path, dim: int | None) -> None:
     """
     if dim is None:
         return
-    config = read_json(run / "run.json")["config"]
-    trained = config["loss"]["dims"]
-    if dim not in (*trained, config["tower"]["dim"]):
+    settings = RunRecord.read(run).settings
+    trained = settings.dims
+    if dim not in (*trained, settings.dim):
         cure = f"one of {trained}" if trained else "none; train with loss.dims=[32,64] for shorter ones"
         raise UsageError(f"dim: {run} was not trained to be cut to {dim}, but to {cure}")

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_prep.columns import Columns, Split
+from data_prep.columns import Columns
 from data_prep.command import instantiate
-from data_prep.files import read_json
 from index.build.config import BuildConfig
 from index.build.inputs import Inputs
 from index.search.exact import exact_scores
@@ -20,7 +19,7 @@ from towers.events.history import Sequences
 from towers.events.reading import read_sequences_of
 from towers.metrics.evaluation import Cases
 from towers.metrics.users_without_history import stranger_scores
-from towers.model.trained_towers import RUN
+from towers.model.run_record import RunRecord
 
 
 def decide(
@@ -46,14 +45,14 @@ def decide(
     Returns:
         What was decided, and the list; None for the towers' own answer.
     """
-    run = read_json(inputs.run / RUN)
-    until, settings = Split[run["until"].upper()], run["config"]["evaluation"]
-    log = read_sequences_of(inputs.dataset, run["config"]).over(places)
+    run = RunRecord.read(inputs.run)
+    until, settings = run.until, run.settings.evaluation
+    log = read_sequences_of(inputs.dataset, run.settings.log).over(places)
     item_ids = [str(item_id) for item_id in items[Columns.ITEM_ID]]
     cases = Cases.held_out(log, item_ids, until, model.exclude_seen, [CUTOFF])
     (stranger,) = model.user_encoder(items, vectors).encode([History.empty()], [""])  # [D] or [interests, D]
     towers = exact_scores(vectors, stranger)
-    bootstrap = (settings["bootstrap_samples"], settings["confidence"], config.seed)
+    bootstrap = (settings.bootstrap_samples, settings.confidence, config.seed)
     choice = choose_fallback(towers, config.fallbacks, model.towers.seen(log, items, until), cases, bootstrap)
     if choice.name == TOWERS:
         return choice, None

@@ -27,10 +27,9 @@ from towers.candidates.fusion import WeightedScores
 from towers.candidates.train_queries import QueryFunnel
 from towers.evaluation.search import SearchEvaluationConfig, evaluate_search
 from towers.events.reading import read_sequences
-from towers.metrics.config import EvaluationConfig
 from towers.metrics.judgements import Judgements
+from towers.model.run_record import RUN, RunRecord
 from towers.model.scorer import model_scorer
-from towers.model.trained_towers import RUN
 from towers.ranking.config import RankerConfig
 from towers.train_funnel import train_funnel
 from towers.train_ranker import mine
@@ -116,7 +115,7 @@ def test_the_server_answers_as_evaluation_says_it_does(
     judged = Judgements(QUERIES, [np.array([0])] * len(QUERIES), [np.array([1])] * len(QUERIES))
     training = model.towers.seen(read_sequences(dataset, ""), dataset.items, 1)
     config = SearchEvaluationConfig(baselines={}, fused=[], folds=2, grid=[1.0], typos=False)
-    settings = EvaluationConfig(**read_json(asked_run / RUN)["config"]["evaluation"])
+    settings = RunRecord.read(asked_run).settings.evaluation
     report, rows = evaluate_search([towers], training, judged, config, settings, 0, served=served)
     assert report["served"] == {"row": served.name, "learnt_from": "derived"}
     told = rows[rows["scorer"] == served.name].set_index("query")["top"]

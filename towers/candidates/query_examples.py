@@ -14,7 +14,7 @@ from towers.events.history import NO_QUERY, Sequences
 from towers.metrics.evaluation import Cases, sample
 from towers.metrics.judgement_split import judged_to_learn_from
 from towers.metrics.judgements import Judgements, judged_cases
-from towers.text.synthetic_queries import QueryConfig, derive_one, rows_by_query
+from towers.text.synthetic_queries import derive_one, rows_by_query
 from towers.text.typos import misspelt
 
 
@@ -56,7 +56,7 @@ def query_material(shop: TrainedRun, config: QueryFunnelConfig, seed: int) -> Qu
 
 
 def _judged(shop: TrainedRun, config: QueryFunnelConfig, seed: int) -> Cases | None:
-    judged = judged_to_learn_from(shop.run, shop.dataset)
+    judged = judged_to_learn_from(shop.run.settings.judgements, shop.run.settings.seed, shop.dataset)
     return None if judged is None else judged_cases(judged.answerable(), shop.item_ids, [CUTOFF])
 
 
@@ -97,8 +97,7 @@ def _derived(shop: TrainedRun, config: QueryFunnelConfig, seed: int) -> Cases | 
     A query is drawn the rather, the more events its items had: people ask for what people take. Drawn by items alone,
     queries would teach that what nobody takes is relevant as much as the rest.
     """
-    told = QueryConfig.of_run(shop.run["config"])
-    plain = replace(told, ways=config.ways, typos=0.0)
+    plain = replace(shop.run.settings.queries, ways=config.ways, typos=0.0)
     rng = np.random.default_rng((seed, 3))
     texts = derive_one(shop.dataset.items, plain, seed + 1)
     rows = rows_by_query(texts)

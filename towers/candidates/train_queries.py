@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from data_prep.command import instantiate
-from data_prep.errors import UsageError
 from data_prep.files import new_directory, read_json, write_json
 from towers.candidates.candidate_pool import stretched
 from towers.candidates.channel_selection import Gain, Halves
@@ -23,8 +22,8 @@ from towers.candidates.stage import Stage
 from towers.candidates.trained_run import TrainedRun, whole_funnel
 from towers.events.history import History
 from towers.metrics.evaluation import Cases
+from towers.model.run_record import RUN, check_towers
 from towers.model.scorer import Recall, VectorScorer
-from towers.model.trained_towers import RUN
 
 LEARNT = "judged_queries"
 """In `run.json` of the funnel: the judged queries that it learnt from."""
@@ -124,8 +123,7 @@ class QueryFunnel:
         if not folder.is_dir():
             return None
         told: Mapping[str, Any] = read_json(folder / RUN)
-        if told["towers_fingerprint"] != fingerprint:
-            raise UsageError(f"{folder} was trained for other towers; python -m towers.train_funnel run={run} again")
+        check_towers(folder, told["towers_fingerprint"], fingerprint, f"python -m towers.train_funnel run={run} again")
         return cls(Funnel.load(folder), towers, told["result"]["source"], frozenset(told[LEARNT]))
 
     @property

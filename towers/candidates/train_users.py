@@ -17,7 +17,7 @@ from towers.candidates.labelled_pools import CUTOFF
 from towers.candidates.pool_builder import labelled_pools
 from towers.candidates.trained_run import TrainedRun, whole_funnel
 from towers.metrics.evaluation import Cases, sample
-from towers.model.trained_towers import RUN
+from towers.model.run_record import RUN
 
 
 @dataclass(frozen=True)

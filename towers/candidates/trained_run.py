@@ -10,7 +10,6 @@ from typing import Any, Self
 from data_prep.columns import Columns, Split
 from data_prep.command import instantiate
 from data_prep.dataset import Dataset
-from data_prep.files import read_json
 from towers.baselines import DoesNotApply, TrainingData
 from towers.candidates.channels import FittedChannel
 from towers.candidates.config import FunnelConfig
@@ -19,8 +18,8 @@ from towers.candidates.item_statistics import ItemStatistics
 from towers.events.history import Sequences
 from towers.events.reading import read_sequences_of
 from towers.model.one_vector import OneVectorModel
+from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, VectorScorer, model_scorer
-from towers.model.trained_towers import RUN
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +31,13 @@ class TrainedRun:
     Attributes:
         model: towers and blocks.
         dataset: the data.
-        run: the run's `run.json`.
+        run: the run's record.
         sequences: the log, as the run saw it.
     """
 
     model: OneVectorModel
     dataset: Dataset
-    run: Mapping[str, Any]
+    run: RunRecord
     sequences: Sequences
 
     @classmethod
@@ -49,13 +48,14 @@ class TrainedRun:
             folder: of the run.
             dataset: what it was trained on.
         """
-        run = read_json(folder / RUN)
-        return cls(OneVectorModel.open(folder), dataset, run, read_sequences_of(dataset, run["config"]))
+        run = RunRecord.read(folder)
+        run.check_data(dataset)
+        return cls(OneVectorModel.open(folder), dataset, run, read_sequences_of(dataset, run.settings.log))
 
     @property
     def until(self) -> Split:
         """The first split whose events the run has not seen."""
-        return Split[self.run["until"].upper()]
+        return self.run.until
 
     @cached_property
     def item_ids(self) -> list[str]:

@@ -9,47 +9,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.command import instantiate
-from towers.baselines import Baseline, DoesNotApply, TrainingData, fitted_baselines
+from towers.baselines import Baseline, DoesNotApply, TrainingData
 from towers.evaluation.tables import by_history, compare, summarize, with_intervals, with_intervals_each
 from towers.metrics.cold_items import cold_cases, summarize_cold
 from towers.metrics.config import EvaluationConfig
 from towers.metrics.evaluation import Cases, Scorer, evaluate, metric_names
 from towers.metrics.users_without_history import ByAttributes, as_newcomers, stranger_scores
 from towers.model.one_vector import OneVectorModel
+from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer
-from towers.training.block_weights import late_fusion
 
 log = logging.getLogger(__name__)
 
 TWO_TOWERS = "two towers"
 
 
-def model_scorers(
-    model: OneVectorModel, run: dict[str, Any], training: TrainingData, cases: Cases, batch_size: int
-) -> Iterator[Scorer]:
+def model_scorers(model: OneVectorModel, run: RunRecord, training: TrainingData) -> Iterator[Scorer]:
     """The towers, alone and cut short, and with their blocks; each made when its turn comes.
 
     Args:
         model: of the run.
-        run: its `run.json`.
+        run: its record.
         training: the events the model was fitted to.
-        cases: users who are evaluated.
-        batch_size: users scored at a time.
     """
     items = training.items
     yield model_scorer(TWO_TOWERS, model.only([]), items)
-    for dim in run["config"]["loss"]["dims"]:  # what the run was trained to be cut to
+    for dim in run.settings.dims:  # what the run was trained to be cut to
         yield model_scorer(f"{TWO_TOWERS}, {dim} dimensions", model.only([]).cut(dim), items)
     names = [part.block.name for part in model.blocks]
     for name in names if len(names) > 1 else ():
         yield model_scorer(f"two towers + {name}", model.only([name]), items)
-    if run["config"]["blocks"]:  # the towers again, where no block was worth its weight
+    if run.settings.blocks:  # the towers again, where no block was worth its weight
         yield model_scorer(ONE_VECTOR, model, items)
-    weights = run["weighing"]["late"]
-    if weights:
-        configured = {name: run["config"]["channels"][name] for name in weights}
-        channels, _ = fitted_baselines(configured, training)
-        yield late_fusion(model, channels, weights, items, cases, batch_size)
 
 
 def baseline_scorers(

@@ -23,8 +23,8 @@ from towers.evaluation.funnel_diversity import Looks, diversified_ranks, looked_
 from towers.evaluation.tables import compare, summarize
 from towers.metrics.config import EvaluationConfig
 from towers.metrics.evaluation import Cases
+from towers.model.run_record import RUN
 from towers.model.scorer import VectorScorer
-from towers.model.trained_towers import RUN
 from towers.ranking.cross_encoder import CrossEncoder
 
 

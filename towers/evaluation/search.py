@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from towers.metrics.config import EvaluationConfig
 from towers.metrics.evaluation import Cases, EvaluationBatches, Scorer
 from towers.metrics.judgements import Judgements, graded_ndcg, judged_cases
 from towers.metrics.ranking_metrics import per_user, ranks
+from towers.model.run_record import RunSettings
 from towers.text.tokenization import normalized
 from towers.text.typos import misspelt
 from towers.text.vector_cache import VectorCache
@@ -254,10 +254,9 @@ def with_typos(queries: Sequence[str], seed: int) -> list[str]:
     return [misspelt(normalized(query), rng) for query in queries]
 
 
-def with_untuned_encoder(training: TrainingData, run: Mapping[str, Any]) -> TrainingData:
+def with_untuned_encoder(training: TrainingData, run: RunSettings) -> TrainingData:
     """The same data, read by the text encoder as it was before training."""
-    config = run["config"]
-    cache = VectorCache(Path(config["text"]["cache"]), instantiate(config["encoder"]))
+    cache = VectorCache(run.text_cache, instantiate(run.encoder))
     return replace(training, encode=cache.encode)
 
 

@@ -1,8 +1,8 @@
 """Reading the log of a dataset as sequences, under a split protocol."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,22 @@ from data_prep.errors import UsageError
 from towers.events.history import Sequences
 
 PROTOCOLS = {"temporal": Columns.SPLIT_TEMPORAL, "leave_one_out": Columns.SPLIT_LEAVE_ONE_OUT}
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """The part of a dataset's log that a training run sees.
+
+    Attributes:
+        protocol: "temporal", "leave_one_out", or "" for the dataset's default.
+        attributes: columns of the users table.
+        cold_share, seed: which items' training events are left out (see `held_back`).
+    """
+
+    protocol: str
+    attributes: Sequence[str]
+    cold_share: float
+    seed: int
 
 
 def read_sequences(
@@ -40,15 +56,14 @@ def read_sequences(
     return sequences.with_attributes(dataset.users if attributes else None, attributes)
 
 
-def read_sequences_of(dataset: Dataset, settings: Mapping[str, Any]) -> Sequences:
+def read_sequences_of(dataset: Dataset, log: LogSettings) -> Sequences:
     """The log as a training run saw it.
 
     Args:
         dataset: the prepared tables.
-        settings: the run's `config`, as `run.json` has it.
+        log: the run's (`RunRecord.settings.log`).
     """
-    attributes = settings["tower"]["attributes"]["columns"]
-    return read_sequences(dataset, settings["protocol"], attributes, settings["cold_share"], settings["seed"])
+    return read_sequences(dataset, log.protocol, log.attributes, log.cold_share, log.seed)
 
 
 def held_back(item_ids: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:

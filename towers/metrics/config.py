@@ -1,4 +1,4 @@
-"""Settings of an evaluation; the values live in conf/evaluation."""
+"""Settings of evaluations and of judged queries; the values live in conf/."""
 
 from dataclasses import dataclass
 
@@ -29,3 +29,24 @@ class EvaluationConfig:
             require(f"evaluation.{name}", getattr(self, name), 1)
         require("evaluation.confidence", self.confidence, 0.01, 0.999)
         require("evaluation.cutoffs", min(self.cutoffs, default=0), 1)
+
+
+@dataclass
+class JudgementConfig:
+    """How judged queries are learnt from, where the dataset has any.
+
+    Attributes:
+        rate: how often an epoch sees each judged pair that gains something; 0 for never.
+        folds: parts that the queries are cut into.
+        held_out: the part whose queries training never sees, so that it can be judged by them; None learns from all.
+    """
+
+    rate: float
+    folds: int
+    held_out: int | None
+
+    def __post_init__(self) -> None:
+        require("judgements.rate", self.rate, 0)
+        require("judgements.folds", self.folds, 2)
+        if self.held_out is not None:
+            require("judgements.held_out", self.held_out, 0, self.folds - 1)

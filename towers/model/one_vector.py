@@ -7,7 +7,6 @@ block's. The towers weigh 1; the blocks' weights were chosen on validation and s
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from data_prep.columns import Columns
 from data_prep.files import read_json, write_json
 from towers.blocks import KINDS, BlockProfile, FittedBlock, HistoryWeights
 from towers.model.item_encoder import ItemEncoder, texts_of
+from towers.model.run_record import RunRecord
 from towers.model.trained_towers import BLOCKS, ITEMS_AT_ONCE, METRIC, TrainedTowers
 from towers.model.truncation import truncate
 from towers.model.user_side import ModelEncoder
@@ -148,7 +148,7 @@ class OneVectorModel:
     def _block_dims(self) -> list[int]:
         return [part.block.dim for part in self.blocks]
 
-    def save(self, run: Path, report: dict[str, Any]) -> "OneVectorModel":
+    def save(self, run: Path, record: RunRecord) -> "OneVectorModel":
         """Write the run; see `TrainedTowers.save`, which comes last."""
         folder = run / BLOCKS
         folder.mkdir(parents=True, exist_ok=True)
@@ -161,7 +161,7 @@ class OneVectorModel:
                 frame = pd.DataFrame({Columns.ITEM_ID: block.item_ids})
                 frame.to_parquet(folder / f"{block.name}.parquet")
         write_json(folder / "blocks.json", settings)
-        towers = self.towers.save(run, report)
+        towers = self.towers.save(run, record)
         return replace(self, towers=towers)
 
     @classmethod

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from data_prep.columns import Split
 from data_prep.errors import UsageError
-from data_prep.files import read_json
-from towers.model.trained_towers import RUN
+from towers.model.run_record import RunRecord
 
 SELECTION = "selection"
 """Folder, within a run that is refit, of the run that chose its number of epochs and its weights."""
@@ -18,9 +18,9 @@ def selection_of(run: Path) -> Path:
     Raises:
         UsageError: the folder is no whole run, or a refit one without the run that chose for it.
     """
-    if not (run / RUN).is_file():
-        raise UsageError(f"run: {run} is no finished training run ({RUN} is missing); python -m towers.train first")
-    for one in (run, run / SELECTION):
-        if (one / RUN).is_file() and read_json(one / RUN)["until"] == "valid":
-            return one
+    if RunRecord.read(run).until is Split.VALID:
+        return run
+    selection = run / SELECTION
+    if RunRecord.finished(selection) and RunRecord.read(selection).until is Split.VALID:
+        return selection
     raise UsageError(f"run: {run} was refit on the validation split and does not hold its {SELECTION}; train anew")

@@ -20,6 +20,7 @@ from towers.baselines import TrainingData
 from towers.events.history import Sequences
 from towers.events.interactions import Interactions
 from towers.model.item_encoder import encode_items, texts_of
+from towers.model.run_record import RunRecord
 from towers.modules.item_tower import BY_ID, NO_ID, ItemTower, restore_item_tower
 from towers.modules.tokens import EventTypes
 from towers.modules.user_encoder import FORMAT_VERSION, UserEncoder, part, query_side, vocabulary_of
@@ -30,7 +31,7 @@ from towers.text.vector_cache import VectorCache
 
 TEXT_ENCODER = "text_encoder"
 BLOCKS = "blocks"
-MODEL, CONFIG, ITEM_IDS, RUN = "model.safetensors", "config.json", "item_ids.parquet", "run.json"
+MODEL, CONFIG, ITEM_IDS = "model.safetensors", "config.json", "item_ids.parquet"
 METRIC = "inner_product"
 
 ITEMS_AT_ONCE = 8192
@@ -173,14 +174,14 @@ class TrainedTowers:
         interactions = Interactions.of(sequences, len(items), until)
         return TrainingData(interactions, items, self.sentences.encode, self.exclude_seen)
 
-    def save(self, run: Path, report: dict[str, Any]) -> "TrainedTowers":
+    def save(self, run: Path, record: RunRecord) -> "TrainedTowers":
         """Write the run; `run.json` comes last, so that a run without it is not whole.
 
         A text encoder that lies elsewhere stays there, and the run notes where; a tuned one is in the run already.
 
         Args:
             run: folder of the run, in which what else belongs to the model lies already.
-            report: anything worth keeping beside: configuration, metrics, versions.
+            record: of the training; it gets the fingerprints of what is written here.
         """
         run.mkdir(parents=True, exist_ok=True)
         state = {f"items.{k}": v for k, v in self.items.state_dict().items()}
@@ -209,12 +210,7 @@ class TrainedTowers:
             },
         )
         encoder = self.text_encoder.fingerprint()
-        marks = {
-            "fingerprint": _fingerprint(run, encoder),
-            "dataset_fingerprint": self.dataset_fingerprint,
-            "text_encoder_fingerprint": encoder,
-        }
-        write_json(run / RUN, marks | report)
+        record.of_files(_fingerprint(run, encoder), encoder).write(run)
         return TrainedTowers.open(run)
 
     @classmethod
@@ -225,23 +221,21 @@ class TrainedTowers:
             UsageError: the folder is no whole run, was changed since, or its text encoder is gone or another one.
         """
         run = Path(run)
-        if not (run / RUN).is_file():
-            raise UsageError(f"run: {run} is no finished training run ({RUN} is missing); python -m towers.train first")
-        marks, config = read_json(run / RUN), read_json(run / CONFIG)
+        record, config = RunRecord.read(run), read_json(run / CONFIG)
         if config["format"] != FORMAT_VERSION:
             raise UsageError(
                 f"run: {run} has format {config['format']}, this version reads {FORMAT_VERSION}; train anew"
             )
         encoder = open_encoder(run)
-        found = encoder.fingerprint()
-        if found != marks["text_encoder_fingerprint"]:
+        text_encoder = encoder.fingerprint()
+        if text_encoder != record.text_encoder_fingerprint:
             raise UsageError(
-                f"run: {run} was trained with text encoder {marks['text_encoder_fingerprint']}, "
-                f"{encoder.folder} holds {found}; restore that encoder or train anew"
+                f"run: {run} was trained with text encoder {record.text_encoder_fingerprint}, "
+                f"{encoder.folder} holds {text_encoder}; restore that encoder or train anew"
             )
-        files = _fingerprint(run, found)
-        if files != marks["fingerprint"]:
-            raise UsageError(f"run: {run} has changed since training: expected {marks['fingerprint']}, found {files}")
+        files = _fingerprint(run, text_encoder)
+        if files != record.fingerprint:
+            raise UsageError(f"run: {run} has changed since training: expected {record.fingerprint}, found {files}")
         embedded = pd.Index(pd.read_parquet(run / ITEM_IDS)[Columns.ITEM_ID])
         state = load_file(run / MODEL)
         users = UserTower(**config["user_tower"])
@@ -258,7 +252,7 @@ class TrainedTowers:
             embedded=embedded,
             temperature=config["temperature"],
             exclude_seen=config["exclude_seen"],
-            dataset_fingerprint=marks["dataset_fingerprint"],
+            dataset_fingerprint=record.dataset_fingerprint,
             cache=Path(config["cache"]),
             run=run,
             fingerprint=files,
@@ -269,16 +263,9 @@ def dataset_of(run: Path, data: Path | None) -> Dataset:
     """The dataset at `data`, or the one the run was trained on if that is None.
 
     Raises:
-        UsageError: it is not there, or not the one the run was trained on.
+        UsageError: the run is not finished, or the dataset is not there, or not the one the run was trained on.
     """
-    marks = read_json(run / RUN)
-    dataset = Dataset.open(data or Path(marks["data"]))
-    if marks["dataset_fingerprint"] != dataset.fingerprint:
-        raise UsageError(
-            f"run {run} was trained on data {marks['dataset_fingerprint']}, {dataset.path} is {dataset.fingerprint}; "
-            "leave `data` out to use the data it was trained on, or train on this data"
-        )
-    return dataset
+    return RunRecord.read(run).open_data(data)
 
 
 def open_encoder(run: Path) -> TextEncoder:

@@ -13,7 +13,7 @@ from data_prep.errors import UsageError
 from data_prep.files import read_json
 from towers.fitting.checkpoints import begin
 from towers.fitting.trainer import Session, fit
-from towers.model.trained_towers import RUN
+from towers.model.run_record import RUN, check_towers
 from towers.ranking.comparison import choose_strength
 from towers.ranking.config import RankerConfig
 from towers.ranking.cross_encoder import CrossEncoder, small_backbone
@@ -107,10 +107,7 @@ def load_teacher(config: RankerConfig, towers: str, part: str) -> CrossEncoder:
     if not (config.teacher / RUN).is_file():
         raise UsageError(f"teacher: no trained reranker in {config.teacher} ({RUN} is missing)")
     marks = read_json(config.teacher / RUN)
-    if marks["towers_fingerprint"] != towers:
-        raise UsageError(
-            f"teacher: {config.teacher} was trained for towers {marks['towers_fingerprint']}, the run holds {towers}"
-        )
+    check_towers(config.teacher, marks["towers_fingerprint"], towers, "train the teacher for these")
     for name in ("seed", "input_template", "mining"):
         own = asdict(config)[name]
         if marks["config"][name] != own:

@@ -2,9 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -53,21 +52,6 @@ class QueryConfig:
         require("queries.ways", min(self.ways.values(), default=0), 0)
         if not sum(self.ways.values()) > 0:
             raise UsageError("queries.ways: all are 0; queries.rate=0 and queries.alone=0 leave derived queries out")
-
-    @classmethod
-    def of_run(cls, settings: Mapping[str, Any]) -> "QueryConfig":
-        """What a training run was told.
-
-        Args:
-            settings: the run's `config`, as `run.json` has it.
-
-        Raises:
-            UsageError: it was trained before there were as many settings.
-        """
-        told = settings["queries"]
-        if missing := {field.name for field in fields(cls)} - set(told):
-            raise UsageError(f"run: it was trained before queries.{min(missing)} was there to set; train it anew")
-        return cls(**told)
 
     @property
     def text(self) -> QueryText:

@@ -7,7 +7,7 @@ from typing import Any
 from data_prep.config import require
 from data_prep.errors import UsageError
 from towers.fitting.trainer import TrainerConfig
-from towers.metrics.config import EvaluationConfig
+from towers.metrics.config import EvaluationConfig, JudgementConfig
 from towers.modules.item_features import FeatureConfig
 from towers.modules.layers import BLOCKS, POSITIONS, chosen
 from towers.modules.word_embeddings import WordsConfig
@@ -80,27 +80,6 @@ class TowerConfig:
         require("tower.attributes.dropout", self.attributes.dropout, 0, 0.99)
         chosen("tower.block", self.block, BLOCKS)
         chosen("tower.positions", self.positions, POSITIONS)
-
-
-@dataclass
-class JudgementConfig:
-    """How judged queries are learnt from, where the dataset has any.
-
-    Attributes:
-        rate: how often an epoch sees each judged pair that gains something; 0 for never.
-        folds: parts that the queries are cut into.
-        held_out: the part whose queries training never sees, so that it can be judged by them; None learns from all.
-    """
-
-    rate: float
-    folds: int
-    held_out: int | None
-
-    def __post_init__(self) -> None:
-        require("judgements.rate", self.rate, 0)
-        require("judgements.folds", self.folds, 2)
-        if self.held_out is not None:
-            require("judgements.held_out", self.held_out, 0, self.folds - 1)
 
 
 @dataclass

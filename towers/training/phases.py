@@ -58,7 +58,7 @@ class Trained:
         material: the dataset.
         data: the events it saw, for whatever else is fitted to the same.
         figures: validation figures of the best epoch, name -> value; empty where validation did not decide.
-        intervals: bootstrap intervals of those, name -> [low, high].
+        intervals: bootstrap intervals of those, name -> (low, high).
         judged: the judged queries that may be learnt from; None where the dataset has none.
         epochs: epochs trained.
         best_epoch: epochs behind the weights.
@@ -68,7 +68,7 @@ class Trained:
     material: TrainingSet
     data: TrainingData
     figures: dict[str, float]
-    intervals: dict[str, list[float]]
+    intervals: dict[str, tuple[float, float]]
     judged: Judgements | None
     epochs: int
     best_epoch: int
@@ -202,10 +202,10 @@ def _kept(embedding: torch.nn.Embedding | None, rows: Tensor) -> torch.nn.Embedd
     return kept
 
 
-def _intervals(config: TrainConfig, retriever: Retriever) -> dict[str, list[float]]:
-    """Bootstrap interval over the validation users of each figure of the best epoch: name -> [low, high]."""
+def _intervals(config: TrainConfig, retriever: Retriever) -> dict[str, tuple[float, float]]:
+    """Bootstrap interval over the validation users of each figure of the best epoch: name -> (low, high)."""
     settings = config.evaluation
     per_user = retriever.validated.double().cpu().numpy()
     low, high = bootstrap_intervals(per_user, settings.bootstrap_samples, settings.confidence, config.seed)
     names = metric_names(settings.cutoffs)
-    return {name: [float(a), float(b)] for name, a, b in zip(names, low, high, strict=True)}
+    return {name: (float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from data_prep.errors import ExitCode, Locked
-from towers.model.trained_towers import RUN
+from towers.model.run_record import RunRecord
 from towers.tuning.space import typed_value
 from towers.tuning.trials import note_failure
 
@@ -35,7 +35,7 @@ def run_training(folder: Path, overrides: Sequence[str]) -> bool:
         Locked: a process that outlived a killed search still trains this run.
         KeyboardInterrupt: after the process was stopped.
     """
-    if (folder / RUN).is_file():
+    if RunRecord.finished(folder):
         return True
     folder.mkdir(parents=True, exist_ok=True)
     command = [
@@ -55,7 +55,7 @@ def run_training(folder: Path, overrides: Sequence[str]) -> bool:
         except BaseException:
             _stop(process)
             raise
-    if (folder / RUN).is_file():
+    if RunRecord.finished(folder):
         return True
     reason = _reason(folder / LOG, begins, code)
     if code == ExitCode.LOCKED:

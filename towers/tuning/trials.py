@@ -14,7 +14,7 @@ from scipy import stats
 from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
 from towers.fitting.checkpoints import CHECKPOINTS
-from towers.model.trained_towers import RUN
+from towers.model.run_record import RUN, RunRecord
 
 FAILURE = "failure.json"
 IRRELEVANT = {
@@ -145,17 +145,17 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 def read_trial(folder: Path) -> Trial:
     """A trial from its folder."""
-    if (folder / RUN).is_file():
-        marks = read_json(folder / RUN)
+    if RunRecord.finished(folder):
+        record = RunRecord.read(folder)
         return Trial(
             folder,
-            parse_overrides(marks.get("overrides", [])),
-            dict(_flat({**marks["config"], "data": marks["data"]})),
-            marks["validation"],
-            {name: (low, high) for name, (low, high) in marks.get("intervals", {}).items()},
-            marks.get("cost", {}),
-            marks.get("best_epoch"),
-            marks["config"]["seed"],
+            parse_overrides(record.overrides),
+            dict(_flat({**record.config, "data": str(record.data)})),
+            record.validation,
+            record.intervals,
+            record.cost,
+            record.best_epoch,
+            record.config["seed"],
         )
     typed = folder / ".hydra" / "overrides.yaml"
     overrides = parse_overrides([str(o) for o in OmegaConf.load(typed)]) if typed.is_file() else {}

@@ -1,6 +1,5 @@
 """One vector of named blocks: arithmetic by hand, a shop from training to the saved encoder, weights."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -9,20 +8,18 @@ import pandas as pd
 import pytest
 
 from data_prep.columns import Split
-from data_prep.command import UsageError, load_config
+from data_prep.command import UsageError
 from data_prep.dataset import Dataset
 from towers import History, OneVectorModel
 from towers.baselines import DoesNotApply, TrainingData
 from towers.blocks import BlockProfile, FittedFactors, HistoryWeights, LinearFactors, Trend
-from towers.evaluate import EvaluateConfig, evaluate_run
 from towers.events.interactions import Interactions
 from towers.events.reading import read_sequences
 from towers.metrics.evaluation import Cases
 from towers.model.trained_towers import TrainedTowers
 from towers.text.whitening import Whitening
-from towers.train import train
 from towers.training.block_weights import weigh_blocks
-from towers.training.config import TrainConfig, WeighingConfig
+from towers.training.config import WeighingConfig
 
 
 def history(*rows: int) -> History:
@@ -215,18 +212,3 @@ def test_a_block_that_does_not_help_is_left_out(tiny_run: Path, tiny_data: Path)
     cases = Cases.held_out(read_sequences(dataset, ""), item_ids, Split.VALID, True, [10])
     settings = WeighingConfig(users=100, grid=[0, 0.5, 2], passes=2, certainty=0)
     assert weigh_blocks(towers, [Contrary()], dataset.items, cases, settings, batch_size=32).blocks == []
-
-
-def test_channels_fused_late_are_weighed_in_training_and_shown_in_evaluation(
-    tiny_train_overrides: list[str], artifacts: Path
-):
-    run = artifacts / "runs" / "late"
-    channels = ["baselines@channels=[cooccurrence,tf_idf,ease]", "blocks=none", "trainer.epochs=1"]
-    channels += ["channels.ease.max_items=1"]  # so it does not apply, which costs nothing else
-    train(load_config(TrainConfig, "train", [*tiny_train_overrides, *channels]), run)
-    late = json.loads((run / "run.json").read_text())["weighing"]["late"]
-    assert late.keys() == {"cooccurrence", "tf_idf"}
-    overrides = [f"run={run}", "evaluation.cutoffs=[10]", "threads=1", "baselines=popularity"]
-    report = evaluate_run(load_config(EvaluateConfig, "evaluate", overrides))
-    assert "late fused" in report["scorers"]
-    assert "one vector" not in report["scorers"]  # there are no blocks

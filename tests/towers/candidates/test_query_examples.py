@@ -16,7 +16,9 @@ from towers.candidates.config import DERIVED, JUDGED, LOGGED, QueryFunnelConfig
 from towers.candidates.query_examples import logged_cases, query_material
 from towers.candidates.trained_run import TrainedRun
 from towers.events.history import NO_QUERY, Sequences
+from towers.metrics.config import JudgementConfig
 from towers.metrics.judgement_split import judged_to_judge_by, judged_to_learn_from
+from towers.text.synthetic_queries import QueryConfig
 
 ITEMS = pd.DataFrame(
     {
@@ -30,16 +32,9 @@ SOURCES = [JUDGED, LOGGED, DERIVED]
 CONFIG = QueryFunnelConfig(
     sources=SOURCES, channels={}, fusion={}, derived_fusion={}, most=50, least=4, ways=WAYS, typos=0.0
 )
-TOLD = {
-    "rate": 0.1,
-    "alone": 0.0,
-    "lower": True,
-    "columns": ["category"],
-    "max_words": 3,
-    "ways": {"columns": 1.0},
-    "variants": 1,
-    "typos": 0.5,
-}
+RUNS_QUERIES = QueryConfig(
+    rate=0.1, alone=0.0, lower=True, columns=["category"], max_words=3, ways={"columns": 1.0}, variants=1, typos=0.5
+)
 
 
 def log(queries: list[int], texts: list[str], splits: list[int], offsets: list[int]) -> Sequences:
@@ -64,11 +59,13 @@ def shop(sequences: Sequences, judged: list[tuple[str, str, int]] | None, **judg
     """A run of the six items that need not be opened."""
     table = None if judged is None else pd.DataFrame(judged, columns=["query", "item_id", "grade"])
     dataset = cast(Dataset, SimpleNamespace(path=Path("shop"), items=ITEMS, judgements=table))
-    config = {"queries": TOLD, "judgements": {"rate": 0.0, "folds": 2, "held_out": None} | judgements, "seed": 0}
+    learnt: dict[str, Any] = {"rate": 0.0, "folds": 2, "held_out": None} | judgements
+    settings = SimpleNamespace(queries=RUNS_QUERIES, judgements=JudgementConfig(**learnt), seed=0)
+    run = SimpleNamespace(until=Split.VALID, settings=settings)
     counts = np.bincount(sequences.rows.astype(int), minlength=len(ITEMS))
     training = SimpleNamespace(interactions=SimpleNamespace(counts=lambda: counts))
     model = SimpleNamespace(exclude_seen=True, towers=SimpleNamespace(seen=lambda *_: training))
-    return TrainedRun(cast(Any, model), dataset, {"until": "valid", "config": config}, sequences)
+    return TrainedRun(cast(Any, model), dataset, cast(Any, run), sequences)
 
 
 JUDGEMENTS = [(f"query {i}", item, 1 + i % 2) for i, item in enumerate("abcdef" * 2)] + [("worthless", "a", 0)]
@@ -99,16 +96,16 @@ def test_judged_queries_come_first_and_those_held_out_are_left_for_evaluation() 
     assert everything.source == JUDGED and len(everything.cases) == 12  # but the one that nothing answers
     held = shop(NO_EVENTS, JUDGEMENTS, held_out=1)
     learnt = set(query_material(held, CONFIG, 0).cases.queries)
-    kept = judged_to_learn_from(held.run, held.dataset)
+    kept = judged_to_learn_from(held.run.settings.judgements, 0, held.dataset)
     assert kept is not None and learnt == set(kept.queries) - {"worthless"}
     fold = shop(NO_EVENTS, JUDGEMENTS, held_out=1, rate=1.0)
-    judge_by = judged_to_judge_by(fold.run, fold.dataset)
+    judge_by = judged_to_judge_by(fold.run.settings.judgements, 0, fold.dataset)
     assert judge_by is not None and not learnt & set(judge_by.queries)
 
 
 def test_judged_queries_that_the_towers_learnt_from_teach_no_funnel() -> None:
     towers_learnt = shop(NO_EVENTS, JUDGEMENTS, rate=1.0, held_out=0)
-    assert judged_to_learn_from(towers_learnt.run, towers_learnt.dataset) is None
+    assert judged_to_learn_from(towers_learnt.run.settings.judgements, 0, towers_learnt.dataset) is None
     assert query_material(towers_learnt, CONFIG, 0).source == DERIVED
 
 

@@ -88,8 +88,3 @@ def test_a_seed_gives_the_same_again_and_typos_change_only_what_they_spoil() -> 
 def test_settings_that_make_no_sense_are_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         config(**changes)
-
-
-def test_a_run_from_before_a_setting_was_there_is_refused_with_the_cure():
-    with pytest.raises(UsageError, match=r"trained before queries\.alone was there to set; train it anew"):
-        QueryConfig.of_run({"queries": {"rate": 0.1, "columns": ["title"], "max_words": 3}})

@@ -48,7 +48,7 @@ def test_a_refit_run_has_seen_all_but_test_for_the_epochs_that_were_best(
     assert (chosen["until"], marks["until"]) == ("valid", "test")
     # What validation said comes from the same training on the same events.
     assert marks["validation"] == chosen["validation"]
-    assert marks["weighing"] == chosen["weighing"]
+    assert marks["block_weights"] == chosen["block_weights"]
     assert marks["best_epoch"] == chosen["best_epoch"]
     assert list((refit_run / SELECTION / "checkpoints").glob("best*.ckpt"))
     newest = sorted((refit_run / "checkpoints").glob("epoch-*.ckpt"))[-1]

@@ -1,6 +1,5 @@
 """Reports of sweeps, from run folders written by hand."""
 
-import json
 import math
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from data_prep.command import load_config
 from data_prep.errors import GateFailed, UsageError
+from tests.towers.model.run_records import record_of
 from towers.sweep_report import SweepReportConfig, report
 from towers.tuning.trials import compare, gather, note_failure, parse_overrides
 
@@ -21,20 +21,17 @@ def write_run(
     """What `towers.train` leaves, as far as reports read it."""
     typed = parse_overrides(overrides)
     recorded = {"tower": {"dim": int(typed.get("tower.dim", 128)), "dropout": 0.3}, "run": folder.name, **config}
-    marks = {
-        "data": "/data/shop",
-        "config": {"seed": int(typed.get("seed", 0)), "negatives": {"_target_": typed.get("negatives", "U")}}
-        | recorded,
-        "validation": {METRIC: value, "recall@10": value / 2},
-        "epochs": 4,
-        "best_epoch": 3,
-        "cost": {"wall_seconds": 10.0, "cpu_seconds": 15.0, "peak_memory_mb": 700.0},
-        "overrides": overrides,
-    }
-    if interval:
-        marks["intervals"] = {METRIC: interval}
+    record = record_of(
+        config={"seed": int(typed.get("seed", 0)), "negatives": {"_target_": typed.get("negatives", "U")}} | recorded,
+        validation={METRIC: value, "recall@10": value / 2},
+        intervals={METRIC: interval} if interval else {},
+        epochs=4,
+        best_epoch=3,
+        cost={"wall_seconds": 10.0, "cpu_seconds": 15.0, "peak_memory_mb": 700.0},
+        overrides=overrides,
+    )
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps(marks))
+    record.write(folder)
 
 
 @pytest.fixture
@@ -109,17 +106,6 @@ def test_several_folders_are_one_report_and_untyped_differences_come_from_the_co
         {"tower.dim": "64", "queries.rate": "0.1"},
     ]
     assert (tmp_path / "out" / "report.md").is_file()
-
-
-def test_runs_from_before_costs_were_recorded_are_reported_without_them(tmp_path: Path):
-    write_run(tmp_path / "0", [], 0.2)
-    marks = json.loads((tmp_path / "0" / "run.json").read_text())
-    for name in ("cost", "overrides", "best_epoch"):
-        del marks[name]
-    (tmp_path / "0" / "run.json").write_text(json.dumps(marks))
-    made = report(config(f"folder={tmp_path}"))
-    assert made.plots == []
-    assert "| 1 | 0.2000 | – | 1 | – | – | – | – |" in (tmp_path / "report.md").read_text()
 
 
 def test_what_cannot_be_reported_is_refused_by_name(sweep: Path, tmp_path: Path):

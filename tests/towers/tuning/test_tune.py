@@ -8,6 +8,7 @@ import pytest
 from data_prep.command import load_config
 from data_prep.errors import ExitCode, GateFailed, Locked, UsageError
 from data_prep.files import lock
+from tests.towers.model.run_records import record_of
 from towers import tune as search_module
 from towers.tune import SearchResult, TuneConfig, search
 from towers.tuning.space import Choices, Range, parse_space, typed_value
@@ -47,7 +48,7 @@ class Trainings:
         typed = dict(override.split("=", 1) for override in overrides)
         value = float(typed["optimization.learning_rate"]) * int(typed["tower.dim"]) + int(typed["seed"]) / 1000
         folder.mkdir(parents=True)
-        (folder / "run.json").write_text(json.dumps({"validation": {"ndcg@10": value}}))
+        record_of(validation={"ndcg@10": value}, config={"seed": int(typed["seed"])}).write(folder)
         return True
 
 
@@ -137,7 +138,7 @@ def test_a_wrong_metric_override_or_dataset_is_refused_and_named(overrides, monk
 def test_a_training_without_the_figure_ends_the_search_with_the_reason(overrides, monkeypatch):
     def without_figures(folder: Path, overrides: list[str]) -> bool:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.json").write_text(json.dumps({"validation": {}}))
+        record_of().write(folder)
         return True
 
     monkeypatch.setattr(search_module, "run_training", without_figures)
