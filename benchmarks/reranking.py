@@ -30,21 +30,28 @@ from benchmarks.search import VARIANTS, trained, with_funnel
 from data_prep.columns import Columns
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
-from towers.candidates.train_queries import QueryFunnel
+from towers.candidates import QueryFunnel
+from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.judgements import Judgements
-from towers.metrics.ranking_metrics import bootstrap_intervals
 from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import ONE_VECTOR, model_scorer
 from towers.modules.onnx_runtime import INT8
-from towers.ranking.comparison import shortlist_ndcg
-from towers.ranking.config import RankerConfig
-from towers.ranking.cross_encoder import CrossEncoder
-from towers.ranking.examples import of_judgements
-from towers.ranking.mining import Shortlist, shortlists
-from towers.ranking.onnx import export_cross_encoder, load_exported, quantise_cross_encoder
-from towers.ranking.training import Fitting
-from towers.ranking.training_set import RankingTrainingSet
-from towers.train_ranker import RankerResult, judge_folds, publish
+from towers.ranking import (
+    CrossEncoder,
+    CrossEncoderTrainer,
+    RankerConfig,
+    RankerResult,
+    RankingTrainingSet,
+    Shortlist,
+    export_cross_encoder,
+    judged_examples,
+    load_exported,
+    quantise_cross_encoder,
+    shortlist_ndcg,
+    shortlists,
+)
+from towers.ranking.comparison import not_retrieved_share
+from towers.train_ranker import evaluate_folds, publish
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks.reranking {} -->", "<!-- end -->"
@@ -140,10 +147,15 @@ class Bench:
     def lists(self) -> list[Shortlist]:
         """What is served for every query."""
         config, items = self.config("lists"), self.dataset.items
-        moments = of_judgements(self.judged.queries, self.judged.rows, self.judged.grades)
+        examples = judged_examples(self.judged)
         titles = [str(title) for title in items[Columns.TITLE]]
         depth = config.mining.depth
-        return list(shortlists(self.served.recall(depth), moments, titles, config.input_template, depth, 64))
+        return list(shortlists(self.served.recall(depth), examples, titles, config.input_template, depth, 64))
+
+    @cached_property
+    def missing(self) -> float:
+        """The share of the relevant items that are not among the candidates."""
+        return not_retrieved_share(self.lists)
 
     @cached_property
     def texts(self) -> Sequence[str]:
@@ -156,14 +168,17 @@ class Bench:
         if (config.run / name).is_dir():
             return config.run / name
         folds = self.judged.folds(config.judgements.folds, config.seed)
-        fitting = Fitting(config, str(self.run), self.texts, config.run / f"{name}_training")
-        shutil.rmtree(fitting.folder, ignore_errors=True)
-        compared, kept = judge_folds(fitting, RankingTrainingSet.of([], [], self.lists, folds, config))
-        # the reranker of all queries would be judged by nothing here: the folds' are enough
-        result = RankerResult(config.run / name, None, compared, 1.0, False, self.served.funnel.names)
-        publish(config, kept[0], kept, fitting.towers, result)
-        shutil.rmtree(fitting.folder)
-        print(f"{name}: {compared}", flush=True)
+        trainer = CrossEncoderTrainer(config, str(self.run), self.texts, config.run / f"{name}_training")
+        shutil.rmtree(trainer.folder, ignore_errors=True)
+        compared, kept = evaluate_folds(trainer, RankingTrainingSet.of([], [], self.lists, folds, config))
+        assert compared is not None
+        # the cross-encoder of all queries would be evaluated by nothing here: the folds' are enough
+        result = RankerResult(
+            config.run / name, None, compared, {"queries": self.missing}, 1.0, False, self.served.funnel.names
+        )
+        publish(config, kept[0], kept, trainer.towers, result)
+        shutil.rmtree(trainer.folder)
+        print(f"{name}: {compared.describe('queries')}", flush=True)
         return config.run / name
 
 
@@ -223,11 +238,10 @@ def _milliseconds(model: CrossEncoder, lists: Sequence[Shortlist], texts: Sequen
 def table(rows: Sequence[Scored], bench: Bench) -> str:
     """What was measured, as Markdown."""
     asked, served, teacher = bench.asked, rows[0], rows[1]
-    missed = sum(one.missed for one in bench.lists) / sum(one.relevant for one in bench.lists)
     lines = [
         f"{len(served.ndcg):,} of {len(bench.judged):,} judged queries, {len(bench.dataset.items):,} items, the first "
-        f"{asked.depth} candidates of each, among which {missed:.1%} of the relevant items are not; {asked.tokens} "
-        f"tokens, {asked.folds} folds, {asked.epochs} epochs at most; intervals are 95 %, over queries.",
+        f"{asked.depth} candidates of each, among which {bench.missing:.1%} of the relevant items are not; "
+        f"{asked.tokens} tokens, {asked.folds} folds, {asked.epochs} epochs at most; intervals are 95 %, over queries.",
         "",
         "| order | NDCG@10 | above what is served | above the teacher | CPU ms a query |",
         "|---|---|---|---|---|",
@@ -245,7 +259,7 @@ def table(rows: Sequence[Scored], bench: Bench) -> str:
 
 def _difference(row: Scored, other: Scored) -> str:
     values = (row.ndcg - other.ndcg)[:, None]
-    low, high = bootstrap_intervals(values, samples=2000, confidence=0.95, seed=0)
+    low, high = Bootstrap(samples=2000, confidence=0.95, seed=0).intervals(values)
     return f"{values.mean():+.4f} ({low[0]:+.4f} … {high[0]:+.4f})"
 
 

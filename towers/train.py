@@ -19,8 +19,9 @@ from towers.baselines import DoesNotApply
 from towers.blocks import FittedBlock
 from towers.fitting.checkpoints import begin
 from towers.fitting.cost import CostMeter
-from towers.metrics.evaluation import Cases, evaluate, metric_names, sample
+from towers.metrics.evaluation import Cases, evaluate, sample
 from towers.metrics.judgements import judged_cases
+from towers.metrics.ranking_metrics import metric_names
 from towers.model.one_vector import OneVectorModel, WeightedBlock
 from towers.model.run_record import BlockWeightsRecord, RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer

@@ -16,6 +16,7 @@ from data_prep.errors import GateFailed, UsageError
 from towers.baselines import TrainingData
 from towers.diversity.diversify import METHODS, POOL, DiversityConfig, unit
 from towers.events.reading import read_sequences_of
+from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.evaluation import Cases, sample
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
@@ -94,7 +95,7 @@ def measure(config: TradeoffConfig) -> pd.DataFrame:
     settings = list(dict.fromkeys(_settings(config)))
     scorer = model_scorer(ONE_VECTOR, model, dataset.items)
     found = lists(scorer, cases, space, settings, config.k, config.pool, config.batch_size)
-    return tradeoff(found, cases.truth, space, (config.samples, config.confidence, config.seed))
+    return tradeoff(found, cases.truth, space, Bootstrap(config.samples, config.confidence, config.seed))
 
 
 def _settings(config: TradeoffConfig) -> list[Setting]:

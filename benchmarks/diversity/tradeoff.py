@@ -12,8 +12,8 @@ from data_prep.progress import track
 from towers.diversity.distance import intra_list_distance
 from towers.diversity.diversify import METHODS, standardised, unit
 from towers.diversity.greedy import Tiers, greedy
+from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.evaluation import Cases, EvaluationBatches, Scorer
-from towers.metrics.ranking_metrics import bootstrap_intervals
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def tradeoff(
     found: Mapping[Setting, NDArray[np.int64]],
     truth: Sequence[NDArray[np.int64]],
     space: Space,
-    bootstrap: tuple[int, float, int],
+    bootstrap: Bootstrap,
 ) -> pd.DataFrame:
     """A row for each setting, beside the plain list, user by user.
 
@@ -106,7 +106,7 @@ def tradeoff(
         found: lists of each setting; those of strength 0 are the plain ones.
         truth: what each user wanted, U arrays.
         space: of the catalogue.
-        bootstrap: samples, confidence and seed of the intervals.
+        bootstrap: of the intervals.
 
     Returns:
         method, strength; ndcg, item_distance (by the vectors that lists are chosen by), text_distance, categories (of a
@@ -121,7 +121,7 @@ def tradeoff(
         row: dict[str, object] = {"method": setting.method, "strength": setting.strength}
         row |= {name: float(np.nanmean(values)) for name, values in own.items()}
         row |= {f"{name}_change": _share(float(np.nanmean(own[name] - base[name])), base[name]) for name in own}
-        low, high = bootstrap_intervals((own["ndcg"] - base["ndcg"])[:, np.newaxis], *bootstrap)
+        low, high = bootstrap.intervals((own["ndcg"] - base["ndcg"])[:, np.newaxis])
         row |= {"ndcg_low": _share(float(low[0]), base["ndcg"]), "ndcg_high": _share(float(high[0]), base["ndcg"])}
         rows.append(row)
     return pd.DataFrame(rows)

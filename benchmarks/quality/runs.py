@@ -25,9 +25,8 @@ from benchmarks.quality.records import Result
 from data_prep.columns import Split
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import fingerprint, read_json, sha256, write_json
-from towers.candidates.funnel import FUNNEL
-from towers.evaluate import METRICS
-from towers.evaluation.tables import summarize
+from towers.candidates import FUNNEL
+from towers.evaluation import METRICS, Catalogue, summarize
 from towers.events.history import History
 from towers.metrics.config import EvaluationConfig
 from towers.metrics.evaluation import evaluate
@@ -178,8 +177,8 @@ def row_of(report: dict[str, Any], scorer: str) -> dict[str, Any]:
         return row
     row = {part: report["scorers"][scorer][part] for part in SHOWN}
     cold = report["cold"]
-    if cold["users"]:
-        row["cold"] = cold["scorers"][scorer] | {"users": cold["users"], "wanted": cold["wanted"]}
+    if cold is not None:
+        row["cold"] = cold["scorers"][scorer] | {"users": cold["users"], "relevant": cold["relevant"]}
     against = report["against"]
     if against and scorer in against["scorers"]:
         row["above"] = against["scorers"][scorer] | {"baseline": against["baseline"]}
@@ -203,8 +202,7 @@ def _run_peer(job: Job, peer: PeerPlan, bench: Bench, prepared: Prepared, mark: 
         raise GateFailed(f"{name}: vectors {made.users.shape} and {made.items.shape} do not fit {len(cases)} cases")
     settings = bench.evaluation
     outcome = evaluate(VectorScorer(peer.label, made, cases.order), cases, settings.batch_size)
-    bootstrap = (settings.bootstrap_samples, settings.confidence, job.seed)
-    row = summarize(outcome, cases, prepared.counts, None, *bootstrap)
+    row = asdict(summarize(outcome, cases, Catalogue(prepared.counts, None), settings.bootstrap(job.seed)))
     material.unlink()
     answer.unlink()
     return _result(

@@ -4,7 +4,7 @@ from towers.baselines.baseline import Baseline, DoesNotApply
 from towers.baselines.baseline_mix import BaselineMix
 from towers.baselines.cooccurrence import Cooccurrence
 from towers.baselines.ease import Ease
-from towers.baselines.fitted import fitted_baselines
+from towers.baselines.fitted import fit_each, fitted_baselines
 from towers.baselines.ials import IALS
 from towers.baselines.knn import ItemKNN, UserKNN
 from towers.baselines.markov import Markov
@@ -33,5 +33,6 @@ __all__ = [
     "TrainingData",
     "Trending",
     "UserKNN",
+    "fit_each",
     "fitted_baselines",
 ]

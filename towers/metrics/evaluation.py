@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset
 from data_prep.columns import Split
 from data_prep.progress import track
 from towers.events.history import History, Sequences
-from towers.metrics.ranking_metrics import per_user, ranks, tie_order
+from towers.metrics.ranking_metrics import metric_names, per_user, ranks, tie_order
 
 
 class Scorer(Protocol):
@@ -203,12 +203,6 @@ def metrics_of(found: Tensor, batch: EvaluationBatch, cases: Cases) -> Tensor:
     """Metrics of B cases from the ranks of what they want, [T] -> [B, M]."""
     metrics = per_user(found, batch.truth_users.cpu(), len(batch.places), cases.cutoffs)
     return torch.stack(list(metrics.values()), dim=1)
-
-
-def metric_names(cutoffs: Sequence[int]) -> list[str]:
-    """Names of the columns that `rank_batch` returns."""
-    one = torch.zeros(1, dtype=torch.int64)
-    return list(per_user(one + 1, one, 1, cutoffs))
 
 
 def room_for_metrics(cases: Cases) -> Tensor:

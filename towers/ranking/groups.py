@@ -1,4 +1,4 @@
-"""Candidates of one moment that are compared in training, and groups of them of different sizes as one batch."""
+"""Groups of candidates that are compared in training, and groups of different sizes as one batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class CandidateGroup:
-    """Some candidates of one moment that are compared in training.
+    """Some candidates of one example that are compared in training.
 
     Attributes:
         context: the user, as text.
         rows: [n].
         scores: recall's, [n].
         grades: [n]; at least two of them differ.
-        teacher: a teacher's scores, [n]; None where nobody teaches.
+        teacher: a teacher's scores, [n]; None without a teacher.
     """
 
     context: str
@@ -38,7 +38,7 @@ class PaddedGroups:
         rows: items, [G, n].
         scores: recall's, [G, n].
         grades: [G, n].
-        teacher: a teacher's scores, [G, n]; zeros where nobody teaches.
+        teacher: a teacher's scores, [G, n]; zeros without a teacher.
     """
 
     mask: Tensor
@@ -59,10 +59,10 @@ class PaddedGroups:
 
         return cls(
             mask,
-            padded([one.rows for one in groups], torch.int64),
-            padded([one.scores for one in groups], torch.float32),
-            padded([one.grades for one in groups], torch.float32),
-            padded([np.zeros(len(one.rows)) if one.teacher is None else one.teacher for one in groups], torch.float32),
+            padded([group.rows for group in groups], torch.int64),
+            padded([group.scores for group in groups], torch.float32),
+            padded([group.grades for group in groups], torch.float32),
+            padded([np.zeros(len(g.rows)) if g.teacher is None else g.teacher for g in groups], torch.float32),
         )
 
     def __len__(self) -> int:

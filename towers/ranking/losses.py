@@ -1,4 +1,4 @@
-"""What a reranker is trained to do with a group of candidates: losses as pure functions, and a class for each.
+"""Ranking losses of groups of candidates: pure functions, and a class for each.
 
 All take scores, grades and a mask of G groups of at most n candidates, [G, n] each, and return one number a group, [G].
 Grade 0 is not relevant; the mask is False where a group has fewer candidates than n. The gain of a grade is
@@ -81,8 +81,8 @@ def kl_divergence(scores: Tensor, mask: Tensor, teacher: Tensor, temperature: fl
     Sum over candidates of p * log(p / q), p being the teacher's chances and q those of the scores. Source: Lin et al.,
     "In-batch negatives for knowledge distillation with tightly-coupled teachers for dense retrieval", 2021, eq. 4.
     """
-    relevant, found = (_log_softmax(values / temperature, mask) for values in (teacher, scores))
-    return (relevant.exp() * (relevant - found) * mask).sum(dim=1)
+    target, predicted = (_log_softmax(values / temperature, mask) for values in (teacher, scores))
+    return (target.exp() * (target - predicted) * mask).sum(dim=1)
 
 
 def _log_softmax(values: Tensor, mask: Tensor) -> Tensor:
@@ -117,11 +117,11 @@ class RankingLoss(ABC):
 
     @abstractmethod
     def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
-        """The loss of each group, [G]; `teacher` holds zeros where nobody teaches."""
+        """The loss of each group, [G]; `teacher` holds zeros without a teacher."""
 
 
 class Softmax(RankingLoss):
-    """See `softmax`. The default: events say what was relevant more than what was there."""
+    """See `softmax`. The default: events tell better what was relevant than what was seen."""
 
     def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
         return softmax(scores, grades, mask)

@@ -15,7 +15,7 @@ REMEMBERED = 1 << 16
 30 MB once so many were seen; of longer texts no more tokens than there is room for."""
 
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
-"""What transformers calls the tensors that a model may be given."""
+"""Names of a transformer's input tensors."""
 
 PROBES = ("", "milk", " Fresh MILK,\n1.5 l ", "Ölmühle 牛奶 🥛 e\u0301")
 """Texts, each to stand beside each, by which it is seen whether a tokenizer does what is expected of it."""
@@ -24,7 +24,7 @@ PROBES = ("", "milk", " Fresh MILK,\n1.5 l ", "Ölmühle 牛奶 🥛 e\u0301")
 def encode_pairs(
     tokenizer: Any, contexts: Sequence[str], candidates: Sequence[str], max_tokens: int
 ) -> Mapping[str, Tensor]:
-    """What the tokenizer itself makes of n pairs, [n, tokens] each.
+    """The tokens of n pairs by the tokenizer itself, [n, tokens] each.
 
     Args:
         tokenizer: of transformers.
@@ -76,7 +76,7 @@ class PairTokens:
         self._item = lru_cache(REMEMBERED)(_shortening(self._tokens, self._room, self._cuts_left))
 
     def beside(self, context: str) -> Callable[[Sequence[str]], dict[str, Tensor]]:
-        """What makes of n item texts the tensors of their pairs with this context, [n, tokens] each; n > 0."""
+        """The function from n item texts to the tensors of their pairs with this context, [n, tokens] each; n > 0."""
         return partial(self._pairs, self._tokens(context))
 
     def _pairs(self, context: NDArray[np.int32], candidates: Sequence[str]) -> dict[str, Tensor]:
@@ -140,7 +140,7 @@ def longest_first(context: int, items: NDArray[np.int64], room: int) -> NDArray[
 
 
 def _reading(tokenizer: Any) -> Callable[[str], NDArray[np.int32]]:
-    """What gives all tokens of a text, [tokens], no special ones added.
+    """The function from a text to all its tokens, [tokens], no special ones added.
 
     Of the tokenizer alone: pairs that held on to themselves would outlive their use.
     """
@@ -158,7 +158,7 @@ def _reading(tokenizer: Any) -> Callable[[str], NDArray[np.int32]]:
 def _shortening(
     read: Callable[[str], NDArray[np.int32]], room: int, from_left: bool
 ) -> Callable[[str], tuple[int, NDArray[np.int32]]]:
-    """What gives how many tokens a text has, and of them as many as there ever is room for."""
+    """The function from a text to the number of its tokens, and as many of them as there ever is room for."""
 
     def shortened(text: str) -> tuple[int, NDArray[np.int32]]:
         tokens = read(text)

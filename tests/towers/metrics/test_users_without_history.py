@@ -20,11 +20,12 @@ from towers.candidates.fallback_choice import choose_fallback
 from towers.events.history import History
 from towers.events.interactions import Interactions
 from towers.events.reading import read_sequences
+from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.evaluation import Cases, evaluate
 from towers.metrics.users_without_history import ByAttributes, as_newcomers, stranger_scores
 
 DAY = 86_400.0
-BOOTSTRAP = (200, 0.95, 0)
+BOOTSTRAP = Bootstrap(200, 0.95, 0)
 
 
 class Same:
