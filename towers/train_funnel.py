@@ -67,7 +67,7 @@ def train_funnel(config: FunnelConfig) -> FunnelsResult:
 
 
 def verdict(result: FunnelResult, certainty: float) -> str:
-    """What a funnel came to, in a line: the channels and the ranker that were worth having."""
+    """A funnel in a line: the channels and the ranker that were worth having."""
     kept = f"the towers and {', '.join(result.kept)}" if result.kept else "the towers alone"
     if result.ranked is None:
         return kept

@@ -106,7 +106,7 @@ def reranked(bundle: Bundle, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Scores of some items by a bundle's reranker, and by torch."""
     assert bundle.reranker is not None
     texts, recalled = list(bundle.texts[np.arange(6)]), np.zeros(6, np.float32)
-    exact = CrossEncoder.load(folder / "cross_encoder").score("milk", texts, recalled)
+    exact = CrossEncoder.load(folder / "reranker").score("milk", texts, recalled)
     return bundle.reranker.score("milk", texts, recalled), exact
 
 

@@ -137,7 +137,7 @@ def test_an_explained_answer_has_each_channels_place_and_score(client: Retrieval
     assert [channel.name for channel in answer.channels] == bundle.funnel.names
     at = np.searchsorted(expected.pool.rows, [bundle.row_of[i] for i in answer.item_ids])
     for number, channel in enumerate(answer.channels):
-        assert list(channel.places) == expected.pool.places[at, number].tolist()
+        assert list(channel.places) == expected.pool.channel_ranks[at, number].tolist()
         np.testing.assert_allclose(channel.scores, expected.pool.scores[at, number], rtol=1e-4, atol=1e-5)
     assert not client.recommend(**ask(bundle, 0)).channels
 

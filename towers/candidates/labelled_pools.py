@@ -67,5 +67,5 @@ class LabelledPools:
         """NDCG@10 of each user, [U], were the candidates shown in the order of some scores [T]."""
         users, ranks = self.pools.users[self.relevant], self.pools.ranks(scores)[self.relevant]
         relevant = np.bincount(users, minlength=len(self)) + self.not_retrieved
-        found, of_users, numbers = (torch.from_numpy(part) for part in (ranks, users, relevant))
-        return np.asarray(ndcg(found, of_users, numbers, CUTOFF).numpy(), np.float64)
+        item_ranks, of_users, numbers = (torch.from_numpy(part) for part in (ranks, users, relevant))
+        return np.asarray(ndcg(item_ranks, of_users, numbers, CUTOFF).numpy(), np.float64)

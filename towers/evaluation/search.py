@@ -97,17 +97,17 @@ def answer_served(served: QueryFunnel, judgements: Judgements, cases: Cases) -> 
     """As `answer`, by the funnel that a server answers with; what is not in its pool is not found."""
     stage = Stage.by(served.name, *served.answers(cases))
     query, row, _ = judgements.pairs
-    found = torch.from_numpy(stage.ranks_of(query.numpy(), row.numpy()))
-    return Answers(served.name, _figures(found, judgements), stage.top(min(CUTOFF, len(cases.item_ids))))
+    item_ranks = torch.from_numpy(stage.ranks_of(query.numpy(), row.numpy()))
+    return Answers(served.name, _figures(item_ranks, judgements), stage.top(min(CUTOFF, len(cases.item_ids))))
 
 
-def _figures(found: Tensor, judgements: Judgements) -> NDArray[np.float64]:
+def _figures(item_ranks: Tensor, judgements: Judgements) -> NDArray[np.float64]:
     """The metrics of Q queries, [Q, M], from the rank of each judged item, [T]."""
     query, _, grade = judgements.pairs
     good = grade > 0
-    binary = per_user(found[good], query[good], len(judgements), [REACH])
+    binary = per_user(item_ranks[good], query[good], len(judgements), [REACH])
     ndcg, recall, mrr = METRICS
-    figures = {ndcg: graded_ndcg(found, query, grade, len(judgements), CUTOFF), **binary}
+    figures = {ndcg: graded_ndcg(item_ranks, query, grade, len(judgements), CUTOFF), **binary}
     return torch.stack([figures[ndcg], figures[recall], figures[mrr]], dim=1).numpy()
 
 

@@ -68,14 +68,14 @@ def metric_names(cutoffs: Sequence[int]) -> list[str]:
     return [f"{metric}@{k}" for k in cutoffs for metric in METRICS]
 
 
-def per_user(found: Tensor, users: Tensor, num_users: int, cutoffs: Sequence[int]) -> dict[str, Tensor]:
+def per_user(item_ranks: Tensor, users: Tensor, num_users: int, cutoffs: Sequence[int]) -> dict[str, Tensor]:
     """Metrics of each user from the ranks of all their held-out items.
 
     Binary relevance. Recall@k = found in the first k / held out; HitRate@k = any found; NDCG@k see `ndcg`; MRR@k =
     1 / best rank, 0 beyond k.
 
     Args:
-        found: rank of each held-out item, [T].
+        item_ranks: rank of each held-out item, [T].
         users: user of each, [T], values 0…num_users-1; every user has at least one.
         num_users: B.
         cutoffs: the k.
@@ -85,14 +85,14 @@ def per_user(found: Tensor, users: Tensor, num_users: int, cutoffs: Sequence[int
     """
     held_out = torch.bincount(users, minlength=num_users)  # [B]
     best = torch.full((num_users,), torch.inf, dtype=torch.float64)
-    best = best.scatter_reduce(0, users, found.double(), "amin")
+    best = best.scatter_reduce(0, users, item_ranks.double(), "amin")
     metrics: dict[str, Tensor] = {}
     for k in cutoffs:
-        inside = users[found <= k]
+        inside = users[item_ranks <= k]
         hits = torch.bincount(inside, minlength=num_users).double()
         figures = {
             RECALL: hits / held_out.double(),
-            NDCG: ndcg(found, users, held_out, k),
+            NDCG: ndcg(item_ranks, users, held_out, k),
             MRR: torch.where(best <= k, 1 / best, 0.0),
             HIT_RATE: (hits > 0).double(),
         }
@@ -100,13 +100,13 @@ def per_user(found: Tensor, users: Tensor, num_users: int, cutoffs: Sequence[int
     return metrics
 
 
-def ndcg(found: Tensor, users: Tensor, relevant: Tensor, k: int) -> Tensor:
+def ndcg(item_ranks: Tensor, users: Tensor, relevant: Tensor, k: int) -> Tensor:
     """NDCG@k of binary relevance: gains of 1 / log2(1 + rank) over the best possible at k.
 
     Source: Järvelin & Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002.
 
     Args:
-        found: rank of each relevant item, [T]; one that was not retrieved may be left out, or stand beyond k.
+        item_ranks: rank of each relevant item, [T]; one that was not retrieved may be left out, or stand beyond k.
         users: user of each, [T], values 0…B-1.
         relevant: number of relevant items of each user, retrieved or not, [B]; a user with none has 0.
         k: cutoff.
@@ -115,19 +115,19 @@ def ndcg(found: Tensor, users: Tensor, relevant: Tensor, k: int) -> Tensor:
         [B] float64.
     """
     ideal = torch.cumsum(1 / torch.log2(torch.arange(2, k + 2, dtype=torch.float64)), dim=0)  # [k]
-    reached = _discounted(torch.ones(len(found), dtype=torch.float64), found, users, len(relevant), k)
+    reached = _discounted(torch.ones(len(item_ranks), dtype=torch.float64), item_ranks, users, len(relevant), k)
     return reached / ideal[relevant.clamp(1, k) - 1]
 
 
-def graded_ndcg(found: Tensor, queries: Tensor, grades: Tensor, num_queries: int, k: int) -> Tensor:
+def graded_ndcg(item_ranks: Tensor, queries: Tensor, grades: Tensor, num_queries: int, k: int) -> Tensor:
     """NDCG@k with gain 2^grade - 1 and discount 1 / log2(1 + rank); items without a judgement gain nothing.
 
-    The ideal puts all judged items of the query, found or not, in the order of their grades. A query without an item
+    The ideal puts all judged items of the query, item_ranks or not, in the order of their grades. A query without an item
     of a grade above 0 has 0. Source: as of `ndcg`; the exponential gain is of Burges et al., "Learning to rank using
     gradient descent", 2005.
 
     Args:
-        found: rank of each judged item, 1 for the best, [T]; beyond k for one that was not found.
+        item_ranks: rank of each judged item, 1 for the best, [T]; beyond k for one that was not item_ranks.
         queries: query of each, [T], values 0…num_queries-1.
         grades: of each, [T].
         num_queries: Q.
@@ -142,13 +142,13 @@ def graded_ndcg(found: Tensor, queries: Tensor, grades: Tensor, num_queries: int
     sizes = torch.bincount(queries, minlength=num_queries)
     starts = torch.cumsum(sizes, dim=0) - sizes
     ideal_rank = torch.arange(len(queries)) - starts[queries[best_first]] + 1
-    reached = _discounted(gain, found, queries, num_queries, k)
+    reached = _discounted(gain, item_ranks, queries, num_queries, k)
     ideal = _discounted(gain[best_first], ideal_rank, queries[best_first], num_queries, k)
     return torch.where(ideal > 0, reached / ideal.clamp(min=1e-300), 0.0)
 
 
-def _discounted(gain: Tensor, found: Tensor, users: Tensor, num_users: int, k: int) -> Tensor:
+def _discounted(gain: Tensor, item_ranks: Tensor, users: Tensor, num_users: int, k: int) -> Tensor:
     """Sum of each user's gains within the first k, each over log2(1 + rank), [B]."""
-    inside = found <= k
-    value = gain[inside] / torch.log2(1 + found[inside].double())
+    inside = item_ranks <= k
+    value = gain[inside] / torch.log2(1 + item_ranks[inside].double())
     return torch.zeros(num_users, dtype=torch.float64).index_add_(0, users[inside], value)

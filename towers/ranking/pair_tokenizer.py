@@ -63,11 +63,11 @@ class PairTokens:
         texts = pair.sequence_ids(0)  # [tokens], None for a special token
         if not {0, 1} <= set(texts) or not set(pair) <= {IDS, MASK, TYPES}:
             raise ValueError(f"{type(tokenizer).__name__} makes {list(pair)} of texts {texts}")
-        slots = [place for place, text in enumerate(texts) if text is None or text not in texts[:place]]
+        slots = [i for i, text in enumerate(texts) if text is None or text not in texts[:i]]
         self._names = tuple(pair)
         self._ids = pair[IDS][0].numpy()[slots]  # [slots]
         self._types = pair[TYPES][0].numpy()[slots] if TYPES in pair else np.zeros_like(self._ids)  # [slots]
-        self._texts = np.array([texts[place] is not None for place in slots])  # [slots]
+        self._texts = np.array([texts[i] is not None for i in slots])  # [slots]
         self._room = max(0, max_tokens - len(slots) + 2)
         self._padding = tokenizer.pad_token_id, tokenizer.pad_token_type_id
         self._pads_left = tokenizer.padding_side == "left"
@@ -112,15 +112,15 @@ def remembering(tokenizer: Any, max_tokens: int) -> PairTokens | None:
     """
     if not tokenizer.is_fast:
         return None
-    own = deepcopy(tokenizer)
-    texts = [*PROBES, " ".join(own.all_special_tokens), "rye " * max_tokens]
-    expected = [encode_pairs(own, [context] * len(texts), texts, max_tokens) for context in texts]
+    copy = deepcopy(tokenizer)
+    texts = [*PROBES, " ".join(copy.all_special_tokens), "rye " * max_tokens]
+    expected = [encode_pairs(copy, [context] * len(texts), texts, max_tokens) for context in texts]
     try:
-        made = PairTokens(own, max_tokens)
-        found = [made.beside(context)(texts) for context in texts]
+        remembered = PairTokens(copy, max_tokens)
+        tokens = [remembered.beside(context)(texts) for context in texts]
     except ValueError:
         return None
-    return made if all(map(_same, found, expected)) else None
+    return remembered if all(map(_same, tokens, expected)) else None
 
 
 def longest_first(context: int, items: NDArray[np.int64], room: int) -> NDArray[np.int64]:
@@ -171,5 +171,5 @@ def _cut(tokens: NDArray[np.int32], length: int, from_left: bool) -> NDArray[np.
     return tokens[len(tokens) - length :] if from_left else tokens[:length]
 
 
-def _same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:
-    return list(found) == list(expected) and all(torch.equal(found[name], expected[name]) for name in expected)
+def _same(tokens: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:
+    return list(tokens) == list(expected) and all(torch.equal(tokens[name], expected[name]) for name in expected)

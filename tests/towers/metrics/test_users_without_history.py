@@ -117,7 +117,7 @@ def test_a_list_is_taken_if_it_is_better_than_the_towers_beyond_chance(cases: Ca
     assert hopeless.name == max(hopeless.compared, key=lambda name: hopeless.compared[name].after)
     assert set(hopeless.compared) == {"popularity", "trending"}
     gain = hopeless.compared[hopeless.name]
-    assert gain.low > 0 and gain.users == len(cases) and hopeless.why.startswith(f"{hopeless.name} NDCG@10")
+    assert gain.low > 0 and gain.cases == len(cases) and hopeless.why.startswith(f"{hopeless.name} NDCG@10")
     column = as_newcomers(perverse, cases)[:, 1]
     assert gain.before == pytest.approx(column.mean())
     equal = choose_fallback(popular, lists("popularity"), training, cases, BOOTSTRAP)

@@ -86,8 +86,8 @@ def test_a_refit_that_was_interrupted_goes_on_after_the_choice(
 def test_a_refit_run_is_evaluated_on_test_alone(refit_run: Path):
     overrides = [f"run={refit_run}", "evaluation.cutoffs=[10]", "threads=1", "baselines=popularity"]
     report = evaluate_run(load_config(EvaluateConfig, "evaluate", overrides))
-    assert report["until"] == "test"
-    assert {"two towers", "one vector", "popularity"} <= set(report["scorers"])
+    assert report.until == "test"
+    assert {"two towers", "one vector", "popularity"} <= set(report.scorers)
     with pytest.raises(UsageError, match="was trained on the valid events"):
         evaluate_run(load_config(EvaluateConfig, "evaluate", [*overrides, "held_out=valid"]))
 

@@ -170,7 +170,7 @@ def largest(table: sp.csr_array | NDArray[np.float32], kept: int) -> sp.csr_arra
         table = _dense(table, kept)
     rows = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
     order = np.lexsort((table.indices, -table.data, rows))
-    place = np.arange(len(order)) - table.indptr[rows[order]]
-    chosen = np.sort(order[(place < kept) & (table.data[order] > 0)])
+    rank = np.arange(len(order)) - table.indptr[rows[order]]  # from 0
+    chosen = np.sort(order[(rank < kept) & (table.data[order] > 0)])
     coordinates = (rows[chosen], table.indices[chosen])
     return sp.csr_array((table.data[chosen].astype(np.float32), coordinates), shape=table.shape)

@@ -97,7 +97,7 @@ class WordsProfile:
     @classmethod
     def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         parts = tuple(arrays[f"words.{name}"] for name in TABLE)
-        places = {word: place for place, word in enumerate(settings["vocabulary"])}
+        places = {word: column for column, word in enumerate(settings["vocabulary"])}
         spelling = None
         if settings["spelling"] is not None:
             spelling = Spelling(dict(zip(settings["spelling"], arrays[COUNTS].tolist(), strict=True)))
