@@ -12,6 +12,7 @@ from data_prep.progress import track
 from towers.diversity.distance import intra_list_distance
 from towers.diversity.diversify import METHODS, standardised, unit
 from towers.diversity.greedy import Tiers, greedy
+from towers.metrics import ranking_metrics
 from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.evaluation import Cases, EvaluationBatches, Scorer
 
@@ -80,13 +81,14 @@ def _pools(
 
 
 def ndcg(found: NDArray[np.int64], truth: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
-    """NDCG of lists [U, K] at their length, as `towers.metrics.ranking_metrics.per_user` has it, [U]."""
-    discounts = 1 / np.log2(np.arange(2, found.shape[1] + 2))  # [K]
-    ideal = np.cumsum(discounts)
-    gains = [np.isin(own, wanted) @ discounts for own, wanted in zip(found, truth, strict=True)]
-    best = [ideal[min(len(wanted), len(ideal)) - 1] for wanted in truth]
-    found_of_best: NDArray[np.float64] = np.array(gains) / np.array(best)
-    return found_of_best
+    """NDCG of lists [U, K] at their length (see `towers.metrics.ranking_metrics.ndcg`), [U]."""
+    hits = [np.flatnonzero(np.isin(top, relevant)) + 1 for top, relevant in zip(found, truth, strict=True)]
+    users = np.repeat(np.arange(len(hits)), [len(ranks) for ranks in hits])
+    relevant = torch.tensor([len(rows) for rows in truth])
+    figures = ranking_metrics.ndcg(
+        torch.from_numpy(np.concatenate(hits)), torch.from_numpy(users), relevant, found.shape[1]
+    )
+    return np.asarray(figures.numpy(), np.float64)
 
 
 def categories_of(found: NDArray[np.int64], categories: NDArray[np.int64]) -> NDArray[np.float64]:

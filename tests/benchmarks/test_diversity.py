@@ -13,6 +13,7 @@ from benchmarks.diversity.tradeoff import Setting, Space, ndcg, tradeoff
 from data_prep.command import load_config
 from data_prep.errors import UsageError
 from towers.diversity import METHODS, intra_list_distance, unit
+from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.ranking_metrics import per_user
 
 
@@ -40,7 +41,7 @@ def test_each_setting_is_compared_with_the_plain_list():
     plain, other = np.array([[0, 1], [0, 1]]), np.array([[0, 2], [0, 2]])
     space = Space(np.eye(3, dtype=np.float32), np.array([[1, 0], [1, 0], [0, 1]], np.float32), np.array([7, 7, -1]))
     found = {Setting("mmr", 0.0): plain, Setting("mmr", 0.5): other}
-    rows = tradeoff(found, [np.array([0]), np.array([0, 1])], space, (20, 0.95, 0)).set_index("strength")
+    rows = tradeoff(found, [np.array([0]), np.array([0, 1])], space, Bootstrap(20, 0.95, 0)).set_index("strength")
     assert rows.loc[0.0, "ndcg_change"] == 0
     assert rows.loc[0.0, "text_distance"] == 0
     assert rows.loc[0.5, "text_distance"] == 1

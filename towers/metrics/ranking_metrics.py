@@ -122,7 +122,7 @@ def ndcg(item_ranks: Tensor, users: Tensor, relevant: Tensor, k: int) -> Tensor:
 def graded_ndcg(item_ranks: Tensor, queries: Tensor, grades: Tensor, num_queries: int, k: int) -> Tensor:
     """NDCG@k with gain 2^grade - 1 and discount 1 / log2(1 + rank); items without a judgement gain nothing.
 
-    The ideal puts all judged items of the query, item_ranks or not, in the order of their grades. A query without an item
+    The ideal puts all judged items of the query, found or not, in the order of their grades. A query without an item
     of a grade above 0 has 0. Source: as of `ndcg`; the exponential gain is of Burges et al., "Learning to rank using
     gradient descent", 2005.
 
