@@ -73,7 +73,7 @@ def verdict(result: FunnelResult, certainty: float) -> str:
         return kept
     if result.ranked.exceeds(certainty):
         return f"{kept}, ranked"
-    return f"{kept}; no ranker: it gains less than {certainty:g} standard errors"
+    return f"{kept}; no ranker: it gains less than {certainty:g} standard error{'' if certainty == 1 else 's'}"
 
 
 def report(result: FunnelResult, certainty: float) -> list[str]:

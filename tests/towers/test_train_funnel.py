@@ -28,7 +28,7 @@ def test_a_funnel_of_synthetic_queries_alone_warns_of_what_they_say(source: str,
     ("mean", "verdict"),
     [
         (0.02, "the towers and bm25, ranked"),
-        (0.005, "the towers and bm25; no ranker: it gains less than 1 standard errors"),
+        (0.005, "the towers and bm25; no ranker: it gains less than 1 standard error"),
     ],
 )
 def test_the_verdict_on_a_ranker_comes_first(mean: float, verdict: str) -> None:
