@@ -10,8 +10,7 @@ from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.paired import PairedComparison, greedy_ascent
 from towers.metrics.ranking_metrics import CUTOFF, NOT_FOUND, graded_ndcg
 from towers.ranking.cross_encoder import CrossEncoder
-from towers.ranking.groups import CandidateGroup
-from towers.ranking.mining import Shortlist
+from towers.ranking.mining import CandidateGroup, Shortlist
 
 
 def shortlist_ndcg(shortlist: Shortlist, scores: NDArray[np.float32]) -> float:

@@ -15,9 +15,8 @@ from towers.metrics.ranking_metrics import CUTOFF
 from towers.ranking.comparison import ndcg_of, text_scores
 from towers.ranking.config import RankerConfig
 from towers.ranking.cross_encoder import CrossEncoder
-from towers.ranking.groups import CandidateGroup, PaddedGroups
 from towers.ranking.losses import RankingLoss
-from towers.ranking.mining import Shortlist
+from towers.ranking.mining import CandidateGroup, PaddedGroups, Shortlist
 
 WATCHED = f"valid/ndcg@{CUTOFF}"
 

@@ -7,8 +7,8 @@ from data_prep.command import instantiate
 from data_prep.errors import UsageError
 from towers.ranking.config import RankerConfig
 from towers.ranking.cross_encoder import CrossEncoder
-from towers.ranking.groups import CandidateGroup
 from towers.ranking.losses import RankingLoss
+from towers.ranking.mining import CandidateGroup
 from towers.ranking.record import CrossEncoderRecord
 
 SHARED = ("seed", "input_template", "mining")

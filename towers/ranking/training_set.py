@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from data_prep.errors import GateFailed
 from towers.candidates.candidate_pool import TOWERS
 from towers.ranking.config import MiningConfig, RankerConfig
-from towers.ranking.groups import CandidateGroup
-from towers.ranking.mining import Shortlist, groups
+from towers.ranking.mining import CandidateGroup, Shortlist, groups
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import torch
 from data_prep.command import instantiate, load_config
 from data_prep.errors import UsageError
 from towers.ranking.config import RankerConfig
-from towers.ranking.groups import CandidateGroup
 from towers.ranking.losses import (
     KLDivergence,
     LambdaLoss,
@@ -23,6 +22,7 @@ from towers.ranking.losses import (
     margin_mse,
     softmax,
 )
+from towers.ranking.mining import CandidateGroup
 from towers.ranking.ranker_module import starting_weight
 
 Lists = tuple[list[float], list[float]]  # scores and grades of one group without padding
