@@ -179,25 +179,17 @@ def evaluate_search(
         The report, and a row for each query, scorer and wording.
     """
     item_ids = [str(item_id) for item_id in training.items[Columns.ITEM_ID]]
-    cases = judged_cases(judgements, item_ids, [CUTOFF])
-    size, bootstrap = settings.batch_size, settings.bootstrap(seed)
+    cases, bootstrap = judged_cases(judgements, item_ids, [CUTOFF]), settings.bootstrap(seed)
     baselines, left_out = fitted_baselines(config.baselines, training)
-    scorers = [*models, *baselines.values()]
     parts = [*(baselines[name] for name in config.fused if name in baselines), models[-1]]
     fused = None
     if served is None and len(parts) > 1 and len(judgements) >= config.folds:
-        fused = FoldedMix(parts, cases, judgements.folds(config.folds, seed), config.grid, size)
-
-    def answers_to(queries: Cases) -> list[Answers]:
-        answers = [answer(scorer, judgements, queries, size) for scorer in scorers]
-        if served is not None:
-            return [*answers, answer_served(served, judgements, queries)]
-        return answers if fused is None else [*answers, fused.answer(judgements, queries, size)]
-
-    answers = answers_to(cases)
+        fused = FoldedMix(parts, cases, judgements.folds(config.folds, seed), config.grid, settings.batch_size)
+    answering = _Answering([*models, *baselines.values()], fused, served, settings.batch_size)
+    answers = answering(judgements, cases)
     rows, others = [_rows(answers, judgements, item_ids, "")], {}
     for name, queries in (reworded or {}).items():
-        again = answers_to(replace(cases, queries=list(queries)))
+        again = answering(judgements, replace(cases, queries=list(queries)))
         lost = [Answers(new.name, old.metrics - new.metrics, new.top) for old, new in zip(answers, again, strict=True)]
         others[name] = Reworded(_estimates(again, bootstrap), _estimates(lost, bootstrap))
         rows.append(_rows(again, replace(judgements, queries=list(queries)), item_ids, name))
@@ -212,6 +204,32 @@ def evaluate_search(
         reworded=others,
     )
     return report, pd.concat(rows, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class _Answering:
+    """Everything that answers judged queries: scorers, and their fusion if any.
+
+    Attributes:
+        scorers: one after the other.
+        fused: cross-validated; None for none.
+        served: the funnel that a server answers with; None for none.
+        batch_size: queries scored at a time.
+    """
+
+    scorers: Sequence[Scorer]
+    fused: FoldedMix | None
+    served: QueryFunnel | None
+    batch_size: int
+
+    def __call__(self, judgements: Judgements, cases: Cases) -> list[Answers]:
+        """The answers of each; the queries are those of the cases."""
+        answers = [answer(scorer, judgements, cases, self.batch_size) for scorer in self.scorers]
+        if self.served is not None:
+            answers.append(answer_served(self.served, judgements, cases))
+        if self.fused is not None:
+            answers.append(self.fused.answer(judgements, cases, self.batch_size))
+        return answers
 
 
 def _estimates(answers: Sequence[Answers], bootstrap: Bootstrap) -> dict[str, Estimates]:

@@ -1,4 +1,4 @@
-"""Every loss of the reranker beside a slow twin that loops over candidates and pairs."""
+"""Every ranking loss beside a slow twin that loops over candidates and pairs."""
 
 import math
 from collections.abc import Callable
@@ -115,14 +115,14 @@ def test_a_loss_is_what_a_loop_over_candidates_says(
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-10)
 
 
-def test_softmax_of_one_wanted_candidate_is_the_cross_entropy_of_the_group():
+def test_softmax_of_one_relevant_candidate_is_the_cross_entropy_of_the_group():
     scores = torch.tensor([[0.3, -1.0, 2.0, 0.5]])
     found = softmax(scores, torch.tensor([[0.0, 1.0, 0.0, 0.0]]), torch.ones(1, 4, dtype=torch.bool))
     torch.testing.assert_close(found[0], torch.nn.functional.cross_entropy(scores, torch.tensor([1])))
 
 
 @pytest.mark.parametrize("name", ["softmax", "binary", "lambda", "listwise", "margin_mse", "kl"])
-def test_every_configured_loss_moves_the_wanted_up_and_padding_not_at_all(name: str):
+def test_every_configured_loss_moves_the_relevant_up_and_padding_not_at_all(name: str):
     loss: RankingLoss = instantiate(
         load_config(RankerConfig, "train_ranker", ["run=x", f"ranking_loss={name}"]).ranking_loss
     )

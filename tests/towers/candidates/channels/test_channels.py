@@ -124,11 +124,13 @@ def test_a_share_is_of_the_words_that_items_have(query, share):
     texts = [*ITEMS["text"][:4], "dog " * 5000, "mint tea"]
     baseline = BM25(1.2, 0.0, 0.6, ["text"], singular=True, mend=False)
     plain = training()
-    told = TrainingData(plain.interactions, ITEMS.assign(text=texts), plain.encode, True)
+    described = TrainingData(plain.interactions, ITEMS.assign(text=texts), plain.encode, True)
     if share is None:  # half of what is asked for, each word weighing what its rarity says
         dog, bread = (np.log1p((6 - n + 0.5) / (n + 0.5)) for n in (1, 2))
         share = dog / (dog + bread)
-    assert WordMatch(baseline).fit(told).scores([history()], [query]).toarray()[0, 4] == pytest.approx(share, rel=1e-3)
+    assert WordMatch(baseline).fit(described).scores([history()], [query]).toarray()[0, 4] == pytest.approx(
+        share, rel=1e-3
+    )
 
 
 def test_of_an_endless_query_the_first_words_alone_are_mended():
