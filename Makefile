@@ -30,7 +30,7 @@ demo: $(VENV)/demo.installed
 	$(BIN)/python -m data_prep source=completejourney
 	$(BIN)/python -m towers.train run=demo experiment=demo
 	$(BIN)/python -m towers.train_funnel run=$(DEMO)
-	$(BIN)/python -m towers.train_reranker run=$(DEMO) trainer.epochs=1 \
+	$(BIN)/python -m towers.train_ranker run=$(DEMO) trainer.epochs=1 \
 	  mining.max_groups=1000 mining.negatives=7 mining.max_held_out=400
 	$(BIN)/python -m towers.evaluate run=$(DEMO)
 	$(BIN)/python -m index.build run=$(DEMO)

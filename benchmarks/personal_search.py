@@ -24,7 +24,7 @@ from towers.candidates.channels import FittedChannel
 from towers.candidates.funnel import QUERY_FUNNEL, Funnel
 from towers.candidates.fusion import WeightedScores
 from towers.events import History, read_sequences_of
-from towers.metrics import Cases, bootstrap_intervals, evaluate, metric_names
+from towers.metrics import Bootstrap, Cases, evaluate, metric_names
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, VectorScorer, model_scorer
@@ -133,7 +133,7 @@ def main() -> None:
     ]
     for row, found in zip(rows, figures, strict=True):
         above = (found - figures[0])[:, :1]
-        low, high = bootstrap_intervals(above, samples=2000, confidence=0.95, seed=0)
+        low, high = Bootstrap(samples=2000, confidence=0.95, seed=0).intervals(above)
         beside = f"{above.mean():+.3f} ({low[0]:+.3f} … {high[0]:+.3f})" if row is not rows[0] else ""
         lines.append(f"| {row.name} | {' | '.join(f'{mean:.3f}' for mean in found.mean(axis=0))} | {beside} |")
     section = "\n".join(lines)

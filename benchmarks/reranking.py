@@ -5,7 +5,7 @@
         --relevant 1 --negatives 7
 
 Judged queries (see `benchmarks.search`, whose runs are taken where they are there) are answered by towers and words as
-a server does, and what that gives is reranked by two cross-encoders, trained as by `towers.train_reranker`: a teacher
+a server does, and what that gives is reranked by two cross-encoders, trained as by `towers.train_ranker`: a teacher
 of six layers, and a student of two that learns its margins. Both learn from judgements alone, cross-validated over
 queries; every query is reranked by a model that did not learn from it. The section of `docs/reranking.md` between the
 set's markers is written from what was measured. Times are the processor's, on one thread.
@@ -29,20 +29,27 @@ from benchmarks.quality.page import replace_section
 from benchmarks.search import VARIANTS, trained, with_funnel
 from data_prep import Columns, Dataset
 from data_prep.command import load_config
-from towers.candidates.train_queries import QueryFunnel
-from towers.metrics import Judgements, bootstrap_intervals
+from towers.candidates import QueryFunnel
+from towers.metrics import Bootstrap, Judgements
 from towers.model.one_vector import OneVectorModel
 from towers.model.scorer import ONE_VECTOR, model_scorer
 from towers.modules.onnx_runtime import INT8
-from towers.ranking.comparison import shortlist_ndcg
-from towers.ranking.config import RerankConfig
-from towers.ranking.cross_encoder import CrossEncoder
-from towers.ranking.examples import of_judgements
-from towers.ranking.mining import Shortlist, shortlists
-from towers.ranking.onnx import export_cross_encoder, load_exported, quantise_cross_encoder
-from towers.ranking.training import Fitting
-from towers.ranking.training_set import RankingTrainingSet
-from towers.train_reranker import RerankResult, judge_folds, publish
+from towers.ranking import (
+    CrossEncoder,
+    CrossEncoderTrainer,
+    RankerConfig,
+    RankerResult,
+    RankingTrainingSet,
+    Shortlist,
+    export_cross_encoder,
+    judged_examples,
+    load_exported,
+    quantise_cross_encoder,
+    shortlist_ndcg,
+    shortlists,
+)
+from towers.ranking.comparison import not_retrieved_share
+from towers.train_ranker import evaluate_folds, publish
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks.reranking {} -->", "<!-- end -->"
@@ -114,17 +121,17 @@ class RankingBench:
         dataset = Dataset.open(data)
         return cls(options, run, dataset, Judgements.of(dataset).answerable())
 
-    def config(self, name: str, *overrides: str) -> RerankConfig:
+    def config(self, name: str, *overrides: str) -> RankerConfig:
         """Settings of one training."""
         options = self.options
         line = [
             f"run={options.artifacts / options.set}", f"name={name}", f"input_template.template={SHOWN[options.set]}",
             "model.width=384", f"model.max_tokens={options.tokens}", f"mining.depth={options.depth}",
             f"mining.relevant={options.relevant}", f"mining.negatives={options.negatives}", "mining.held_out=0.15",
-            f"judged.folds={options.folds}", "judged.keep_folds=true", f"trainer.epochs={options.epochs}",
+            f"judgements.folds={options.folds}", "judgements.keep_folds=true", f"trainer.epochs={options.epochs}",
             "trainer.threads=1", "learning_rate=1e-4", "warmup_steps=20", "groups_per_batch=4",
         ]  # fmt: skip
-        return load_config(RerankConfig, "rerank", [*line, *overrides])
+        return load_config(RankerConfig, "train_ranker", [*line, *overrides])
 
     @cached_property
     def served(self) -> QueryFunnel:
@@ -138,10 +145,15 @@ class RankingBench:
     def lists(self) -> list[Shortlist]:
         """The list that is served for every query."""
         config, items = self.config("lists"), self.dataset.items
-        moments = of_judgements(self.judged.queries, self.judged.rows, self.judged.grades)
+        examples = judged_examples(self.judged)
         titles = [str(title) for title in items[Columns.TITLE]]
         depth = config.mining.depth
-        return list(shortlists(self.served.recall(depth), moments, titles, config.input_template, depth, 64))
+        return list(shortlists(self.served.recall(depth), examples, titles, config.input_template, depth, 64))
+
+    @cached_property
+    def missing(self) -> float:
+        """The share of the relevant items that are not among the candidates."""
+        return not_retrieved_share(self.lists)
 
     @cached_property
     def texts(self) -> Sequence[str]:
@@ -153,15 +165,18 @@ class RankingBench:
         config = self.config(name, *overrides)
         if (config.run / name).is_dir():
             return config.run / name
-        folds = self.judged.folds(config.judged.folds, config.seed)
-        fitting = Fitting(config, str(self.run), self.texts, config.run / f"{name}_training")
-        shutil.rmtree(fitting.folder, ignore_errors=True)
-        compared, kept = judge_folds(fitting, RankingTrainingSet.of([], [], self.lists, folds, config))
-        # the reranker of all queries would be judged by nothing here: the folds' are enough
-        result = RerankResult(config.run / name, None, compared, 1.0, False, self.served.funnel.names)
-        publish(config, kept[0], kept, fitting.towers, result)
-        shutil.rmtree(fitting.folder)
-        print(f"{name}: {compared}", flush=True)
+        folds = self.judged.folds(config.judgements.folds, config.seed)
+        trainer = CrossEncoderTrainer(config, str(self.run), self.texts, config.run / f"{name}_training")
+        shutil.rmtree(trainer.folder, ignore_errors=True)
+        compared, kept = evaluate_folds(trainer, RankingTrainingSet.of([], [], self.lists, folds, config))
+        assert compared is not None
+        # the cross-encoder of all queries would be evaluated by nothing here: the folds' are enough
+        result = RankerResult(
+            config.run / name, None, compared, {"queries": self.missing}, 1.0, False, self.served.funnel.names
+        )
+        publish(config, kept[0], kept, trainer.towers, result)
+        shutil.rmtree(trainer.folder)
+        print(f"{name}: {compared.describe('queries')}", flush=True)
         return config.run / name
 
 
@@ -171,7 +186,7 @@ def main() -> None:
     torch.set_num_threads(1)
     bench = RankingBench.of(options)
     teacher = bench.train("teacher", "model.layers=6")
-    student = bench.train("student", "rerank_loss=margin_mse", f"teacher={teacher}", "model.layers=2")
+    student = bench.train("student", "ranking_loss=margin_mse", f"teacher={teacher}", "model.layers=2")
     rows = measure(bench, teacher, student)
     section = table(rows, bench)
     replace_section(options.docs, BEGIN.format(options.set), END, f"\n{section}\n")
@@ -221,11 +236,11 @@ def _milliseconds(model: CrossEncoder, lists: Sequence[Shortlist], texts: Sequen
 def table(rows: Sequence[Scored], bench: RankingBench) -> str:
     """The measurements, as Markdown."""
     options, served, teacher = bench.options, rows[0], rows[1]
-    missed = sum(one.missed for one in bench.lists) / sum(one.relevant for one in bench.lists)
     lines = [
         f"{len(served.ndcg):,} of {len(bench.judged):,} judged queries, {len(bench.dataset.items):,} items, the first "
-        f"{options.depth} candidates of each, among which {missed:.1%} of the relevant items are not; {options.tokens} "
-        f"tokens, {options.folds} folds, {options.epochs} epochs at most; intervals are 95 %, over queries.",
+        f"{options.depth} candidates of each, among which {bench.missing:.1%} of the relevant items are not; "
+        f"{options.tokens} tokens, {options.folds} folds, {options.epochs} epochs at most; "
+        "intervals are 95 %, over queries.",
         "",
         "| order | NDCG@10 | above what is served | above the teacher | CPU ms a query |",
         "|---|---|---|---|---|",
@@ -243,7 +258,7 @@ def table(rows: Sequence[Scored], bench: RankingBench) -> str:
 
 def _difference(row: Scored, other: Scored) -> str:
     values = (row.ndcg - other.ndcg)[:, None]
-    low, high = bootstrap_intervals(values, samples=2000, confidence=0.95, seed=0)
+    low, high = Bootstrap(samples=2000, confidence=0.95, seed=0).intervals(values)
     return f"{values.mean():+.4f} ({low[0]:+.4f} … {high[0]:+.4f})"
 
 

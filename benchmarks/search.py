@@ -11,7 +11,6 @@ synthetic queries alone: the row "served".
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,15 +20,13 @@ from benchmarks.judged_sets import SETS
 from benchmarks.quality.page import replace_section
 from data_prep import Split
 from data_prep.command import load_config
-from towers.candidates.config import FunnelConfig
-from towers.candidates.funnel import QUERY_FUNNEL
-from towers.candidates.train_queries import QueryFunnel
+from towers.candidates import QUERY_FUNNEL, FunnelConfig, QueryFunnel
 from towers.evaluate import EvaluateConfig
-from towers.evaluation.evaluator import TWO_TOWERS
-from towers.evaluation.search import METRICS, evaluate_search, with_typos, with_untuned_encoder
-from towers.evaluation.tables import with_intervals
+from towers.evaluation import TWO_TOWERS, SearchReport, evaluate_search, with_typos, with_untuned_encoder
+from towers.evaluation.report import Estimates
+from towers.evaluation.search import METRICS
 from towers.events import read_sequences_of
-from towers.metrics import Judgements, judged_to_judge_by
+from towers.metrics import Bootstrap, Estimate, Judgements, judged_to_judge_by
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer
@@ -99,7 +96,7 @@ def trained(name: str, overrides: Sequence[str], data: Path, artifacts: Path) ->
 def with_funnel(run: Path, data: Path) -> Path:
     """A run with its funnel for queries, which learns from no judgement; trained unless it is there."""
     if not (run / QUERY_FUNNEL).is_dir():
-        settings = [f"run={run}", f"data={data}", "threads=1", "users=0", "queries.sources=[derived]"]
+        settings = [f"run={run}", f"data={data}", "threads=1", "users=0", "queries.sources=[synthetic]"]
         train_funnel(load_config(FunnelConfig, "funnel", settings))
     return run
 
@@ -128,7 +125,7 @@ class Judged:
 
     def report(
         self, queries: Judgements, reworded: Mapping[str, Sequence[str]] | None = None
-    ) -> tuple[dict[str, Any], pd.DataFrame]:
+    ) -> tuple[SearchReport, pd.DataFrame]:
         """See `evaluate_search`."""
         config = self.config
         return evaluate_search(
@@ -143,15 +140,15 @@ class Judged:
         )
 
 
-def misspelt_rows(judged: Judged, draws: int) -> tuple[dict[str, Any], list[str]]:
+def misspelt_rows(judged: Judged, draws: int) -> tuple[SearchReport, list[str]]:
     """Every scorer on the queries as they are, and misspelt `draws` times, as lines of a table."""
     wordings = {f"misspelt {seed}": with_typos(judged.queries.queries, seed) for seed in range(draws)}
     report, rows = judged.report(judged.queries, wordings)
     lost = rows[rows["wording"] != ""].groupby("scorer")["ndcg@10"].mean()
     lines = []
-    for name, metrics in _best_first(report["scorers"]):
-        cells = [f"{metrics[m]['mean']:.3f} ±{_half(metrics[m]):.3f}" for m in METRICS]
-        share = 1 - lost[name] / metrics["ndcg@10"]["mean"]
+    for name, metrics in _best_first(report.scorers):
+        cells = [_cell(metrics[m]) for m in METRICS]
+        share = 1 - lost[name] / metrics["ndcg@10"].mean
         lines.append(f"| {name} | {' | '.join(cells)} | {lost[name]:.3f} ({-share:+.1%}) |")
     return report, lines
 
@@ -161,10 +158,10 @@ def synonym_rows(judged: Judged) -> list[str]:
     places = np.array([i for i, query in enumerate(judged.queries.queries) if query in SYNONYMS], np.int64)
     some = judged.queries[places]
     report, _ = judged.report(some, {"synonyms": [SYNONYMS[query] for query in some.queries]})
-    other = report["reworded"]["synonyms"]["scorers"]
+    other = report.reworded["synonyms"].scorers
     lines = []
-    for name, metrics in _best_first(report["scorers"]):
-        before, after = metrics["ndcg@10"]["mean"], other[name]["ndcg@10"]["mean"]
+    for name, metrics in _best_first(report.scorers):
+        before, after = metrics["ndcg@10"].mean, other[name]["ndcg@10"].mean
         lines.append(f"| {name} | {before:.3f} | {after:.3f} | {after / before - 1:+.1%} |")
     return [f"| {len(places)} queries | as judged | in other words | |", "|---|---|---|---|", *lines]
 
@@ -178,19 +175,17 @@ def fold_rows(runs: Sequence[Path], data: Path) -> list[str]:
     means = rows.groupby("scorer")[list(METRICS)].mean()
     for name in means.sort_values("ndcg@10", ascending=False).index:
         values = rows.loc[rows["scorer"] == name, list(METRICS)].to_numpy()
-        found = with_intervals(values, METRICS, 1000, 0.95, 0)
-        lines.append(
-            f"| {name} | " + " | ".join(f"{found[m]['mean']:.3f} ±{_half(found[m]):.3f}" for m in METRICS) + " |"
-        )
+        found = Bootstrap(1000, 0.95, 0).estimates(values, METRICS)
+        lines.append(f"| {name} | " + " | ".join(_cell(found[m]) for m in METRICS) + " |")
     return ["| | " + " | ".join(METRICS) + " |", "|---|---|---|---|", *lines]
 
 
-def _best_first(scorers: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return sorted(scorers.items(), key=lambda one: -float(one[1]["ndcg@10"]["mean"]))
+def _best_first(scorers: Mapping[str, Estimates]) -> list[tuple[str, Estimates]]:
+    return sorted(scorers.items(), key=lambda scorer: -scorer[1]["ndcg@10"].mean)
 
 
-def _half(cell: Mapping[str, float]) -> float:
-    return (cell["high"] - cell["low"]) / 2
+def _cell(estimate: Estimate) -> str:
+    return f"{estimate.mean:.3f} ±{estimate.half_width:.3f}"
 
 
 def write_page(text: str, judged_set: str) -> None:
@@ -216,7 +211,7 @@ def main() -> None:
         report, lines = misspelt_rows(judged, arguments.draws)
         kind = "with misspelt synthetic queries" if name == "typos" else "with `queries.typos=0`"
         parts += [
-            f"{report['queries']} queries, {report['judgements']:,} judgements; trained {kind}, on no judgement; "
+            f"{report.queries} queries, {report.judgements:,} judgements; trained {kind}, on no judgement; "
             f"misspelt: mean of {arguments.draws} draws:",
             "\n".join(["| | " + " | ".join(METRICS) + " | ndcg@10, misspelt |", "|---|---|---|---|---|", *lines]),
         ]

@@ -9,7 +9,7 @@ import torch
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two shared cores: more threads would only wait for each other
 torch.set_num_threads(1)
 
-from tests.tiny import RERANK_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides, write_encoder, write_logs  # noqa: E402
+from tests.tiny import RANKER_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides, write_encoder, write_logs  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -50,16 +50,16 @@ def tiny_train_overrides(artifacts: Path, tiny_data: Path, tiny_encoder: Path) -
 def tiny_run(artifacts: Path, tiny_data: Path, tiny_encoder: Path, tiny_train_overrides: list[str]) -> Path:
     """A finished training run, with a reranker beside the towers."""
     from data_prep.command import load_config
-    from towers.ranking.config import RerankConfig
+    from towers.ranking.config import RankerConfig
     from towers.train import train
-    from towers.train_reranker import train_reranker
+    from towers.train_ranker import train_ranker
     from towers.training.config import TrainConfig
 
     run = artifacts / "runs" / "tiny"
     train(load_config(TrainConfig, "train", [*tiny_train_overrides, "run=tiny"]), run)
     bert = tiny_encoder.parent / "bert"
-    overrides = [f"run={run}", f"data={tiny_data}", f"artifacts={artifacts}", f"model.folder={bert}", *RERANK_OVERRIDES]
-    train_reranker(load_config(RerankConfig, "rerank", overrides))
+    overrides = [f"run={run}", f"data={tiny_data}", f"artifacts={artifacts}", f"model.folder={bert}", *RANKER_OVERRIDES]
+    train_ranker(load_config(RankerConfig, "train_ranker", overrides))
     return run
 
 

@@ -98,7 +98,7 @@ TRAIN_OVERRIDES = [
     "tokens_per_batch=256",
     "evaluation.cutoffs=[10,20]",
 ]
-RERANK_OVERRIDES = [
+RANKER_OVERRIDES = [
     "model.package=null",
     "model.layers=1",
     "model.width=32",

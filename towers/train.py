@@ -20,8 +20,9 @@ from towers.blocks import FittedBlock
 from towers.fitting.checkpoints import begin
 from towers.fitting.cost import CostMeter
 from towers.metrics.cases import Cases, sample
-from towers.metrics.evaluation import evaluate, metric_names
+from towers.metrics.evaluation import evaluate
 from towers.metrics.judgements import judged_cases
+from towers.metrics.ranking_metrics import metric_names
 from towers.model.one_vector import OneVectorModel, WeightedBlock
 from towers.model.run_record import BlockWeightsRecord, RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer

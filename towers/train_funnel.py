@@ -1,47 +1,44 @@
-"""`python -m towers.train_funnel`: recall channels beside a run's towers, and in what order they answer."""
+"""`python -m towers.train_funnel`: recall channels beside a run's towers, their fusion, and a ranker of its head."""
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 
 from data_prep.command import command
 from data_prep.errors import GateFailed
 from data_prep.files import lock
-from towers.candidates.config import DERIVED, FunnelConfig
-from towers.candidates.train_queries import QueryFunnelResult, train_query_funnel
-from towers.candidates.train_users import FunnelResult, train_user_funnel
+from towers.candidates.config import SYNTHETIC, FunnelConfig
+from towers.candidates.funnel_record import USERS, FunnelResult
+from towers.candidates.funnel_training import FunnelRecipe, query_recipe, train_one_funnel, user_recipe
 from towers.candidates.trained_run import TrainedRun
+from towers.model.run_record import RunRecord
 from towers.model.selection import selection_of
-from towers.model.trained_towers import dataset_of
 
 log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class FunnelsResult:
-    """What the command came to.
+    """The outcome of the command.
 
     Attributes:
-        users: the funnel of those who ask for nothing; None where there was nothing to learn it from.
-        queries: the funnel of those who ask; None likewise.
+        users: of the funnel that answers users; None where there was nothing to learn it from.
+        queries: of the funnel that answers queries; None likewise.
         left_out: why one of them is not there, "users" or "queries" -> reason.
     """
 
     users: FunnelResult | None
-    queries: QueryFunnelResult | None
+    queries: FunnelResult | None
     left_out: dict[str, str]
 
 
 def train_funnel(config: FunnelConfig) -> FunnelsResult:
-    """Train both funnels of a run, or the one that there is something to learn for.
+    """Train both funnels of a run, or the one that has examples to learn from.
 
-    Where the run was refit on the validation split, all is chosen and learnt with the run within that it was chosen by;
-    then the channels are fitted to what the refit towers saw, as the blocks are.
+    Where the run was refit on the validation split, everything is chosen and learnt with the run within that chose its
+    recipe; then the channels are fitted to what the refit towers saw, as the blocks are.
 
     Raises:
         UsageError: run and data do not belong together.
@@ -50,9 +47,9 @@ def train_funnel(config: FunnelConfig) -> FunnelsResult:
     """
     left_out: dict[str, str] = {}
 
-    def attempted(name: str, train: Callable[[FunnelConfig, TrainedRun, TrainedRun], Result]) -> Result | None:
+    def attempt(name: str, recipe: Callable[[FunnelConfig, TrainedRun], FunnelRecipe]) -> FunnelResult | None:
         try:
-            return train(config, shop, served)
+            return train_one_funnel(config, recipe(config, run), run, served)
         except GateFailed as reason:
             log.warning("no funnel for %s: %s", name, reason)
             left_out[name] = str(reason)
@@ -60,52 +57,51 @@ def train_funnel(config: FunnelConfig) -> FunnelsResult:
 
     with lock(config.run / ".funnel.lock", f"train the funnel of {config.run}"):
         torch.set_num_threads(config.threads)
-        learner, dataset = selection_of(config.run), dataset_of(config.run, config.data)
-        shop = TrainedRun.of(learner, dataset)
-        served = shop if learner == config.run else TrainedRun.of(config.run, dataset)
-        result = FunnelsResult(
-            attempted("users", train_user_funnel), attempted("queries", train_query_funnel), left_out
-        )
+        selection, dataset = selection_of(config.run), RunRecord.read(config.run).open_data(config.data)
+        run = TrainedRun.of(selection, dataset)
+        served = run if selection == config.run else TrainedRun.of(config.run, dataset)
+        result = FunnelsResult(attempt("users", user_recipe), attempt("queries", query_recipe), left_out)
     if result.users is None and result.queries is None:
         raise GateFailed("; ".join(left_out.values()))
     return result
 
 
-def print_users(result: FunnelResult, certainty: float) -> None:
-    """What was worth it for those who ask for nothing."""
-    print(f"users: channels kept beside the towers: {', '.join(result.kept) or 'none'}")
-    if result.by_item:
-        print("the run was refit: what reads facts of items is judged on items, too, that it did not learn from")
-    if result.fused is not None:
-        print(f"fused beside recall: {result.fused.told()}")
-    print(f"ranked beside {'fused' if result.kept else 'recall'}: {result.ranked.told()}")
-    if not result.ranked.sure(certainty):
-        print(f"the ranker does not gain {certainty:g} standard errors, so it is left out")
-    print(f"{result.missed:.1%} of the relevant items are in nobody's pool; written to {result.folder}")
+def verdict(result: FunnelResult, certainty: float) -> str:
+    """A funnel in a line: the channels and the ranker that were worth having."""
+    kept = f"the towers and {', '.join(result.kept)}" if result.kept else "the towers alone"
+    if result.ranked is None:
+        return kept
+    if result.ranked.exceeds(certainty):
+        return f"{kept}, ranked"
+    return f"{kept}; no ranker: it gains less than {certainty:g} standard error{'' if certainty == 1 else 's'}"
 
 
-def print_queries(result: QueryFunnelResult) -> None:
-    """What was worth it for those who ask."""
-    kept = ", ".join(result.kept) or "none"
-    print(f"queries, by {result.queries:,} {result.source} ones: channels kept beside the towers: {kept}")
+def report(result: FunnelResult, certainty: float) -> list[str]:
+    """Lines about a funnel, the verdict first."""
+    answers, examples = ("users", USERS) if result.source == USERS else ("queries", f"{result.source} queries")
+    lines = [f"funnel for {answers}: {verdict(result, certainty)}; learnt from {result.examples:,} {examples}"]
     if result.fused is not None:
-        print(f"fused beside the towers: {result.fused.told('queries')}")
-    print(f"{result.missed:.1%} of the relevant items are in no query's pool; written to {result.folder}")
-    if result.source == DERIVED and result.kept:
-        print(
-            "these queries are words of the items themselves and say little of how people ask, so the channels' "
-            "weights are those of fusion@queries.derived_fusion; judged or logged queries would settle them"
+        lines.append(f"fused beside recall: {result.fused.describe(answers)}")
+    if result.ranked is not None:
+        lines.append(f"ranked beside {'fused' if result.kept else 'recall'}: {result.ranked.describe()}")
+    if result.by_item and result.ranked is not None:
+        lines.append("the run was refit: item features were evaluated on items, too, that nothing was learnt from")
+    lines.append(f"not retrieved: {result.not_retrieved:.1%} of the relevant items; written to {result.folder}")
+    if result.source == SYNTHETIC and result.kept:
+        lines.append(
+            "synthetic queries are words of the items themselves and say little of how people ask, so the channels' "
+            "weights are those of fusion@queries.synthetic_fusion; judged or logged queries would settle them"
         )
+    return lines
 
 
 @command(FunnelConfig, "funnel")
 def main(config: FunnelConfig) -> FunnelsResult:
     """Train, and say what was worth it."""
     result = train_funnel(config)
-    if result.users is not None:
-        print_users(result.users, config.certainty)
-    if result.queries is not None:
-        print_queries(result.queries)
+    for funnel in (result.users, result.queries):
+        if funnel is not None:
+            print("\n".join(report(funnel, config.certainty)))
     return result
 
 

@@ -16,7 +16,7 @@ from data_prep.errors import GateFailed, UsageError
 from data_prep.files import lock
 from towers.events.reading import read_sequences
 from towers.fitting.checkpoints import begin
-from towers.metrics.evaluation import metric_names
+from towers.metrics.ranking_metrics import metric_names
 from towers.model.run_record import RunRecord
 from towers.training.config import TrainConfig
 from towers.tuning.space import Dimension, check_space, parse_space, typed_value

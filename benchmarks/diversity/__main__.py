@@ -15,6 +15,7 @@ from towers.baselines import TrainingData
 from towers.diversity import METHODS, unit
 from towers.events import read_sequences_of
 from towers.metrics import Cases, sample
+from towers.metrics.bootstrap import Bootstrap
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, model_scorer
@@ -55,7 +56,7 @@ def measure(settings: TradeoffSettings, defaults: dict[str, float]) -> pd.DataFr
     ]
     scorer = model_scorer(ONE_VECTOR, model, dataset.items)
     chosen = lists(scorer, cases, catalogue, curves, settings.k, settings.pool, settings.batch_size)
-    return tradeoff(chosen, cases.truth, catalogue, (settings.samples, settings.confidence, settings.seed))
+    return tradeoff(chosen, cases.truth, catalogue, Bootstrap(settings.samples, settings.confidence, settings.seed))
 
 
 def _catalogue(model: OneVectorModel, training: TrainingData) -> ListCatalogue:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from data_prep.progress import track
 from towers.diversity import METHODS, Tiers, greedy, intra_list_distance, standardised, unit
-from towers.metrics import Cases, EvaluationBatches, Scorer, bootstrap_intervals
+from towers.metrics import Cases, EvaluationBatches, Scorer, ranking_metrics
+from towers.metrics.bootstrap import Bootstrap
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,14 @@ def _pools(
 
 
 def ndcg(lists: NDArray[np.int64], truth: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
-    """NDCG of lists [U, K] at their length, as `towers.metrics.ranking_metrics.per_user` has it, [U]."""
-    discounts = 1 / np.log2(np.arange(2, lists.shape[1] + 2))  # [K]
-    ideal = np.cumsum(discounts)
-    gains = [np.isin(items, relevant) @ discounts for items, relevant in zip(lists, truth, strict=True)]
-    best = [ideal[min(len(relevant), len(ideal)) - 1] for relevant in truth]
-    share_of_best: NDArray[np.float64] = np.array(gains) / np.array(best)
-    return share_of_best
+    """NDCG of lists [U, K] at their length (see `towers.metrics.ranking_metrics.ndcg`), [U]."""
+    hits = [np.flatnonzero(np.isin(top, relevant)) + 1 for top, relevant in zip(lists, truth, strict=True)]
+    users = np.repeat(np.arange(len(hits)), [len(ranks) for ranks in hits])
+    relevant = torch.tensor([len(rows) for rows in truth])
+    figures = ranking_metrics.ndcg(
+        torch.from_numpy(np.concatenate(hits)), torch.from_numpy(users), relevant, lists.shape[1]
+    )
+    return np.asarray(figures.numpy(), np.float64)
 
 
 def categories_of(lists: NDArray[np.int64], categories: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -101,7 +103,7 @@ def tradeoff(
     chosen: Mapping[MethodStrength, NDArray[np.int64]],
     truth: Sequence[NDArray[np.int64]],
     catalogue: ListCatalogue,
-    bootstrap: tuple[int, float, int],
+    bootstrap: Bootstrap,
 ) -> pd.DataFrame:
     """A row for each point of the curves, beside the plain list, user by user.
 
@@ -109,7 +111,7 @@ def tradeoff(
         chosen: lists of each point of the curves; those of strength 0 are the plain ones.
         truth: relevant items of each user, U arrays.
         catalogue: of the catalogue.
-        bootstrap: samples, confidence and seed of the intervals.
+        bootstrap: of the intervals.
 
     Returns:
         method, strength; ndcg, item_distance (by the vectors that lists are chosen by), text_distance, categories (of a
@@ -125,7 +127,7 @@ def tradeoff(
         row |= {name: float(np.nanmean(values)) for name, values in figures.items()}
         changes = {name: float(np.nanmean(figures[name] - base[name])) for name in figures}
         row |= {f"{name}_change": _share(change, base[name]) for name, change in changes.items()}
-        low, high = bootstrap_intervals((figures["ndcg"] - base["ndcg"])[:, np.newaxis], *bootstrap)
+        low, high = bootstrap.intervals((figures["ndcg"] - base["ndcg"])[:, np.newaxis])
         row |= {"ndcg_low": _share(float(low[0]), base["ndcg"]), "ndcg_high": _share(float(high[0]), base["ndcg"])}
         rows.append(row)
     return pd.DataFrame(rows)

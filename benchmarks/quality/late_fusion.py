@@ -17,7 +17,7 @@ from data_prep.config import Node
 from data_prep.files import write_json
 from towers.baselines import Baseline, TrainingData, fitted_baselines
 from towers.baselines.late_fusion import Mix, choose_weights
-from towers.evaluate import METRICS, EvaluateConfig, evaluate_run
+from towers.evaluate import EvaluateConfig, evaluate_run
 from towers.events.reading import read_sequences_of
 from towers.metrics.cases import Cases, sample
 from towers.metrics.evaluation import Scorer
@@ -92,7 +92,7 @@ def evaluate_fused(names: Sequence[str], overrides: Sequence[str]) -> None:
         if channels:
             yield late_fused(model, channels, weights, training.items, cases, config.evaluation.batch_size)
 
-    write_json(config.run / METRICS, evaluate_run(config, fused))
+    evaluate_run(config, fused).write(config.run)
     write_json(config.run / WEIGHTS, weights)
 
 

@@ -21,7 +21,7 @@ class Result:
         fingerprint: of everything that decides it.
         rows: label on the page -> `metrics` and `beyond` as `towers.evaluation.tables.summarize` has them, and where
             there are any
-            `cold`: recall of items without training events, `users` who want any, how many are `wanted`; `above`: how
+            `cold`: recall of items without training events, `users` with any, number of `relevant` ones; `above`: how
             far it lies above the strongest `baseline`, as `towers.evaluation.tables.compare` has it.
         untrained: labels among them that took no training.
         seconds, cpu_seconds, peak_mb: of the training command: wall-clock time, processor time (None in results from

@@ -26,9 +26,8 @@ from benchmarks.quality.records import Result
 from data_prep import Split
 from data_prep.errors import GateFailed, UsageError
 from data_prep.files import fingerprint, read_json, sha256, write_json
-from towers.candidates.funnel import FUNNEL
-from towers.evaluate import METRICS
-from towers.evaluation.tables import summarize
+from towers.candidates import FUNNEL
+from towers.evaluation import METRICS, Catalogue, summarize
 from towers.events import History
 from towers.metrics import EvaluationConfig, evaluate
 from towers.model.run_record import RunRecord
@@ -188,8 +187,8 @@ def row_of(report: dict[str, Any], scorer: str) -> dict[str, Any]:
         return row
     row = {part: report["scorers"][scorer][part] for part in SHOWN}
     cold = report["cold"]
-    if cold["users"]:
-        row["cold"] = cold["scorers"][scorer] | {"users": cold["users"], "wanted": cold["relevant"]}
+    if cold is not None:
+        row["cold"] = cold["scorers"][scorer] | {"users": cold["users"], "relevant": cold["relevant"]}
     against = report["against"]
     if against and scorer in against["scorers"]:
         row["above"] = against["scorers"][scorer] | {"baseline": against["baseline"]}
@@ -213,8 +212,7 @@ def _run_peer(job: Job, peer: PeerPlan, bench: QualityBench, prepared: QualityDa
         raise GateFailed(f"{name}: vectors {made.users.shape} and {made.items.shape} do not fit {len(cases)} cases")
     settings = bench.evaluation
     outcome = evaluate(PeerScorer(peer.label, made, cases.order), cases, settings.batch_size)
-    bootstrap = (settings.bootstrap_samples, settings.confidence, job.seed)
-    row = summarize(outcome, cases, prepared.counts, None, *bootstrap)
+    row = asdict(summarize(outcome, cases, Catalogue(prepared.counts, None), settings.bootstrap(job.seed)))
     material.unlink()
     answer.unlink()
     return _result(

@@ -156,7 +156,7 @@ def _funnel(folder: Path | None, items: pd.DataFrame, places: NDArray[np.int64])
     if folder is None:
         return None
     funnel = Funnel.load(folder)
-    return funnel.over(places, items) if funnel.orders else None
+    return funnel.over(places, items) if funnel.reorders else None
 
 
 def _logged_changes(config: BuildConfig, dataset: Dataset) -> LoggedChanges:

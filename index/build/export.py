@@ -17,12 +17,20 @@ from index.bundle.histories import Histories
 from towers import CrossEncoder, OneVectorModel
 from towers.events.history import Sequences
 from towers.metrics.cases import Cases
+from towers.metrics.ranking_metrics import CUTOFF
 from towers.model.scorer import ONE_VECTOR, VectorScorer
 from towers.modules.onnx_runtime import FLOAT32, INT8
-from towers.ranking.comparison import CUTOFF, shortlist_ndcg
-from towers.ranking.examples import RankingExample, of_users
-from towers.ranking.mining import Shortlist, shortlists
-from towers.ranking.onnx import export_cross_encoder, graph_path, load_exported, quantise_cross_encoder
+from towers.ranking import (
+    RankingExample,
+    Shortlist,
+    export_cross_encoder,
+    graph_path,
+    load_exported,
+    quantise_cross_encoder,
+    shortlist_ndcg,
+    shortlists,
+    user_examples,
+)
 
 log = logging.getLogger(__name__)
 
@@ -106,15 +114,15 @@ class Material:
         item_ids = [str(item_id) for item_id in self.items[Columns.ITEM_ID]]
         exclude = self.model.exclude_seen
         cases = Cases.held_out(self.sequences, item_ids, Split.TEST, exclude, [CUTOFF], config.users, seed)
-        moments = of_users(cases, [], 0.0, np.random.default_rng(seed)) or self._moments(config.users, seed)
+        examples = user_examples(cases, [], 0.0, np.random.default_rng(seed)) or self._unlabelled(config.users, seed)
         users = self.model.user_encoder(self.items, self.vectors)
         vectors = np.require(self.vectors, requirements="W")
         recall = VectorScorer(ONE_VECTOR, users.encode, vectors, users.max_history).score
         titles = [str(title) for title in self.items[Columns.TITLE]]
         at_once = max(1, SCORES_AT_ONCE // len(titles))
-        return list(shortlists(recall, moments, titles, reranker.input_template, config.candidates, at_once))
+        return list(shortlists(recall, examples, titles, reranker.input_template, config.candidates, at_once))
 
-    def _moments(self, count: int, seed: int) -> list[RankingExample]:
+    def _unlabelled(self, count: int, seed: int) -> list[RankingExample]:
         drawn = np.random.default_rng(seed).permutation(len(self.histories))[:count]
         nothing = np.zeros(0, np.int64)
         return [RankingExample(self.histories.at(int(place)), "", nothing, nothing, nothing) for place in drawn]

@@ -103,7 +103,7 @@ def choose_reranker(run: Path, towers: str, wanted: str) -> RerankerChoice:
     Raises:
         UsageError: it was trained for other towers, or is damaged.
     """
-    folder, cure = run / "reranker", "python -m towers.train_reranker"
+    folder, cure = run / "cross_encoder", "python -m towers.train_ranker"
     if wanted == NEVER or not folder.is_dir():
         return RerankerChoice(None, "none was trained" if wanted != NEVER else "left out: reranker=never")
     trained_for = str(_mark(folder, "towers_fingerprint", cure))

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.files import read_json
-from towers.evaluate import METRICS
-from towers.evaluation.evaluator import TWO_TOWERS
+from towers.evaluation import METRICS, TWO_TOWERS
 from towers.model.scorer import ONE_VECTOR
 
 

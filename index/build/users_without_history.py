@@ -11,13 +11,11 @@ from index.build.inputs import Inputs
 from index.search.exact import exact_scores
 from towers import History, OneVectorModel
 from towers.baselines import Baseline
-from towers.candidates.candidate_pool import TOWERS
-from towers.candidates.fallback import Fallback
-from towers.candidates.fallback_choice import FallbackChoice, choose_fallback
-from towers.candidates.labelled_pools import CUTOFF
+from towers.candidates import TOWERS, Fallback, FallbackChoice, choose_fallback
 from towers.events.history import Sequences
 from towers.events.reading import read_sequences_of
 from towers.metrics.cases import Cases
+from towers.metrics.ranking_metrics import CUTOFF
 from towers.metrics.users_without_history import stranger_scores
 from towers.model.run_record import RunRecord
 
@@ -52,7 +50,7 @@ def decide(
     cases = Cases.held_out(log, item_ids, until, model.exclude_seen, [CUTOFF])
     (stranger,) = model.user_encoder(items, vectors).encode([History.empty()], [""])  # [D] or [interests, D]
     towers = exact_scores(vectors, stranger)
-    bootstrap = (settings.bootstrap_samples, settings.confidence, config.seed)
+    bootstrap = settings.bootstrap(config.seed)
     choice = choose_fallback(towers, config.fallbacks, model.towers.seen(log, items, until), cases, bootstrap)
     if choice.name == TOWERS:
         return choice, None

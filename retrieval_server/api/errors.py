@@ -87,7 +87,7 @@ class NoReranker(CallError):
 
     def __init__(self, version: str) -> None:
         message = (
-            f"bundle {version} has no reranker; train one with `python -m towers.train_reranker`, build a new "
+            f"bundle {version} has no reranker; train one with `python -m towers.train_ranker`, build a new "
             "bundle with `python -m index.build` and serve that, or call Recall"
         )
         violation = PreconditionFailure.Violation(type="RERANKER", subject=version, description=message)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from index import Hits, exact_scores
 from retrieval_server.bundles.served_bundle import ItemSearch, ServedBundle
 from towers import Funnel, History
-from towers.candidates.candidate_pool import Found, Pools
+from towers.candidates.candidate_pool import CandidatePools, ChannelCandidates
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Pooled:
     """
 
     names: Sequence[str]
-    pool: Pools
+    pool: CandidatePools
     fused: NDArray[np.float64]
 
     def said(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Scores and places, by each of C channels, of rows that are in the pool [n], [n, C] both."""
         at = np.searchsorted(self.pool.rows, rows)
-        return self.pool.scores[at], self.pool.places[at]
+        return self.pool.scores[at], self.pool.channel_ranks[at]
 
     def order(self) -> NDArray[np.int64]:
         """Positions in the pool in the fused order [n]."""
@@ -75,7 +75,7 @@ def pooled(bundle: ServedBundle, funnel: Funnel, index: ItemSearch, users: Seque
     def may(user: int, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         return index.returnable(rows, users[user].excluded, users[user].allowed)
 
-    found = [Found(user.hits.rows, user.hits.scores) for user in users]
+    found = [ChannelCandidates(user.hits.rows, user.hits.scores) for user in users]
     histories, queries = [user.history for user in users], [user.query for user in users]
     pools = funnel.pools(histories, queries, found, exact, may)
     heads = []

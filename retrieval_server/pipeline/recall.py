@@ -20,7 +20,7 @@ from retrieval_server.pipeline.pooling import Asking, Pooled, pooled
 from retrieval_server.pipeline.profile import Profile
 from retrieval_server.telemetry.observation import Observer
 from towers import Funnel
-from towers.candidates.candidate_pool import TOWERS, stretched
+from towers.candidates.candidate_pool import TOWERS, rescaled
 from towers.candidates.fallback import Fallback
 
 
@@ -43,7 +43,7 @@ class Ranking:
 
     def for_reranker(self) -> NDArray[np.float32]:
         """The scores of the rows [n] as a reranker weighs them, which learnt what the towers' scores are worth."""
-        return self.scores if self.pooled is None else stretched(self.scores, self.pooled.said(self.rows)[0][:, 0])
+        return self.scores if self.pooled is None else rescaled(self.scores, self.pooled.said(self.rows)[0][:, 0])
 
 
 @dataclass(frozen=True)

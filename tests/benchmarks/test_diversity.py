@@ -13,6 +13,7 @@ from benchmarks.diversity.settings import TradeoffSettings, read_arguments
 from benchmarks.diversity.tradeoff import ListCatalogue, MethodStrength, ndcg, tradeoff
 from data_prep.errors import UsageError
 from towers.diversity import METHODS, intra_list_distance, unit
+from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.ranking_metrics import per_user
 
 
@@ -42,7 +43,7 @@ def test_each_setting_is_compared_with_the_plain_list():
         np.eye(3, dtype=np.float32), np.array([[1, 0], [1, 0], [0, 1]], np.float32), np.array([7, 7, -1])
     )
     found = {MethodStrength("mmr", 0.0): plain, MethodStrength("mmr", 0.5): other}
-    rows = tradeoff(found, [np.array([0]), np.array([0, 1])], catalogue, (20, 0.95, 0)).set_index("strength")
+    rows = tradeoff(found, [np.array([0]), np.array([0, 1])], catalogue, Bootstrap(20, 0.95, 0)).set_index("strength")
     assert rows.loc[0.0, "ndcg_change"] == 0
     assert rows.loc[0.0, "text_distance"] == 0
     assert rows.loc[0.5, "text_distance"] == 1

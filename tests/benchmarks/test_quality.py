@@ -83,11 +83,11 @@ def test_padding_stands_where_each_peer_wants_it() -> None:
 def test_what_is_kept_of_a_scorer_holds_its_cold_items_where_there_are_any() -> None:
     scorer = {"metrics": {"ndcg@10": {"mean": 0.1}}, "beyond": {"coverage": 0.5}, "slices": {"history 0": {}}}
     recall = {"recall@50": {"mean": 0.2, "low": 0.1, "high": 0.3}}
-    cold = {"users": 3, "wanted": 4, "scorers": {"two towers": recall}}
+    cold = {"users": 3, "relevant": 4, "scorers": {"two towers": recall}}
     report = {"scorers": {"two towers": scorer}, "against": {}, "cold": cold}
     kept = {"metrics": scorer["metrics"], "beyond": scorer["beyond"]}
-    assert row_of(report, "two towers") == kept | {"cold": recall | {"users": 3, "wanted": 4}}
-    report["cold"] = {"users": 0, "wanted": 0, "scorers": {}}
+    assert row_of(report, "two towers") == kept | {"cold": recall | {"users": 3, "relevant": 4}}
+    report["cold"] = None
     assert row_of(report, "two towers") == kept
     above = {"ndcg@10": {"mean": 0.1, "low": 0.0, "high": 0.2}}
     report["against"] = {"baseline": "ease", "scorers": {"two towers": above}}

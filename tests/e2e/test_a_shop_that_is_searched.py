@@ -1,7 +1,6 @@
 """A shop of Chinese goods that nobody has visited: prepared, trained on searches, judged by searches."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,16 +17,18 @@ from index.build.__main__ import build
 from index.build.config import BuildConfig
 from tests.chinese_shop import ASKED, write
 from tests.tiny import TRAIN_OVERRIDES
-from towers.candidates.config import FunnelConfig
+from towers.candidates import FunnelConfig, TrainedRun
 from towers.evaluate import EvaluateConfig, evaluate_run
+from towers.evaluation import EvaluationReport
+from towers.evaluation.report import ServedRow
 from towers.events.history import History
 from towers.metrics.judgements import Judgements
 from towers.model.one_vector import OneVectorModel
-from towers.ranking.config import RerankConfig
+from towers.ranking.config import RankerConfig
 from towers.text.whitening import Whitening
 from towers.train import train
 from towers.train_funnel import train_funnel
-from towers.train_reranker import mine
+from towers.train_ranker import mine
 from towers.training.config import TrainConfig
 from towers.tune import TuneConfig, tune
 
@@ -62,7 +63,7 @@ def run(data: Path, overrides: list[str]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(run: Path, data: Path) -> dict[str, Any]:
+def report(run: Path, data: Path) -> EvaluationReport:
     return evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}", "search.folds=2"]))
 
 
@@ -75,35 +76,37 @@ def test_texts_that_are_searched_are_whitened_by_half(run: Path, data: Path) -> 
 
 
 def test_only_queries_that_were_held_out_and_can_be_answered_are_judged(
-    run: Path, data: Path, report: dict[str, Any]
+    run: Path, data: Path, report: EvaluationReport
 ) -> None:
     held_out = Judgements.of(Dataset.open(data)).fold(5, 1, read_json(run / "run.json")["config"]["seed"])
-    assert report["users"] == 0
-    assert report["search"]["queries"] == len(held_out.answerable()) <= 2
+    assert report.users == 0 and report.search is not None
+    assert report.search.queries == len(held_out.answerable()) <= 2
 
 
-def test_every_scorer_has_its_row_and_its_lines(run: Path, report: dict[str, Any]) -> None:
-    scorers = report["search"]["scorers"]
+def test_every_scorer_has_its_row_and_its_lines(run: Path, report: EvaluationReport) -> None:
+    assert report.search is not None
+    scorers = report.search.scorers
     assert {"two towers", "text similarity, whitened 0.5", "bm25, all fields", "tf-idf"} <= set(scorers)
     lines = pd.read_csv(run / "queries.csv", keep_default_na=False)
     assert set(lines["scorer"]) == set(scorers)
     assert set(lines["wording"]) == {"", "misspelt"}
     first = lines[lines["wording"] == ""].groupby("scorer")["ndcg@10"].mean()
-    assert first.to_dict() == pytest.approx({name: row["ndcg@10"]["mean"] for name, row in scorers.items()})
+    assert first.to_dict() == pytest.approx({name: row["ndcg@10"].mean for name, row in scorers.items()})
 
 
 def test_words_of_chinese_find_what_was_asked_for(data: Path, overrides: list[str]) -> None:
     """A run that learnt from no judgement may be judged by all of them."""
     run = data.parents[1] / "runs" / "derived"
     train(load_config(TrainConfig, "train", [*overrides, "judgements.rate=0", "run=derived"]), run)
-    search = evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}"]))["search"]
-    assert search["queries"] == len(ASKED) - 1
-    assert search["scorers"]["bm25, all fields"]["ndcg@10"]["mean"] > 0.9
-    assert search["scorers"]["tf-idf"]["ndcg@10"]["mean"] > 0.9
-    fused = next(name for name in search["scorers"] if name.startswith("cross-validated"))
-    assert len(search["cross_validated_weights"]) == 5
-    assert search["scorers"][fused]["ndcg@10"]["mean"] > search["scorers"]["two towers"]["ndcg@10"]["mean"]
-    assert search["reworded"]["misspelt"]["lost"]["tf-idf"]["ndcg@10"]["mean"] == 0  # nothing there to misspell
+    search = evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}"])).search
+    assert search is not None
+    assert search.queries == len(ASKED) - 1
+    assert search.scorers["bm25, all fields"]["ndcg@10"].mean > 0.9
+    assert search.scorers["tf-idf"]["ndcg@10"].mean > 0.9
+    fused = next(name for name in search.scorers if name.startswith("cross-validated"))
+    assert len(search.cross_validated_weights) == 5
+    assert search.scorers[fused]["ndcg@10"].mean > search.scorers["two towers"]["ndcg@10"].mean
+    assert search.reworded["misspelt"].lost["tf-idf"]["ndcg@10"].mean == 0  # nothing there to misspell
 
 
 def test_words_answer_queries_of_a_shop_without_events_from_training_to_the_bundle(
@@ -121,11 +124,12 @@ def test_words_answer_queries_of_a_shop_without_events_from_training_to_the_bund
     assert (result.queries.source, result.queries.kept) == ("judged", ["bm25"])
     held_out = Judgements.of(Dataset.open(data)).fold(5, 1, read_json(run / "run.json")["config"]["seed"])
     evaluated = [f"run={run}", f"data={data}", "search.folds=2"]
-    search = evaluate_run(load_config(EvaluateConfig, "evaluate", evaluated))["search"]
-    assert search["queries"] == len(held_out.answerable())
-    assert search["served"] == {"row": "served: towers + bm25", "learnt_from": "judged"}
-    assert not any(name.startswith("cross-validated") for name in search["scorers"])
-    assert search["scorers"]["served: towers + bm25"]["ndcg@10"]["mean"] > 0.9
+    search = evaluate_run(load_config(EvaluateConfig, "evaluate", evaluated)).search
+    assert search is not None
+    assert search.queries == len(held_out.answerable())
+    assert search.served == ServedRow("served: towers + bm25", "judged")
+    assert not any(name.startswith("cross-validated") for name in search.scorers)
+    assert search.scorers["served: towers + bm25"]["ndcg@10"].mean > 0.9
     built = build(load_config(BuildConfig, "build", [f"run={run}", f"data={data}", f"artifacts={data.parents[1]}"]))
     assert built.funnel == "the towers alone; for a query towers + bm25"
     funnel = Bundle.load(built.path).query_funnel
@@ -138,17 +142,18 @@ def test_a_funnel_that_learnt_from_every_judged_query_is_judged_by_none(data: Pa
     train(load_config(TrainConfig, "train", [*overrides, *one]), run)
     settings = [f"run={run}", f"data={data}", "threads=1", "queries.least=4", "certainty=0"]
     train_funnel(load_config(FunnelConfig, "funnel", settings))
-    search = evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}"]))["search"]
-    assert search["served"] is None and search["queries"] == len(ASKED) - 1
-    assert any(name.startswith("cross-validated: ") for name in search["scorers"])
-    assert not any(name.startswith("served") for name in search["scorers"])
+    search = evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}"])).search
+    assert search is not None
+    assert search.served is None and search.queries == len(ASKED) - 1
+    assert any(name.startswith("cross-validated: ") for name in search.scorers)
+    assert not any(name.startswith("served") for name in search.scorers)
     assert recalled_by(run, data) == ["towers"]
 
 
 def recalled_by(run: Path, data: Path) -> list[str]:
-    """Who finds the candidates of judged queries that a reranker learns from."""
-    config = load_config(RerankConfig, "rerank", [f"run={run}", "judged.folds=2"])
-    return mine(config, run, Dataset.open(data)).recalled_by
+    """Channels that recall the candidates of judged queries for a cross-encoder."""
+    config = load_config(RankerConfig, "train_ranker", [f"run={run}", "judgements.folds=2"])
+    return mine(config, TrainedRun.of(run, Dataset.open(data))).recalled_by
 
 
 def test_the_model_reads_widths_and_cases_alike(run: Path, data: Path) -> None:

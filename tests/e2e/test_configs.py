@@ -13,7 +13,7 @@ from index.build.config import BuildConfig
 from retrieval_server.config import ServeConfig
 from towers.candidates.config import FunnelConfig
 from towers.evaluate import EvaluateConfig
-from towers.ranking.config import RerankConfig
+from towers.ranking.config import RankerConfig
 from towers.sweep_report import SweepReportConfig
 from towers.training.config import TrainConfig
 from towers.tune import TuneConfig
@@ -22,7 +22,7 @@ from towers.tuning.space import check_space, parse_space
 ROOTS = {
     "prepare": (PrepareConfig, []),
     "train": (TrainConfig, []),
-    "rerank": (RerankConfig, ["run=x"]),
+    "train_ranker": (RankerConfig, ["run=x"]),
     "funnel": (FunnelConfig, ["run=x"]),
     "evaluate": (EvaluateConfig, ["run=x"]),
     "tune": (TuneConfig, []),
@@ -45,7 +45,7 @@ GROUPS = {
     "prepare": ["source", "cleaning", "split"],
     "evaluate": ["evaluation", "baselines", "fallbacks"],
     "tune": ["space", "sampler"],
-    "rerank": ["rerank_loss"],
+    "train_ranker": ["ranking_loss"],
     "funnel": ["channels", "fusion"],
     "build": ["index", "fallbacks"],
     "serve": ["event_store", "diversity"],

@@ -68,8 +68,10 @@ def test_a_run_names_its_options_and_opens_with_them(run: Path) -> None:
 
 def test_the_evaluation_scores_the_whole_catalogue_by_the_better_interest(run: Path) -> None:
     report = evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", "evaluation.cutoffs=[10]"]))
-    assert 0 < report["scorers"]["two towers"]["metrics"]["recall@10"]["mean"] <= 1
-    newcomers = {name: found["ndcg@10"]["mean"] for name, found in report["newcomers"]["scorers"].items()}
+    assert 0 < report.scorers["two towers"].metrics["recall@10"].mean <= 1
+    without_history = report.without_history
+    assert without_history is not None
+    newcomers = {name: figures["ndcg@10"].mean for name, figures in without_history.scorers.items()}
     assert newcomers["one vector, by attributes"] != newcomers["two towers"]
 
 

@@ -166,8 +166,8 @@ def test_data_of_another_fingerprint_is_refused_in_two_seconds_with_both(command
 
 def test_a_reranker_of_other_towers_is_refused_with_both(config, tiny_run, tmp_path):
     run = shutil.copytree(tiny_run, tmp_path / "run")
-    marks = json.loads((run / "reranker" / "run.json").read_text())
-    (run / "reranker" / "run.json").write_text(json.dumps(marks | {"towers_fingerprint": "0123456789abcdef"}))
+    marks = json.loads((run / "cross_encoder" / "run.json").read_text())
+    (run / "cross_encoder" / "run.json").write_text(json.dumps(marks | {"towers_fingerprint": "0123456789abcdef"}))
     with pytest.raises(UsageError, match=r"0123456789abcdef.*train the reranker again") as refusal:
         build(config(f"run={run}"))
     assert OneVectorModel.open(tiny_run).fingerprint in str(refusal.value)
@@ -186,10 +186,10 @@ def test_a_reranker_is_published_where_it_is_better_than_recall(
     config, tiny_run, tmp_path, better, overrides, published, why
 ):
     run = shutil.copytree(tiny_run, tmp_path / "run")
-    marks = json.loads((run / "reranker" / "run.json").read_text())
+    marks = json.loads((run / "cross_encoder" / "run.json").read_text())
     found = {"cases": 40, "recall_ndcg": 0.1, "reranked_ndcg": 0.11, "mean": 0.01, "low": 0.002, "high": 0.018}
     marks["result"] |= {"better": better, "users": found, "queries": None}
-    (run / "reranker" / "run.json").write_text(json.dumps(marks))
+    (run / "cross_encoder" / "run.json").write_text(json.dumps(marks))
     result = build(config(f"run={run}", *overrides))
     assert (result.path / "reranker").is_dir() == published
     assert ("reranker" in Bundle.load(result.path).manifest.fingerprints) == published
@@ -200,10 +200,10 @@ def test_a_reranker_is_published_where_it_is_better_than_recall(
 
 def test_what_the_reranker_is_shown_of_items_is_made_at_build_and_for_live_items(config, tiny_run, tmp_path):
     run = shutil.copytree(tiny_run, tmp_path / "run")
-    reranker = CrossEncoder.load(run / "reranker")
+    reranker = CrossEncoder.load(run / "cross_encoder")
     reranker.input_template = InputTemplate("{title}, {category}, {price}", context_items=2, event_types=True)
-    reranker.save(run / "reranker")
-    (run / "reranker" / "fold-0").mkdir()
+    reranker.save(run / "cross_encoder")
+    (run / "cross_encoder" / "fold-0").mkdir()
     bundle = build(config(f"run={run}", "reranker=always")).path
     assert not (bundle / "reranker" / "fold-0").exists()
     live = LiveBundle.load(bundle)

@@ -82,10 +82,10 @@ def run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny run, with a reranker to whom what it reads means something."""
     place = tmp_path_factory.mktemp("runs") / "tiny"
     shutil.copytree(tiny_run, place)
-    model = CrossEncoder.load(place / "reranker")
+    model = CrossEncoder.load(place / "cross_encoder")
     torch.manual_seed(1)
     torch.nn.init.normal_(model.head.weight)
-    model.save(place / "reranker")
+    model.save(place / "cross_encoder")
     return place
 
 

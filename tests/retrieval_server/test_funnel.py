@@ -18,7 +18,7 @@ from retrieval_server import RetrievalClient
 from retrieval_server.bundles.served_bundle import ServedBundle
 from tests.retrieval_server.shop import ServerFor
 from towers import History, OneVectorModel
-from towers.candidates.candidate_pool import Found
+from towers.candidates.candidate_pool import ChannelCandidates
 from towers.candidates.channel_selection import load_variants
 from towers.candidates.config import FunnelConfig
 from towers.candidates.fusion import Logistic, WeightedScores
@@ -81,7 +81,7 @@ class Expected:
         (vector,) = bundle.user_encoder.encode([history], [""])
         scores = np.asarray(bundle.vectors) @ vector
         allowed = np.array(sorted(open_rows - set(history.rows.tolist())))
-        found = Found.best(allowed, scores[allowed], depth)
+        found = ChannelCandidates.best(allowed, scores[allowed], depth)
         (pool,) = funnel.pools(
             [history], [""], [found], lambda _, rows: scores[rows], lambda _, rows: np.isin(rows, allowed)
         )
@@ -137,7 +137,7 @@ def test_an_explained_answer_has_each_channels_place_and_score(client: Retrieval
     assert [channel.name for channel in answer.channels] == bundle.funnel.names
     at = np.searchsorted(expected.pool.rows, [bundle.row_of[i] for i in answer.item_ids])
     for number, channel in enumerate(answer.channels):
-        assert list(channel.places) == expected.pool.places[at, number].tolist()
+        assert list(channel.places) == expected.pool.channel_ranks[at, number].tolist()
         np.testing.assert_allclose(channel.scores, expected.pool.scores[at, number], rtol=1e-4, atol=1e-5)
     assert not client.recommend(**ask(bundle, 0)).channels
 
@@ -190,7 +190,9 @@ def test_a_rebuilt_bundle_moves_the_funnel_to_its_rows(bundle: Bundle):
         )
         np.testing.assert_allclose(found[places[1:]], expected[1:], rtol=1e-5, err_msg=name)
     np.testing.assert_allclose(
-        moved.facts.about(places[1:], new), funnel.facts.about(np.arange(1, count), old), rtol=1e-6
+        moved.item_statistics.item_features(places[1:], new),
+        funnel.item_statistics.item_features(np.arange(1, count), old),
+        rtol=1e-6,
     )
 
 

@@ -20,19 +20,21 @@ from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import ServeConfig
 from tests.retrieval_server.shop import ServerFor
 from towers import History, OneVectorModel
-from towers.candidates.candidate_pool import Found
+from towers.candidates.candidate_pool import ChannelCandidates
 from towers.candidates.config import FunnelConfig
 from towers.candidates.funnel import QUERY_FUNNEL, Funnel
 from towers.candidates.fusion import WeightedScores
-from towers.candidates.train_queries import QueryFunnel
+from towers.candidates.query_funnel import QueryFunnel
+from towers.candidates.trained_run import TrainedRun
+from towers.evaluation.report import ServedRow
 from towers.evaluation.search import SearchEvaluationConfig, evaluate_search
 from towers.events.reading import read_sequences
 from towers.metrics.judgements import Judgements
 from towers.model.run_record import RUN, RunRecord
 from towers.model.scorer import model_scorer
-from towers.ranking.config import RerankConfig
+from towers.ranking.config import RankerConfig
 from towers.train_funnel import train_funnel
-from towers.train_reranker import mine
+from towers.train_ranker import mine
 
 K = 6
 QUERIES = ["green tea", "grene tea", "breads", "cat litter", "dog food", "nothing of the sort", "coffee beans"]
@@ -85,9 +87,9 @@ def expected(
     towers = np.asarray(bundle.vectors) @ vector
     words = funnel.channels["bm25"].scores([History.empty()], [query]).toarray()[0]
     offered = np.array(sorted(open_rows - set(history.rows.tolist())))
-    pool = set(Found.best(offered, towers[offered], depth).rows.tolist())
+    pool = set(ChannelCandidates.best(offered, towers[offered], depth).rows.tolist())
     spoken = offered[words[offered] > 0]
-    pool |= set(Found.best(spoken, words[spoken], 4).rows.tolist())
+    pool |= set(ChannelCandidates.best(spoken, words[spoken], 4).rows.tolist())
     fused = towers + 2 * words
     order = np.array(sorted(pool, key=lambda row: (-fused[row], row)))
     return order, np.stack([towers, words], axis=1)[order]
@@ -111,13 +113,13 @@ def test_the_server_answers_as_evaluation_says_it_does(
     model, dataset = OneVectorModel.open(asked_run), Dataset.open(tiny_data)
     towers = model_scorer("one vector", model, dataset.items)
     served = QueryFunnel.of(asked_run, model.fingerprint, towers)
-    assert served is not None and served.name == "served: towers + bm25" and served.source == "derived"
+    assert served is not None and served.name == "served: towers + bm25" and served.source == "synthetic"
     judged = Judgements(QUERIES, [np.array([0])] * len(QUERIES), [np.array([1])] * len(QUERIES))
     training = model.towers.seen(read_sequences(dataset, ""), dataset.items, 1)
     config = SearchEvaluationConfig(baselines={}, fused=[], folds=2, grid=[1.0], typos=False)
     settings = RunRecord.read(asked_run).settings.evaluation
     report, rows = evaluate_search([towers], training, judged, config, settings, 0, served=served)
-    assert report["served"] == {"row": served.name, "learnt_from": "derived"}
+    assert report.served == ServedRow(served.name, "synthetic")
     told = rows[rows["scorer"] == served.name].set_index("query")["top"]
     for query in QUERIES:
         assert list(client.recall(query=query, k=K).item_ids) == told[query].split()[:K], query
@@ -146,7 +148,9 @@ def test_strangers_that_a_reranker_learns_from_are_answered_by_the_funnel(
     bundle: Bundle, asked_run: Path, tiny_data: Path
 ):
     overrides = [f"run={asked_run}", "mining.item_queries=4", "mining.query_rate=0", "mining.depth=5"]
-    material = mine(load_config(RerankConfig, "rerank", overrides), asked_run, Dataset.open(tiny_data))
+    material = mine(
+        load_config(RankerConfig, "train_ranker", overrides), TrainedRun.of(asked_run, Dataset.open(tiny_data))
+    )
     assert material.recalled_by == ["towers", "bm25"]
     fused = [expected(bundle, History.empty(), one.context, everything(bundle)) for one in material.learning[-4:]]
     for one, (rows, _) in zip(material.learning[-4:], fused, strict=True):  # users come first

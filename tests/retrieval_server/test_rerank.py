@@ -102,7 +102,7 @@ def test_the_history_is_accounted_for_as_in_recall(client: RetrievalClient) -> N
 
 def test_rerank_without_a_reranker_is_refused_with_the_cure(server_for: ServerFor, shop: ServedBundle) -> None:
     with server_for(replace(shop, reranker=None)) as server, RetrievalClient(server.address) as client:
-        with pytest.raises(RetrievalError, match=r"towers\.train_reranker") as refused:
+        with pytest.raises(RetrievalError, match=r"towers\.train_ranker") as refused:
             client.rerank([item(1)], query="milk")
         assert refused.value.code is grpc.StatusCode.FAILED_PRECONDITION
 

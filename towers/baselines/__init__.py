@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from towers.baselines.baseline_mix import BaselineMix
     from towers.baselines.cooccurrence import Cooccurrence, PairWeights
     from towers.baselines.ease import Ease
-    from towers.baselines.fitted import fitted_baselines
+    from towers.baselines.fitted import fit_each, fitted_baselines
     from towers.baselines.ials import IALS
     from towers.baselines.knn import ItemKNN, UserKNN
     from towers.baselines.markov import Markov
@@ -39,6 +39,7 @@ __all__ = [
     "TrainingData",
     "Trending",
     "UserKNN",
+    "fit_each",
     "fitted_baselines",
 ]
 
@@ -64,6 +65,7 @@ __getattr__ = lazy_names(
         "TrainingData": "towers.events.training_data",
         "Trending": "towers.baselines.popularity",
         "UserKNN": "towers.baselines.knn",
+        "fit_each": "towers.baselines.fitted",
         "fitted_baselines": "towers.baselines.fitted",
     },
 )

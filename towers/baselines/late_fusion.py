@@ -12,9 +12,8 @@ from data_prep.progress import track
 from towers.events.history import History
 from towers.metrics.cases import Cases, EvaluationBatch, EvaluationBatches
 from towers.metrics.evaluation import Scorer
-from towers.metrics.ranking_metrics import per_user, ranks
-
-WATCHED = 10  # the k of the NDCG that weights are chosen by
+from towers.metrics.paired import greedy_ascent
+from towers.metrics.ranking_metrics import CUTOFF, NDCG, per_user, ranks
 
 
 class Mix:
@@ -79,8 +78,8 @@ def choose_weights(
     """Weights that rank best, by NDCG@10, found one move at a time.
 
     The first part keeps its weight, since only ratios matter. Each pass over the users tries every other part at every
-    weight and makes the move that gains most, if its mean gain, users paired with themselves, exceeds `certainty`
-    standard errors: a weight that chance favours costs quality elsewhere, and whatever has a weight costs dimensions.
+    weight and makes the move that gains most (see `greedy_ascent`): a weight that chance favours costs quality
+    elsewhere, and whatever has a weight costs dimensions.
 
     Args:
         mix: calibrated parts and the weights to start from.
@@ -93,19 +92,28 @@ def choose_weights(
     Returns:
         One weight a part.
     """
-    weights = list(mix.weights)
-    for _ in range(passes):
-        moves = [(part, value) for part in range(1, len(weights)) for value in grid if value != weights[part]]
-        if not moves:
-            break
-        before, after = _ndcg(mix, weights, moves, cases, batch_size)  # [U], [moves, U]
-        gains = after - before
-        sure = gains.mean(axis=1) > certainty * gains.std(axis=1) / len(before) ** 0.5
-        if not sure.any():
-            break
-        part, value = moves[int(np.argmax(np.where(sure, gains.mean(axis=1), -np.inf)))]
-        weights[part] = value
-    return weights
+
+    def moves(weights: list[float]) -> list[list[float]]:
+        return [
+            [*weights[:part], value, *weights[part + 1 :]]
+            for part in range(1, len(weights))
+            for value in grid
+            if value != weights[part]
+        ]
+
+    def figures(
+        weights: list[float], following: Sequence[list[float]]
+    ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
+        steps = [_move(weights, moved) for moved in following]
+        before, after = _ndcg(mix, weights, steps, cases, batch_size)  # [U], [moves, U]
+        return before, list(after)
+
+    return greedy_ascent(list(mix.weights), moves, figures, certainty, passes)
+
+
+def _move(before: Sequence[float], after: Sequence[float]) -> tuple[int, float]:
+    """The part whose weight differs, and its weight then."""
+    return next((part, new) for part, (old, new) in enumerate(zip(before, after, strict=True)) if old != new)
 
 
 def _ndcg(
@@ -127,5 +135,5 @@ def _ndcg(
 def _gains(scores: Tensor, batch: EvaluationBatch, cases: Cases) -> NDArray[np.float64]:
     """NDCG of B users whose seen items are out of the running, [B]."""
     found = ranks(scores, batch.truth_users, batch.truth_rows, cases.ties)
-    gains: NDArray[np.float64] = per_user(found, batch.truth_users, len(scores), [WATCHED])[f"ndcg@{WATCHED}"].numpy()
+    gains: NDArray[np.float64] = per_user(found, batch.truth_users, len(scores), [CUTOFF])[f"{NDCG}@{CUTOFF}"].numpy()
     return gains

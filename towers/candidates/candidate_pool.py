@@ -1,4 +1,4 @@
-"""What recall channels offer a user together: every item that one of them found, with what each says of it."""
+"""Candidate pools: the items that recall channels offer a user together, each with its scores and features."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ TOWERS = "towers"
 
 
 @dataclass(frozen=True)
-class Found:
+class ChannelCandidates:
     """The best items of one channel for one user.
 
     Attributes:
@@ -23,7 +23,7 @@ class Found:
     scores: NDArray[np.float32]
 
     @classmethod
-    def best(cls, rows: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> "Found":
+    def best(cls, rows: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> "ChannelCandidates":
         """The k items of highest score; of equal ones those of lower row."""
         if len(rows) > k:
             near = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
@@ -33,49 +33,50 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Pools:
+class CandidatePools:
     """The pools of U users, one behind the other, T candidates in all.
 
     Attributes:
         offsets: the candidates of user u are at offsets[u]:offsets[u + 1], [U + 1].
         rows: items, [T], ascending within a user.
-        scores: what each of C channels says of them, also of what it did not offer itself, [T, C].
-        places: place of each in the channel's own list, 1 the best; 0 for what it did not offer, [T, C].
-        about: what is known of item and user beside that, columns as `facts.ABOUT`, [T, A]; NaN where nothing is.
+        scores: by each of C channels, also of candidates that it did not offer itself, [T, C].
+        channel_ranks: rank of each in the channel's own list, 1 the best; 0 if it did not offer it, [T, C].
+        item_features: features of item and user beside the channels' scores, columns as
+            `item_statistics.ITEM_FEATURES`, [T, A]; NaN where nothing is known.
     """
 
     offsets: NDArray[np.int64]
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
-    places: NDArray[np.int32]
-    about: NDArray[np.float32]
+    channel_ranks: NDArray[np.int32]
+    item_features: NDArray[np.float32]
 
     @classmethod
-    def of_one(
+    def of_user(
         cls,
-        lists: Sequence[Found],
+        lists: Sequence[ChannelCandidates],
         score: Callable[[NDArray[np.int64]], NDArray[np.float32]],
-        about: Callable[[NDArray[np.int64]], NDArray[np.float32]],
-    ) -> "Pools":
+        item_features: Callable[[NDArray[np.int64]], NDArray[np.float32]],
+    ) -> "CandidatePools":
         """The pool of one user.
 
         Args:
-            lists: what each of C channels found.
+            lists: candidates of each of C channels.
             score: scores of given rows by all channels, [n] -> [n, C].
-            about: what else is known of given rows, [n] -> [n, A].
+            item_features: other features of given rows, [n] -> [n, A].
         """
-        rows = np.unique(np.concatenate([found.rows for found in lists]))
-        places = np.zeros((len(rows), len(lists)), np.int32)
-        for channel, found in enumerate(lists):
-            places[np.searchsorted(rows, found.rows), channel] = np.arange(1, len(found.rows) + 1)
-        return cls(np.array([0, len(rows)]), rows, score(rows), places, about(rows))
+        rows = np.unique(np.concatenate([candidates.rows for candidates in lists]))
+        channel_ranks = np.zeros((len(rows), len(lists)), np.int32)
+        for channel, candidates in enumerate(lists):
+            channel_ranks[np.searchsorted(rows, candidates.rows), channel] = np.arange(1, len(candidates.rows) + 1)
+        return cls(np.array([0, len(rows)]), rows, score(rows), channel_ranks, item_features(rows))
 
     @classmethod
-    def joined(cls, parts: Sequence["Pools"]) -> "Pools":
+    def joined(cls, parts: Sequence["CandidatePools"]) -> "CandidatePools":
         """The pools of several, at least one, one behind the other."""
         lengths = np.concatenate([np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)])
-        rest = ("rows", "scores", "places", "about")
-        return cls(np.cumsum(lengths), *(np.concatenate([getattr(part, name) for part in parts]) for name in rest))
+        columns = ("rows", "scores", "channel_ranks", "item_features")
+        return cls(np.cumsum(lengths), *(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
 
     def __len__(self) -> int:
         """Number of users."""
@@ -88,25 +89,25 @@ class Pools:
 
     def offered(self, channels: Sequence[int]) -> NDArray[np.bool_]:
         """Which candidates some channels offered, [T]."""
-        return np.asarray((self.places[:, channels] > 0).any(axis=1))
+        return np.asarray((self.channel_ranks[:, channels] > 0).any(axis=1))
 
-    def only(self, channels: Sequence[int]) -> "Pools":
-        """The pools as they were without the other channels, for columns `channels` of `scores` and `places`."""
-        narrowed = replace(self, scores=self.scores[:, channels], places=self.places[:, channels])
+    def only(self, channels: Sequence[int]) -> "CandidatePools":
+        """The pools as they were without the other channels, for columns of `scores` and `channel_ranks`."""
+        narrowed = replace(self, scores=self.scores[:, channels], channel_ranks=self.channel_ranks[:, channels])
         return narrowed.kept(self.offered(channels))
 
-    def kept(self, chosen: NDArray[np.bool_]) -> "Pools":
+    def kept(self, chosen: NDArray[np.bool_]) -> "CandidatePools":
         """The same users with some of their candidates, [T]."""
         ends = np.concatenate([[0], np.cumsum(chosen)])
-        return Pools(
+        return CandidatePools(
             ends[self.offsets],
             self.rows[chosen],
             self.scores[chosen],
-            self.places[chosen],
-            self.about[chosen],
+            self.channel_ranks[chosen],
+            self.item_features[chosen],
         )
 
-    def of(self, users: NDArray[np.bool_]) -> "Pools":
+    def of(self, users: NDArray[np.bool_]) -> "CandidatePools":
         """The pools of some users, [U]."""
         inside = self.kept(users[self.users])
         return replace(inside, offsets=np.append(0, inside.offsets[1:][users]))
@@ -123,11 +124,11 @@ class Pools:
         return ranks
 
 
-def stretched(scores: NDArray[np.float32], like: NDArray[np.float32]) -> NDArray[np.float32]:
+def rescaled(scores: NDArray[np.float32], like: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scores [n] in their own order, with mean and deviation of others [n].
 
-    A cross-encoder has learnt what the towers' scores are worth beside what it reads; a fused order speaks to it in
-    their unit.
+    A cross-encoder has learnt how much the towers' scores are worth beside its own; a fused order reaches it in their
+    unit.
     """
     if not len(scores):
         return scores

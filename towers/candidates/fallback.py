@@ -1,9 +1,8 @@
-"""The fallback: one list for everybody of whom nothing is known, by its name."""
+"""The fallback: one list, under a name, for every user of whom nothing is known."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from data_prep.files import read_json, write_json
 from data_prep.vector_file import save_vectors
 
 FALLBACK = "fallback"
-"""Folder of a bundle's fallback; without one strangers get the towers' own answer."""
+"""Folder of a bundle's fallback; without one such users get the towers' own answer."""
 
 CONFIG, ROWS, SCORES = "fallback.json", "rows.npy", "scores.npy"
 FORMAT_VERSION = 1
@@ -24,8 +23,8 @@ class Fallback:
     """A list that is the same for everybody.
 
     Attributes:
-        name: what answers name, such as "trending".
-        rows: the items that it knows something of [M], best first.
+        name: as answers give it, such as "trending".
+        rows: the items that have a score [M], best first.
         scores: of each [M], descending, all above 0.
     """
 
@@ -53,7 +52,7 @@ class Fallback:
         Raises:
             UsageError: it is of another format.
         """
-        settings: Mapping[str, Any] = read_json(folder / CONFIG)
+        settings = read_json(folder / CONFIG)
         if settings["format"] != FORMAT_VERSION:
             raise UsageError(
                 f"{folder}: format {settings['format']}, this version reads {FORMAT_VERSION}; build the bundle anew"

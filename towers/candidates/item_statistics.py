@@ -1,4 +1,4 @@
-"""What is known of items beside the channels' scores: popularity, newest event, price, category, brand."""
+"""Item statistics: popularity, newest event, price, category and brand, and the ranking features made of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,23 +17,23 @@ from towers.events.history import History
 from towers.events.interactions import Interactions
 
 DAY = 86_400.0
-FACTS, DESCRIPTION = "facts.npy", "facts.json"
+TABLE, DESCRIPTION = "item_statistics.npy", "item_statistics.json"
 
 POPULARITY, NEWEST, PRICE, CATEGORY, BRAND = range(5)
-"""Columns of the facts: log(1 + training events), day of the newest of them, log price, codes of category and brand."""
+"""Columns of the table: log(1 + training events), day of the newest of them, log price, codes of category and brand."""
 
 LABELS = (Columns.CATEGORY, Columns.BRAND)
 
 NOW = 20
-"""Newest events of a history that tell what somebody is after now."""
+"""Newest events of a history, which tell of the present need."""
 
-ABOUT = ("popularity", "recency", "price fit", "category share", "category now", "brand share", "repeats")
-"""What `ItemStatistics.about` tells of a candidate, in its order."""
+ITEM_FEATURES = ("popularity", "recency", "price fit", "category share", "category now", "brand share", "repeats")
+"""Columns of `ItemStatistics.item_features`."""
 
 
 @dataclass(frozen=True)
 class ItemStatistics:
-    """Facts of the catalogue.
+    """Statistics of the catalogue.
 
     Attributes:
         table: [N, 5], columns as above; NaN where something is not known.
@@ -47,7 +47,7 @@ class ItemStatistics:
 
     @classmethod
     def of(cls, items: pd.DataFrame, log: Interactions) -> Self:
-        """Facts of a catalogue after some events."""
+        """Statistics of a catalogue after some events."""
         codes = {
             column: {str(label): code for code, label in enumerate(_labels(items, column).dropna().unique())}
             for column in LABELS
@@ -57,46 +57,46 @@ class ItemStatistics:
         table = _table(items, np.log1p(log.counts()), newest, codes)
         return cls(table, codes, float(np.fmax.reduce(days, initial=np.nan)))
 
-    def over(self, places: NDArray[np.int64], items: pd.DataFrame) -> Self:
-        """The facts of another catalogue; of items that are new there only what they say themselves.
+    def over(self, new_rows: NDArray[np.int64], items: pd.DataFrame) -> Self:
+        """The statistics of another catalogue; of items that are new there only those of their own columns.
 
         Args:
-            places: row of each item in the new catalogue, [N]; -1 for what it does not have.
+            new_rows: row of each item in the new catalogue, [N]; -1 for what it does not have.
             items: the new catalogue.
         """
-        table, kept = self.grown(items).table[len(self.table) + np.arange(len(items))], places >= 0
-        table[places[kept]] = self.table[np.flatnonzero(kept)]
+        table, kept = self.grown(items).table[len(self.table) + np.arange(len(items))], new_rows >= 0
+        table[new_rows[kept]] = self.table[np.flatnonzero(kept)]
         return replace(self, table=table)
 
     def grown(self, items: pd.DataFrame) -> Self:
-        """The facts with those of items behind, which nobody has had yet."""
+        """The statistics with those of items behind, which nobody has had yet."""
         unknown = np.full(len(items), np.nan)
         return replace(self, table=GrownTable(self.table, _table(items, np.zeros(len(items)), unknown, self.codes)))
 
-    def about(self, rows: NDArray[np.int64], history: History) -> NDArray[np.float32]:
-        """What is known of candidates for one user, [n] -> [n, A], columns as `ABOUT`; NaN where nothing is.
+    def item_features(self, rows: NDArray[np.int64], history: History) -> NDArray[np.float32]:
+        """Features of candidates for one user, [n] -> [n, A], columns as `ITEM_FEATURES`; NaN where nothing is known.
 
         Recency is log(1 + days from an item's newest event to the log's), price fit the distance of its log price from
         the mean one of the history, category share and brand share the shares of the history that are like it, category
         now the one of the newest events, repeats log(1 + its events in the history).
         """
-        own, had = self.table[rows], self.table[history.rows]  # [n, 5], [L, 5]
-        about = np.full((len(rows), len(ABOUT)), np.nan, np.float32)
-        about[:, 0] = own[:, POPULARITY]
-        about[:, 1] = np.log1p(np.maximum(self.until - own[:, NEWEST], 0))
+        candidates, had = self.table[rows], self.table[history.rows]  # [n, 5], [L, 5]
+        features = np.full((len(rows), len(ITEM_FEATURES)), np.nan, np.float32)
+        features[:, 0] = candidates[:, POPULARITY]
+        features[:, 1] = np.log1p(np.maximum(self.until - candidates[:, NEWEST], 0))
         paid = had[:, PRICE][~np.isnan(had[:, PRICE])]
         if len(paid):
-            about[:, 2] = np.abs(own[:, PRICE] - paid.mean())
+            features[:, 2] = np.abs(candidates[:, PRICE] - paid.mean())
         if len(had):
-            same = own[:, np.newaxis, CATEGORY] == had[:, CATEGORY]  # [n, L]
-            about[:, 3], about[:, 4] = same.mean(axis=1), same[:, -NOW:].mean(axis=1)
-            about[:, 5] = (own[:, np.newaxis, BRAND] == had[:, BRAND]).mean(axis=1)
-            about[:, 6] = np.log1p((rows[:, np.newaxis] == history.rows).sum(axis=1))
-        return about
+            same = candidates[:, np.newaxis, CATEGORY] == had[:, CATEGORY]  # [n, L]
+            features[:, 3], features[:, 4] = same.mean(axis=1), same[:, -NOW:].mean(axis=1)
+            features[:, 5] = (candidates[:, np.newaxis, BRAND] == had[:, BRAND]).mean(axis=1)
+            features[:, 6] = np.log1p((rows[:, np.newaxis] == history.rows).sum(axis=1))
+        return features
 
     def save(self, folder: Path) -> None:
-        """Write `facts.npy` and `facts.json` into a folder."""
-        save_vectors(folder / FACTS, np.ascontiguousarray(self.table[np.arange(len(self.table))]))
+        """Write `item_statistics.npy` and `item_statistics.json` into a folder."""
+        save_vectors(folder / TABLE, np.ascontiguousarray(self.table[np.arange(len(self.table))]))
         write_json(
             folder / DESCRIPTION,
             {"labels": {column: list(codes) for column, codes in self.codes.items()}, "until": self.until},
@@ -109,7 +109,7 @@ class ItemStatistics:
         codes = {
             column: {label: code for code, label in enumerate(labels)} for column, labels in described["labels"].items()
         }
-        return cls(map_vectors(folder / FACTS), codes, described["until"])
+        return cls(map_vectors(folder / TABLE), codes, described["until"])
 
 
 def _labels(items: pd.DataFrame, column: str) -> Column:

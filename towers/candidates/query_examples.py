@@ -1,4 +1,4 @@
-"""Which queries the funnel of those who ask learns from: judged ones, the log's own, or some derived from items."""
+"""Query examples: the queries that a funnel learns from, judged, logged, or synthetic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,66 +7,67 @@ import numpy as np
 
 from data_prep.columns import Split
 from data_prep.errors import GateFailed
-from towers.candidates.config import DERIVED, JUDGED, LOGGED, QueryFunnelConfig
-from towers.candidates.labelled_pools import CUTOFF
+from towers.candidates.config import JUDGED, LOGGED, SYNTHETIC, QueryFunnelConfig
 from towers.candidates.trained_run import TrainedRun
 from towers.events.history import NO_QUERY, Sequences
 from towers.metrics.cases import Cases, sample
 from towers.metrics.judgement_split import judged_to_learn_from
 from towers.metrics.judgements import Judgements, judged_cases
+from towers.metrics.ranking_metrics import CUTOFF
 from towers.text.synthetic_queries import derive_one, rows_by_query
 from towers.text.typos import misspelt
 
 
 @dataclass(frozen=True)
-class QueryMaterial:
-    """Queries, and what they were to find.
+class QueryExamples:
+    """Queries and their relevant items.
 
     Attributes:
-        source: where they come from.
-        cases: who asks, what, and what was relevant.
+        source: of the queries.
+        cases: users, their queries, and the items that were relevant.
     """
 
     source: str
     cases: Cases
 
 
-def query_material(shop: TrainedRun, config: QueryFunnelConfig, seed: int) -> QueryMaterial:
+def query_examples(run: TrainedRun, config: QueryFunnelConfig, seed: int) -> QueryExamples:
     """The queries of the first of `sources` that has `least` of them; at most `most`, at random.
 
     Args:
-        shop: a run and its data.
-        config: how many, and how they are derived.
+        run: a run and its data.
+        config: how many, and how synthetic ones are made.
         seed: of what is drawn.
 
     Raises:
         GateFailed: no source has so many.
     """
-    collectors = {JUDGED: _judged, LOGGED: _logged, DERIVED: _derived}
-    found = []
+    collectors = {JUDGED: _judged, LOGGED: _logged, SYNTHETIC: _synthetic}
+    numbers = []
     for source in config.sources:
-        cases = collectors[source](shop, config, seed)
+        cases = collectors[source](run, config, seed)
         if cases is not None and len(cases) >= config.least:
-            return QueryMaterial(source, sample(cases, config.most, seed))
-        found.append(f"{0 if cases is None else len(cases)} {source}")
+            return QueryExamples(source, sample(cases, config.most, seed))
+        numbers.append(f"{0 if cases is None else len(cases)} {source}")
     raise GateFailed(
-        f"{shop.dataset.path}: queries.least={config.least} queries are relevant to learn from; there are "
-        f"{', '.join(found)}"
+        f"{run.dataset.path}: queries.least={config.least} queries are needed to learn from; there are "
+        f"{', '.join(numbers)}"
     )
 
 
-def _judged(shop: TrainedRun, config: QueryFunnelConfig, seed: int) -> Cases | None:
-    judged = judged_to_learn_from(shop.run.settings.judgements, shop.run.settings.seed, shop.dataset)
-    return None if judged is None else judged_cases(judged.answerable(), shop.item_ids, [CUTOFF])
+def _judged(run: TrainedRun, config: QueryFunnelConfig, seed: int) -> Cases | None:
+    settings = run.record.settings
+    judgements = judged_to_learn_from(settings.judgements, settings.seed, run.dataset)
+    return None if judgements is None else judged_cases(judgements.answerable(), run.item_ids, [CUTOFF])
 
 
-def _logged(shop: TrainedRun, config: QueryFunnelConfig, seed: int) -> Cases | None:
+def _logged(run: TrainedRun, config: QueryFunnelConfig, seed: int) -> Cases | None:
     """The first query of each user in the validation split."""
-    return logged_cases(shop.sequences, shop.item_ids, Split.VALID, shop.model.exclude_seen)
+    return logged_cases(run.sequences, run.item_ids, Split.VALID, run.model.exclude_seen)
 
 
 def logged_cases(sequences: Sequences, item_ids: Sequence[str], split: Split, exclude_seen: bool) -> Cases:
-    """Users with a query in some split: the first one, what it led to, and what was known of them before.
+    """Users with a query in some split: the first one, the items it led to, and the history before it.
 
     Args:
         sequences: the log.
@@ -74,43 +75,42 @@ def logged_cases(sequences: Sequences, item_ids: Sequence[str], split: Split, ex
         split: whose events are looked at.
         exclude_seen: items of a user's history are neither recommended nor relevant.
     """
-    places = np.flatnonzero((sequences.splits == split) & (sequences.queries != NO_QUERY))
-    users, first = np.unique(np.searchsorted(sequences.offsets, places, side="right") - 1, return_index=True)
+    searches = np.flatnonzero((sequences.splits == split) & (sequences.queries != NO_QUERY))
+    users, first = np.unique(np.searchsorted(sequences.offsets, searches, side="right") - 1, return_index=True)
     kept, truth, queries = [], [], []
-    for user, place in zip(users.tolist(), places[first].tolist(), strict=True):
-        after = slice(place, int(sequences.offsets[user + 1]))
-        same = (sequences.queries[after] == sequences.queries[place]) & (sequences.splits[after] == split)
+    for user, search in zip(users.tolist(), searches[first].tolist(), strict=True):
+        after = slice(search, int(sequences.offsets[user + 1]))
+        same = (sequences.queries[after] == sequences.queries[search]) & (sequences.splits[after] == split)
         relevant = np.unique(sequences.rows[after][same])
         if exclude_seen:
-            relevant = np.setdiff1d(relevant, sequences.rows[sequences.offsets[user] : place])
+            relevant = np.setdiff1d(relevant, sequences.rows[sequences.offsets[user] : search])
         if len(relevant):
-            kept.append((user, place))
+            kept.append((user, search))
             truth.append(relevant)
-            queries.append(sequences.query_texts[int(sequences.queries[place])])
-    who = np.array(kept, np.int64).reshape(-1, 2)
-    return Cases(sequences, item_ids, split, who[:, 0], who[:, 1], truth, exclude_seen, [CUTOFF], queries)
+            queries.append(sequences.query_texts[int(sequences.queries[search])])
+    ends = np.array(kept, np.int64).reshape(-1, 2)
+    return Cases(sequences, item_ids, split, ends[:, 0], ends[:, 1], truth, exclude_seen, [CUTOFF], queries)
 
 
-def _derived(shop: TrainedRun, config: QueryFunnelConfig, seed: int) -> Cases | None:
+def _synthetic(run: TrainedRun, config: QueryFunnelConfig, seed: int) -> Cases | None:
     """Queries derived from items, some of them misspelt; relevant is every item that gave the same.
 
     A query is drawn the rather, the more events its items had: people ask for what people take. Drawn by items alone,
     queries would teach that what nobody takes is relevant as much as the rest.
     """
-    plain = replace(shop.run.settings.queries, ways=config.ways, typos=0.0)
+    plain = replace(run.record.settings.queries, ways=config.ways, typos=0.0)
     rng = np.random.default_rng((seed, 3))
-    texts = derive_one(shop.dataset.items, plain, seed + 1)
-    rows = rows_by_query(texts)
+    rows = rows_by_query(derive_one(run.dataset.items, plain, seed + 1))
     queries = list(rows)
-    everything = [queries[i] for i in rng.permutation(len(queries))]
-    if not everything:
+    shuffled = [queries[i] for i in rng.permutation(len(queries))]
+    if not shuffled:
         return None
-    taken = 1.0 + shop.training.interactions.counts()
-    share = np.array([taken[rows[query]].sum() for query in everything])
+    popularity = 1.0 + run.training.interactions.counts()
+    share = np.array([popularity[rows[query]].sum() for query in shuffled])
     drawn = rng.choice(len(share), min(config.most, len(share)), replace=False, p=share / share.sum())
-    plain_texts = [everything[place] for place in drawn]
-    wrong = rng.random(len(plain_texts)) < config.typos
-    typed = [misspelt(query, rng) if bad else query for query, bad in zip(plain_texts, wrong, strict=True)]
-    relevant = [rows[query] for query in plain_texts]
-    judged = Judgements(typed, relevant, [np.ones(len(found), np.int64) for found in relevant])
-    return judged_cases(judged, shop.item_ids, [CUTOFF])
+    chosen = [shuffled[i] for i in drawn]
+    wrong = rng.random(len(chosen)) < config.typos
+    typed = [misspelt(query, rng) if bad else query for query, bad in zip(chosen, wrong, strict=True)]
+    relevant = [rows[query] for query in chosen]
+    judgements = Judgements(typed, relevant, [np.ones(len(items), np.int64) for items in relevant])
+    return judged_cases(judgements, run.item_ids, [CUTOFF])

@@ -1,17 +1,15 @@
-"""What a funnel is trained for: a run, the data it was trained on, and the channels beside it."""
+"""A trained run and its data, from which funnels are fitted."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from data_prep.columns import Columns, Split
-from data_prep.command import instantiate
+from data_prep.config import Node
 from data_prep.dataset import Dataset
-from towers.baselines import DoesNotApply, TrainingData
-from towers.candidates.channels import FittedChannel
+from towers.baselines import TrainingData, fit_each
 from towers.candidates.config import FunnelConfig
 from towers.candidates.funnel import TOWERS_ALONE, Funnel
 from towers.candidates.item_statistics import ItemStatistics
@@ -21,23 +19,23 @@ from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, VectorScorer, model_scorer
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class TrainedRun:
     """A run, and the data it was trained on.
 
     Attributes:
+        folder: of the run.
         model: towers and blocks.
         dataset: the data.
-        run: the run's record.
+        record: of the run.
         sequences: the log, as the run saw it.
     """
 
+    folder: Path
     model: OneVectorModel
     dataset: Dataset
-    run: RunRecord
+    record: RunRecord
     sequences: Sequences
 
     @classmethod
@@ -46,25 +44,35 @@ class TrainedRun:
 
         Args:
             folder: of the run.
-            dataset: what it was trained on.
+            dataset: the data it was trained on.
+
+        Raises:
+            UsageError: run and data do not belong together.
         """
-        run = RunRecord.read(folder)
-        run.check_data(dataset)
-        return cls(OneVectorModel.open(folder), dataset, run, read_sequences_of(dataset, run.settings.log))
+        record = RunRecord.read(folder)
+        record.check_data(dataset)
+        return cls(
+            folder, OneVectorModel.open(folder), dataset, record, read_sequences_of(dataset, record.settings.log)
+        )
 
     @property
     def until(self) -> Split:
         """The first split whose events the run has not seen."""
-        return self.run.until
+        return self.record.until
 
     @cached_property
     def item_ids(self) -> list[str]:
         """The callers' strings, by row."""
-        return [str(i) for i in self.dataset.items[Columns.ITEM_ID]]
+        return [str(item_id) for item_id in self.dataset.items[Columns.ITEM_ID]]
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """The items' titles, by row."""
+        return [str(title) for title in self.dataset.items[Columns.TITLE]]
 
     @cached_property
     def training(self) -> TrainingData:
-        """What the towers learnt from."""
+        """Everything the towers learnt from."""
         return self.model.towers.seen(self.sequences, self.dataset.items, self.until)
 
     @cached_property
@@ -73,27 +81,22 @@ class TrainedRun:
         return model_scorer(ONE_VECTOR, self.model, self.dataset.items)
 
 
-def whole_funnel(config: FunnelConfig, channels: Mapping[str, Any], shop: TrainedRun) -> tuple[Funnel, dict[str, str]]:
-    """The funnel of all channels, whose order is the towers' yet, and the channels that do not apply, with the reasons.
+def funnel_of_all_channels(
+    config: FunnelConfig, channels: Mapping[str, Node], run: TrainedRun
+) -> tuple[Funnel, dict[str, str]]:
+    """The funnel of all channels that apply, in the towers' order yet; and the others, name -> reason.
 
     Args:
         config: how deep it is.
         channels: as configured, by name.
-        shop: what they are fitted to.
+        run: the channels are fitted to its training data.
     """
-    fitted: dict[str, FittedChannel] = {}
-    left_out = {}
-    for name, node in channels.items():
-        try:
-            fitted[name] = instantiate(node).fit(shop.training)
-        except DoesNotApply as reason:
-            log.info("channel %s left out: %s", name, reason)
-            left_out[name] = str(reason)
+    left_out: dict[str, str] = {}
     whole = Funnel(
-        channels=fitted,
+        channels=dict(fit_each(channels, run.training, left_out)),
         fusion=TOWERS_ALONE,
         ranker=None,
-        facts=ItemStatistics.of(shop.dataset.items, shop.training.interactions),
+        item_statistics=ItemStatistics.of(run.dataset.items, run.training.interactions),
         depth=config.depth,
         channel_depth=config.channel_depth,
         candidates=config.candidates,

@@ -1,144 +1,135 @@
-"""The scorers of an evaluation, and what is found of each on the same users."""
+"""The scorers of an evaluation, and the evaluator that ranks with each of them for the same users."""
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from data_prep.command import instantiate
-from towers.baselines import Baseline, DoesNotApply, TrainingData
-from towers.evaluation.tables import by_history, compare, summarize, with_intervals, with_intervals_each
+from towers.evaluation.report import ColdItems, Differences, Estimates, ScorerSummary, Slices, UsersWithoutHistory
+from towers.evaluation.summaries import Catalogue, by_history, compare, estimated_slices, summarize
+from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.cases import Cases
 from towers.metrics.cold_items import cold_cases, summarize_cold
-from towers.metrics.config import EvaluationConfig
-from towers.metrics.evaluation import Scorer, evaluate, metric_names
+from towers.metrics.evaluation import Outcome, Scorer, evaluate
+from towers.metrics.ranking_metrics import metric_names
 from towers.metrics.users_without_history import ByAttributes, as_newcomers, stranger_scores
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
-from towers.model.scorer import ONE_VECTOR, model_scorer
+from towers.model.scorer import ONE_VECTOR, VectorScorer, model_scorer
 
 log = logging.getLogger(__name__)
 
 TWO_TOWERS = "two towers"
 
 
-def model_scorers(model: OneVectorModel, run: RunRecord, training: TrainingData) -> Iterator[Scorer]:
-    """The towers, alone and cut short, and with their blocks; each made when its turn comes.
+class ModelScorers:
+    """A model's scorers; the two that several tables need are made once.
 
     Args:
-        model: of the run.
-        run: its record.
-        training: the events the model was fitted to.
+        model: of a run.
+        items: the catalogue.
     """
-    items = training.items
-    yield model_scorer(TWO_TOWERS, model.only([]), items)
-    for dim in run.settings.dims:  # what the run was trained to be cut to
-        yield model_scorer(f"{TWO_TOWERS}, {dim} dimensions", model.only([]).cut(dim), items)
-    names = [part.block.name for part in model.blocks]
-    for name in names if len(names) > 1 else ():
-        yield model_scorer(f"two towers + {name}", model.only([name]), items)
-    if run.settings.blocks:  # the towers again, where no block was worth its weight
-        yield model_scorer(ONE_VECTOR, model, items)
 
+    def __init__(self, model: OneVectorModel, items: pd.DataFrame) -> None:
+        self.model, self.items = model, items
 
-def baseline_scorers(
-    baselines: Mapping[str, Any], training: TrainingData, left_out: dict[str, str]
-) -> Iterator[Scorer]:
-    """What the model has to beat, each fitted when its turn comes, so that memory holds one at a time.
+    @cached_property
+    def two_towers(self) -> VectorScorer:
+        """The towers alone."""
+        return model_scorer(TWO_TOWERS, self.model.only([]), self.items)
 
-    Args:
-        baselines: name -> config of each.
-        training: what the baselines are fitted to.
-        left_out: filled with the baselines that do not apply, name -> reason.
-    """
-    for name, node in baselines.items():
-        baseline: Baseline = instantiate(node)
-        began = time.monotonic()
-        try:
-            baseline.fit(training)
-        except DoesNotApply as reason:
-            log.warning("%s left out: %s", name, reason)
-            left_out[name] = str(reason)
-            continue
-        log.info("%s: fitted in %.1f s", baseline.name, time.monotonic() - began)
-        yield baseline
+    @cached_property
+    def one_vector(self) -> VectorScorer:
+        """The towers with their blocks; the same as the towers where there are none."""
+        if self.model.blocks:
+            return model_scorer(ONE_VECTOR, self.model, self.items)
+        towers = self.two_towers
+        return VectorScorer(ONE_VECTOR, towers.encode, towers.items.numpy(), towers.max_history)
+
+    def each(self, run: RunRecord) -> Iterator[Scorer]:
+        """The towers, alone and cut short, and with their blocks; each made when its turn comes."""
+        yield self.two_towers
+        for dim in run.settings.dims:  # what the run was trained to be cut to
+            yield model_scorer(f"{TWO_TOWERS}, {dim} dimensions", self.model.only([]).cut(dim), self.items)
+        names = [part.block.name for part in self.model.blocks]
+        for name in names if len(names) > 1 else ():
+            yield model_scorer(f"{TWO_TOWERS} + {name}", self.model.only([name]), self.items)
+        if run.settings.blocks:  # the towers again, where no block was worth its weight
+            yield self.one_vector
 
 
 class Evaluator:
-    """Scorers one after the other, on the same users.
+    """Ranks with one scorer after the other for the same users, and remembers the outcomes.
 
     Args:
         cases: the users.
-        counts: training events of each item, [N].
-        texts: unit vectors of the items' whitened texts, [N, text_dim].
-        settings: batch size and intervals.
-        seed: of the bootstrap.
+        catalogue: the items.
+        batch_size: users scored at a time.
+        bootstrap: of the intervals.
 
     Attributes:
-        outcomes: metrics of every user, name -> [U, M].
-        summaries: what is reported of each.
-        cold: users who want an item without training events.
-        cold_summaries: the same for them; empty where there are none.
-        cold_slices: the same by the length of their histories.
-        newcomers: metrics of every user had their history been taken away, name -> [U, M].
-        bootstrap: samples, confidence and seed of the intervals.
+        metrics: of every user, by scorer, [U, M].
+        summaries: of each scorer.
+        cold: users with a relevant item that has no training event.
     """
 
-    def __init__(
-        self,
-        cases: Cases,
-        counts: NDArray[np.int64],
-        texts: NDArray[np.float32],
-        settings: EvaluationConfig,
-        seed: int,
-    ) -> None:
-        self.cases, self.counts, self.texts, self.batch_size = cases, counts, texts, settings.batch_size
-        self.bootstrap = (settings.bootstrap_samples, settings.confidence, seed)
-        self.cold = cold_cases(cases, counts)
-        self.outcomes: dict[str, NDArray[np.float64]] = {}
-        self.summaries: dict[str, Any] = {}
-        self.cold_summaries: dict[str, Any] = {}
-        self.cold_slices: dict[str, Any] = {}
-        self.newcomers: dict[str, NDArray[np.float64]] = {}
+    def __init__(self, cases: Cases, catalogue: Catalogue, batch_size: int, bootstrap: Bootstrap) -> None:
+        self.cases, self.catalogue, self.batch_size, self.bootstrap = cases, catalogue, batch_size, bootstrap
+        self.cold = cold_cases(cases, catalogue.counts)
+        self.metrics: dict[str, NDArray[np.float64]] = {}
+        self.summaries: dict[str, ScorerSummary] = {}
+        self._without_history: dict[str, NDArray[np.float64]] = {}
+        self._cold_recall: dict[str, Estimates] = {}
+        self._cold_slices: dict[str, Slices] = {}
 
     def __call__(self, scorer: Scorer) -> None:
         """Rank the whole catalogue for every user."""
-        began = time.monotonic()
-        outcome = evaluate(scorer, self.cases, self.batch_size)
-        log.info("%s: %d users in %.1f s", scorer.name, len(self.cases), time.monotonic() - began)
-        self.outcomes[scorer.name] = outcome.metrics
-        newcomers = self.newcomers[scorer.name] = as_newcomers(stranger_scores(scorer), self.cases)
-        self.summaries[scorer.name] = summarize(
-            outcome, self.cases, self.counts, self.texts, *self.bootstrap, newcomers
-        )
+        outcome = self._ranked(scorer, self.cases)
+        self.metrics[scorer.name] = outcome.metrics
+        without_history = self._without_history[scorer.name] = as_newcomers(stranger_scores(scorer), self.cases)
+        self.summaries[scorer.name] = summarize(outcome, self.cases, self.catalogue, self.bootstrap, without_history)
         if len(self.cold):
             outcome = evaluate(scorer, self.cold, self.batch_size)
-            self.cold_summaries[scorer.name] = summarize_cold(outcome, self.cold, *self.bootstrap)
+            self._cold_recall[scorer.name] = summarize_cold(outcome, self.cold, self.bootstrap)
             by_length = by_history(outcome.metrics, self.cold)
-            self.cold_slices[scorer.name] = with_intervals_each(by_length, self.cold.cutoffs, *self.bootstrap)
+            self._cold_slices[scorer.name] = estimated_slices(by_length, self.cold.cutoffs, self.bootstrap)
 
-    def compare_newcomers(self, lists: Iterator[Scorer], attributed: Scorer | None) -> dict[str, Any]:
+    def _ranked(self, scorer: Scorer, cases: Cases) -> Outcome:
+        began = time.monotonic()
+        outcome = evaluate(scorer, cases, self.batch_size)
+        log.info("%s: %d users in %.1f s", scorer.name, len(cases), time.monotonic() - began)
+        return outcome
+
+    def cold_report(self) -> ColdItems | None:
+        """Recall of the cold items by every scorer; None where there are none."""
+        if not len(self.cold):
+            return None
+        return ColdItems(len(self.cold), sum(map(len, self.cold.truth)), self._cold_recall, self._cold_slices)
+
+    def against(self, baselines: Iterable[str]) -> Differences | None:
+        """How far every scorer lies above the strongest of some."""
+        return compare(self.metrics, list(baselines), self.cases.cutoffs, self.bootstrap)
+
+    def without_history_report(self, lists: Iterable[Scorer], attributed: Scorer | None) -> UsersWithoutHistory:
         """The model beside lists that are the same for everybody, on users whose history is taken away.
 
         Args:
             lists: fitted to the events that the model was fitted to.
-            attributed: the model, where it reads attributes of users: it is then asked once more, with them.
-
-        Returns:
-            `users`; `scorers`: name -> metric -> {mean, low, high}; `against` the strongest list, as `compare` has it.
+            attributed: the model, where it reads attributes of users: it then answers once more, with them.
         """
-        found = {name: self.newcomers[name] for name in (TWO_TOWERS, ONE_VECTOR) if name in self.newcomers}
+        metrics = {n: self._without_history[n] for n in (TWO_TOWERS, ONE_VECTOR) if n in self._without_history}
         if attributed is not None:
             by_attributes = ByAttributes(attributed)
-            found[by_attributes.name] = evaluate(by_attributes, self.cases, self.batch_size).metrics
-        named = {scorer.name: as_newcomers(stranger_scores(scorer), self.cases) for scorer in lists}
-        found |= named
+            metrics[by_attributes.name] = evaluate(by_attributes, self.cases, self.batch_size).metrics
+        of_lists = {scorer.name: as_newcomers(stranger_scores(scorer), self.cases) for scorer in lists}
+        metrics |= of_lists
         names = metric_names(self.cases.cutoffs)
-        return {
-            "users": len(self.cases),
-            "scorers": {name: with_intervals(metrics, names, *self.bootstrap) for name, metrics in found.items()},
-            "against": compare(found, list(named), self.cases.cutoffs, *self.bootstrap),
-        }
+        return UsersWithoutHistory(
+            users=len(self.cases),
+            scorers={name: self.bootstrap.estimates(values, names) for name, values in metrics.items()},
+            against=compare(metrics, list(of_lists), self.cases.cutoffs, self.bootstrap),
+        )

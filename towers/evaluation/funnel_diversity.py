@@ -1,4 +1,4 @@
-"""The funnel's last stage: of the items found, the best that are not all alike, as a server chooses them when asked."""
+"""The funnel's last stage: the best items that are not all alike, as a server chooses them when asked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 
 from data_prep.columns import Columns
 from data_prep.progress import track
-from towers.candidates.candidate_pool import Pools
+from towers.candidates.candidate_pool import CandidatePools
 from towers.diversity import POOL, Diversity, Pool, diversify
 
 LEAST = 50
-"""Candidates that are looked at, at least: what Recommend reranks unless asked otherwise (conf/serve.yaml)."""
+"""Candidates that are looked at, at least: as many as Recommend ranks unless asked otherwise (conf/serve.yaml)."""
 
 
 def looked_at(k: int) -> int:
-    """Candidates that reranker and diversity look at for a list of k items."""
+    """Candidates that cross-encoder and diversity look at for a list of k items."""
     return max(LEAST, POOL * k)
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What tells whether items are alike.
+class ItemLooks:
+    """Properties by which items are alike.
 
     Attributes:
         vectors: of all items, [N, d].
@@ -39,12 +39,17 @@ class Looks:
     @classmethod
     def of(cls, items: pd.DataFrame, vectors: NDArray[np.float32]) -> Self:
         """Of a catalogue and its item vectors."""
-        known = items[Columns.CATEGORY].fillna("").astype(str) if Columns.CATEGORY in items else [""] * len(items)
-        return cls(vectors, list(known), items[Columns.TITLE].astype(str).tolist())
+        categories = items[Columns.CATEGORY].fillna("").astype(str) if Columns.CATEGORY in items else [""] * len(items)
+        return cls(vectors, list(categories), items[Columns.TITLE].astype(str).tolist())
 
 
 def diversified_ranks(
-    pools: Pools, scores: NDArray[np.floating], ranks: NDArray[np.int64], k: int, how: Diversity, looks: Looks
+    pools: CandidatePools,
+    scores: NDArray[np.floating],
+    ranks: NDArray[np.int64],
+    k: int,
+    settings: Diversity,
+    looks: ItemLooks,
 ) -> NDArray[np.int64]:
     """Ranks of all candidates, [T], once the first k of each user are chosen to be unlike each other.
 
@@ -53,17 +58,17 @@ def diversified_ranks(
         scores: of each, [T].
         ranks: by them, within each user's, [T].
         k: items in a list.
-        how: method and strength.
+        settings: method and strength.
         looks: of the catalogue.
     """
-    found = ranks.copy()
+    new_ranks = ranks.copy()
     for user in track(range(len(pools)), "diversifying"):
-        own = np.arange(pools.offsets[user], pools.offsets[user + 1])
-        order = own[np.argsort(ranks[own])]
+        of_user = np.arange(pools.offsets[user], pools.offsets[user + 1])
+        order = of_user[np.argsort(ranks[of_user])]
         first = order[: looked_at(k)]
         rows = pools.rows[first]
         categories, titles = ([texts[row] for row in rows] for texts in (looks.categories, looks.titles))
         pool = Pool(scores[first].astype(np.float32), looks.vectors[rows], categories, titles, len(first))
-        places = diversify(pool, k, how).places
-        found[np.concatenate([first[places], np.delete(order, places)])] = np.arange(1, len(order) + 1)
-    return found
+        chosen = diversify(pool, k, settings).places
+        new_ranks[np.concatenate([first[chosen], np.delete(order, chosen)])] = np.arange(1, len(order) + 1)
+    return new_ranks

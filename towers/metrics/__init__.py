@@ -5,23 +5,25 @@ from typing import TYPE_CHECKING
 from data_prep.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from towers.metrics.bootstrap import Bootstrap, Estimate
     from towers.metrics.cases import Cases, EvaluationBatches, sample
     from towers.metrics.config import EvaluationConfig, JudgementConfig
-    from towers.metrics.evaluation import Outcome, Scorer, evaluate, mean_metrics, metric_names
+    from towers.metrics.evaluation import Outcome, Scorer, evaluate, mean_metrics
     from towers.metrics.judgement_split import judged_to_judge_by, judged_to_learn_from
     from towers.metrics.judgements import Judgements
-    from towers.metrics.ranking_metrics import bootstrap_intervals
+    from towers.metrics.ranking_metrics import metric_names
     from towers.metrics.users_without_history import stranger_scores
 
 __all__ = [
+    "Bootstrap",
     "Cases",
+    "Estimate",
     "EvaluationBatches",
     "EvaluationConfig",
     "JudgementConfig",
     "Judgements",
     "Outcome",
     "Scorer",
-    "bootstrap_intervals",
     "evaluate",
     "judged_to_judge_by",
     "judged_to_learn_from",
@@ -34,6 +36,8 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "Bootstrap": "towers.metrics.bootstrap",
+        "Estimate": "towers.metrics.bootstrap",
         "Cases": "towers.metrics.cases",
         "EvaluationBatches": "towers.metrics.cases",
         "EvaluationConfig": "towers.metrics.config",
@@ -41,12 +45,11 @@ __getattr__ = lazy_names(
         "Judgements": "towers.metrics.judgements",
         "Outcome": "towers.metrics.evaluation",
         "Scorer": "towers.metrics.evaluation",
-        "bootstrap_intervals": "towers.metrics.ranking_metrics",
         "evaluate": "towers.metrics.evaluation",
         "judged_to_judge_by": "towers.metrics.judgement_split",
         "judged_to_learn_from": "towers.metrics.judgement_split",
         "mean_metrics": "towers.metrics.evaluation",
-        "metric_names": "towers.metrics.evaluation",
+        "metric_names": "towers.metrics.ranking_metrics",
         "sample": "towers.metrics.cases",
         "stranger_scores": "towers.metrics.users_without_history",
     },

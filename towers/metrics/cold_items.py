@@ -1,14 +1,14 @@
 """Cold items: items without training events, and how well they are found all the same."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from towers.metrics.bootstrap import Bootstrap, Estimate
 from towers.metrics.cases import Cases
-from towers.metrics.evaluation import Outcome, metric_names
-from towers.metrics.ranking_metrics import bootstrap_intervals
+from towers.metrics.evaluation import Outcome
+from towers.metrics.ranking_metrics import RECALL, metric_names
 
 
 def cold_cases(cases: Cases, counts: NDArray[np.int64]) -> Cases:
@@ -26,18 +26,13 @@ def cold_cases(cases: Cases, counts: NDArray[np.int64]) -> Cases:
     return replace(cases[kept], truth=truth)
 
 
-def summarize_cold(outcome: Outcome, cases: Cases, samples: int, confidence: float, seed: int) -> dict[str, Any]:
-    """Recall of the cold items, the whole catalogue being ranked: name -> {mean, low, high}.
+def summarize_cold(outcome: Outcome, cases: Cases, bootstrap: Bootstrap) -> dict[str, Estimate]:
+    """Recall of the cold items, the whole catalogue being ranked, by metric.
 
     Args:
         outcome: of a scorer.
         cases: on `cold_cases`.
-        samples, confidence, seed: of the bootstrap intervals.
+        bootstrap: of the intervals.
     """
-    low, high = bootstrap_intervals(outcome.metrics, samples, confidence, seed)
-    figures = zip(metric_names(cases.cutoffs), outcome.metrics.mean(axis=0), low, high, strict=True)
-    return {
-        name: {"mean": float(mean), "low": float(a), "high": float(b)}
-        for name, mean, a, b in figures
-        if name.startswith("recall@")
-    }
+    estimates = bootstrap.estimates(outcome.metrics, metric_names(cases.cutoffs))
+    return {name: estimate for name, estimate in estimates.items() if name.startswith(f"{RECALL}@")}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from data_prep.config import require
+from towers.metrics.bootstrap import Bootstrap
 
 
 @dataclass
@@ -29,6 +30,10 @@ class EvaluationConfig:
             require(f"evaluation.{name}", getattr(self, name), 1)
         require("evaluation.confidence", self.confidence, 0.01, 0.999)
         require("evaluation.cutoffs", min(self.cutoffs, default=0), 1)
+
+    def bootstrap(self, seed: int) -> Bootstrap:
+        """Settings of the intervals, resampled by a seed."""
+        return Bootstrap(self.bootstrap_samples, self.confidence, seed)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from torch import Tensor
 from data_prep.progress import track
 from towers.events.history import History
 from towers.metrics.cases import Cases, EvaluationBatch, EvaluationBatches
-from towers.metrics.ranking_metrics import per_user, ranks
+from towers.metrics.ranking_metrics import metric_names, per_user, ranks
 
 
 class Scorer(Protocol):
@@ -49,12 +49,6 @@ def metrics_of(item_ranks: Tensor, batch: EvaluationBatch, cases: Cases) -> Tens
     """Metrics of B cases from the ranks of their relevant items, [T] -> [B, M]."""
     metrics = per_user(item_ranks, batch.truth_users.cpu(), len(batch.places), cases.cutoffs)
     return torch.stack(list(metrics.values()), dim=1)
-
-
-def metric_names(cutoffs: Sequence[int]) -> list[str]:
-    """Names of the columns that `rank_batch` returns."""
-    one = torch.zeros(1, dtype=torch.int64)
-    return list(per_user(one + 1, one, 1, cutoffs))
 
 
 def room_for_metrics(cases: Cases) -> Tensor:

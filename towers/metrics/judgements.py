@@ -115,35 +115,5 @@ def judged_cases(judged: Judgements, item_ids: Sequence[str], cutoffs: Sequence[
     return Cases(answers, item_ids, Split.TEST, everyone, offsets[:-1], truth, False, cutoffs, judged.queries)
 
 
-def graded_ndcg(found: Tensor, queries: Tensor, grades: Tensor, num_queries: int, k: int) -> Tensor:
-    """NDCG@k with gain 2^grade - 1 and discount 1 / log2(1 + rank); what was not judged gains nothing.
-
-    The ideal puts all judged items of the query, found or not, in the order of their grades. A query without an item
-    of a grade above 0 has 0. Source: Järvelin & Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002;
-    the exponential gain is of Burges et al., "Learning to rank using gradient descent", 2005.
-
-    Args:
-        found: rank of each judged item, 1 for the best, [T]; beyond k for one that was not found.
-        queries: query of each, [T], values 0…num_queries-1.
-        grades: of each, [T].
-        num_queries: Q.
-        k: cutoff.
-
-    Returns:
-        [Q] float64.
-    """
-    gain = torch.exp2(grades.double()) - 1  # [T]
-    best_first = torch.argsort(grades, descending=True, stable=True)
-    best_first = best_first[torch.argsort(queries[best_first], stable=True)]  # by query, then grade
-    sizes = torch.bincount(queries, minlength=num_queries)
-    starts = torch.cumsum(sizes, dim=0) - sizes
-    ideal_rank = torch.arange(len(queries)) - starts[queries[best_first]] + 1
-    reached = _discounted(gain, found, queries, num_queries, k)
-    ideal = _discounted(gain[best_first], ideal_rank, queries[best_first], num_queries, k)
-    return torch.where(ideal > 0, reached / ideal.clamp(min=1e-300), 0.0)
-
-
-def _discounted(gain: Tensor, ranks: Tensor, queries: Tensor, num_queries: int, k: int) -> Tensor:
-    kept = ranks <= k
-    value = gain[kept] / torch.log2(1 + ranks[kept].double())
-    return torch.zeros(num_queries, dtype=torch.float64).index_add_(0, queries[kept], value)
+def _flat(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)

@@ -25,6 +25,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+RECALL, NDCG, MRR, HIT_RATE = METRICS = ("recall", "ndcg", "mrr", "hit_rate")
+"""Metrics, in the order of the columns of every table of them; a column is named `ndcg@10`."""
+
+CUTOFF = 10
+"""The k of the NDCG by which everything is chosen: epochs, weights, channels, rankers."""
+
+NOT_FOUND = 1_000_000
+"""The rank of an item that is not among the candidates."""
+
 
 def tie_order(item_ids: Sequence[str]) -> Tensor:
     """Place of every item among equal scores, [N]: 0 is the item_id that sorts last."""
@@ -72,60 +81,92 @@ def _rank(scores: NDArray[np.float32], item: int, places: NDArray[np.int64]) -> 
     return above + 1
 
 
-def per_user(found: Tensor, users: Tensor, num_users: int, cutoffs: Sequence[int]) -> dict[str, Tensor]:
+def metric_names(cutoffs: Sequence[int]) -> list[str]:
+    """Names of all metrics at some cutoffs, in the order of the columns of every table of metrics."""
+    return [f"{metric}@{k}" for k in cutoffs for metric in METRICS]
+
+
+def per_user(item_ranks: Tensor, users: Tensor, num_users: int, cutoffs: Sequence[int]) -> dict[str, Tensor]:
     """Metrics of each user from the ranks of all their held-out items.
 
-    Binary relevance. Recall@k = found in the first k / held out; HitRate@k = any found; NDCG@k with gain
-    1 / log2(1 + rank) over the best possible at k (Järvelin & Kekäläinen, 2002); MRR@k = 1 / best rank, 0 beyond k.
+    Binary relevance. Recall@k = found in the first k / held out; HitRate@k = any found; NDCG@k see `ndcg`; MRR@k =
+    1 / best rank, 0 beyond k.
 
     Args:
-        found: rank of each held-out item, [T].
+        item_ranks: rank of each held-out item, [T].
         users: user of each, [T], values 0…num_users-1; every user has at least one.
         num_users: B.
         cutoffs: the k.
 
     Returns:
-        metric name ("ndcg@10") -> [B] float64.
+        metric name -> [B] float64, as `metric_names` orders them.
     """
-    held_out = torch.bincount(users, minlength=num_users).double()  # [B]
-    gain = 1 / torch.log2(1 + found.double())  # [T]
+    held_out = torch.bincount(users, minlength=num_users)  # [B]
     best = torch.full((num_users,), torch.inf, dtype=torch.float64)
-    best = best.scatter_reduce(0, users, found.double(), "amin")
+    best = best.scatter_reduce(0, users, item_ranks.double(), "amin")
     metrics: dict[str, Tensor] = {}
     for k in cutoffs:
-        inside = found <= k
-
-        def total(values: Tensor, kept: Tensor = inside) -> Tensor:
-            return torch.zeros(num_users, dtype=torch.float64).index_add_(0, users[kept], values[kept])
-
-        ideal = torch.cumsum(1 / torch.log2(torch.arange(2, k + 2, dtype=torch.float64)), dim=0)  # [k]
-        hits = total(torch.ones_like(gain))
-        metrics[f"recall@{k}"] = hits / held_out
-        metrics[f"ndcg@{k}"] = total(gain) / ideal[(held_out.clamp(max=k) - 1).long()]
-        metrics[f"mrr@{k}"] = torch.where(best <= k, 1 / best, 0.0)
-        metrics[f"hit_rate@{k}"] = (hits > 0).double()
+        inside = users[item_ranks <= k]
+        hits = torch.bincount(inside, minlength=num_users).double()
+        figures = {
+            RECALL: hits / held_out.double(),
+            NDCG: ndcg(item_ranks, users, held_out, k),
+            MRR: torch.where(best <= k, 1 / best, 0.0),
+            HIT_RATE: (hits > 0).double(),
+        }
+        metrics |= {f"{metric}@{k}": figures[metric] for metric in METRICS}
     return metrics
 
 
-def bootstrap_intervals(
-    values: NDArray[np.float64], samples: int, confidence: float, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Percentile bootstrap intervals of column means, resampling users (Efron & Tibshirani, 1993).
+def ndcg(item_ranks: Tensor, users: Tensor, relevant: Tensor, k: int) -> Tensor:
+    """NDCG@k of binary relevance: gains of 1 / log2(1 + rank) over the best possible at k.
+
+    Source: Järvelin & Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002.
 
     Args:
-        values: [U, M], a row a user, a column a metric.
-        samples: bootstrap samples.
-        confidence: e.g. .95.
-        seed: of the resampling.
+        item_ranks: rank of each relevant item, [T]; one that was not retrieved may be left out, or stand beyond k.
+        users: user of each, [T], values 0…B-1.
+        relevant: number of relevant items of each user, retrieved or not, [B]; a user with none has 0.
+        k: cutoff.
 
     Returns:
-        Lower and upper bounds, each [M].
+        [B] float64.
     """
-    rng = np.random.default_rng(seed)
-    n = len(values)
-    means = np.empty((samples, values.shape[1]))
-    for i in range(samples):
-        weights = np.bincount(rng.integers(0, n, n), minlength=n)
-        means[i] = weights @ values / n
-    tail = (1 - confidence) / 2
-    return np.quantile(means, tail, axis=0), np.quantile(means, 1 - tail, axis=0)
+    ideal = torch.cumsum(1 / torch.log2(torch.arange(2, k + 2, dtype=torch.float64)), dim=0)  # [k]
+    reached = _discounted(torch.ones(len(item_ranks), dtype=torch.float64), item_ranks, users, len(relevant), k)
+    return reached / ideal[relevant.clamp(1, k) - 1]
+
+
+def graded_ndcg(item_ranks: Tensor, queries: Tensor, grades: Tensor, num_queries: int, k: int) -> Tensor:
+    """NDCG@k with gain 2^grade - 1 and discount 1 / log2(1 + rank); items without a judgement gain nothing.
+
+    The ideal puts all judged items of the query, found or not, in the order of their grades. A query without an item
+    of a grade above 0 has 0. Source: as of `ndcg`; the exponential gain is of Burges et al., "Learning to rank using
+    gradient descent", 2005.
+
+    Args:
+        item_ranks: rank of each judged item, 1 for the best, [T]; beyond k for one that was not item_ranks.
+        queries: query of each, [T], values 0…num_queries-1.
+        grades: of each, [T].
+        num_queries: Q.
+        k: cutoff.
+
+    Returns:
+        [Q] float64.
+    """
+    gain = torch.exp2(grades.double()) - 1  # [T]
+    best_first = torch.argsort(grades, descending=True, stable=True)
+    best_first = best_first[torch.argsort(queries[best_first], stable=True)]  # by query, then grade
+    sizes = torch.bincount(queries, minlength=num_queries)
+    starts = torch.cumsum(sizes, dim=0) - sizes
+    ideal_rank = torch.arange(len(queries)) - starts[queries[best_first]] + 1
+    reached = _discounted(gain, item_ranks, queries, num_queries, k)
+    ideal = _discounted(gain[best_first], ideal_rank, queries[best_first], num_queries, k)
+    return torch.where(ideal > 0, reached / ideal.clamp(min=1e-300), 0.0)
+
+
+def _discounted(gain: Tensor, item_ranks: Tensor, users: Tensor, num_users: int, k: int) -> Tensor:
+    """Sum of each user's gains within the first k, each over log2(1 + rank), [B]."""
+    inside = item_ranks <= k
+    value = gain[inside] / torch.log2(1 + item_ranks[inside].double())
+    return torch.zeros(num_users, dtype=torch.float64).index_add_(0, users[inside], value)

@@ -1,12 +1,12 @@
-"""Typed configuration of the reranker's training; the values live in conf/rerank.yaml."""
+"""Typed configuration of the cross-encoder's training; the values live in conf/train_ranker.yaml."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from data_prep.config import require
+from data_prep.config import Node, require
 from data_prep.errors import UsageError
 from towers.fitting.trainer import TrainerConfig
+from towers.metrics.bootstrap import Bootstrap
 from towers.ranking.input_template import InputTemplate
 
 
@@ -30,19 +30,19 @@ class CrossEncoderConfig:
 
 @dataclass
 class MiningConfig:
-    """The training material.
+    """The training set.
 
     Attributes:
         depth: candidates taken from recall for each user or query.
         relevant: candidates above grade 0 in a group, at most.
         negatives: other candidates in a group, at most.
         max_groups: groups in all at most; those of judged queries come on top.
-        held_out: share of the users kept aside; half of them choose epoch and strength, the other half judge.
+        held_out: share of the users kept aside; half of them choose epoch and weight, the other half compare.
         max_held_out: and their number at most.
-        query_rate: share of the users' moments in which they ask, by a query derived from what they went on to.
-        item_queries: queries derived from items to learn from beside users, asked by strangers.
-        always_rerank_positives: relevant items that recall missed join training groups, as if it had found them. In
-            every figure they count as missed all the same.
+        query_rate: share of the users' examples with a synthetic query, derived from an item they went on to.
+        item_queries: synthetic queries without a history to learn from beside users.
+        always_rerank_positives: relevant items that recall did not retrieve join training groups, as if it had. In
+            every figure they count as not found all the same.
     """
 
     depth: int
@@ -65,13 +65,13 @@ class MiningConfig:
 
 
 @dataclass
-class JudgedConfig:
+class JudgementsConfig:
     """How judged queries are learnt from.
 
     Attributes:
-        folds: parts of the queries; each is judged by a reranker that learnt from the others. 0 ignores judgements.
+        folds: parts of the queries; each is ranked by a cross-encoder that learnt from the others; 0 for none.
         repeat: times that the group of a judged query comes in an epoch.
-        keep_folds: keep the rerankers of the folds beside the one of all queries; a student needs its teacher's.
+        keep_folds: keep the cross-encoders of the folds beside the one of all queries; a student needs its teacher's.
     """
 
     folds: int
@@ -79,47 +79,51 @@ class JudgedConfig:
     keep_folds: bool
 
     def __post_init__(self) -> None:
-        require("judged.folds", self.folds, 0)
-        require("judged.repeat", self.repeat, 1)
+        require("judgements.folds", self.folds, 0)
+        require("judgements.repeat", self.repeat, 1)
         if self.folds == 1:
-            raise UsageError("judged.folds: 1 leaves no queries to learn from; take 2 or more, or 0 for no judgements")
+            raise UsageError("judgements.folds: 1 leaves no queries to learn from; take 2 or more, or 0 to ignore them")
 
 
 @dataclass
 class ComparisonConfig:
-    """How the reranker is compared with recall.
+    """How the cross-encoder is compared with recall.
 
     Attributes:
-        strengths: factors tried of what reading adds to recall's score.
+        weights: tried of its text scores beside recall's score.
         bootstrap_samples, confidence: of the intervals.
     """
 
-    strengths: list[float]
+    weights: list[float]
     bootstrap_samples: int
     confidence: float
 
     def __post_init__(self) -> None:
-        require("comparison.strengths", min(self.strengths, default=-1), 0)
+        require("comparison.weights", min(self.weights, default=-1), 0)
         require("comparison.bootstrap_samples", self.bootstrap_samples, 1)
         require("comparison.confidence", self.confidence, 0.01, 0.999)
 
+    def bootstrap(self, seed: int) -> Bootstrap:
+        """Settings of the intervals, resampled by a seed."""
+        return Bootstrap(self.bootstrap_samples, self.confidence, seed)
+
 
 @dataclass
-class RerankConfig:
-    """`python -m towers.train_reranker`.
+class RankerConfig:
+    """`python -m towers.train_ranker`.
 
     Attributes:
-        run: folder of a finished training run; the reranker is written into it.
-        name: folder in the run; `index.build` takes `reranker`.
+        run: folder of a finished training run; the cross-encoder is written into it.
+        name: folder in the run; `index.build` takes `cross_encoder`.
         data: the dataset it was trained on; null finds it.
         artifacts: root of everything written.
-        teacher: folder of a reranker trained before, for a loss that learns from one; or null.
+        teacher: folder of a cross-encoder trained before, for a loss that learns from one; or null.
         resume: go on from the last whole checkpoint.
         seed: decides everything that is random.
         learning_rate, weight_decay, warmup_steps: of AdamW, with linear decay.
         groups_per_batch: groups in a batch.
-        rerank_loss: a class of `towers.ranking.losses` and its settings.
-        model, input_template, mining, judged, comparison, trainer: see there.
+        ranking_loss: a class of `towers.ranking.losses` and its settings.
+        model, input_template, mining, judgements, comparison, trainer: see there.
     """
 
     run: Path
@@ -133,11 +137,11 @@ class RerankConfig:
     weight_decay: float
     warmup_steps: int
     groups_per_batch: int
-    rerank_loss: Any
+    ranking_loss: Node
     model: CrossEncoderConfig
     input_template: InputTemplate
     mining: MiningConfig
-    judged: JudgedConfig
+    judgements: JudgementsConfig
     comparison: ComparisonConfig
     trainer: TrainerConfig
 

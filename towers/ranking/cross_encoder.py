@@ -1,4 +1,4 @@
-"""The reranker: a small transformer that reads what is known of the user and one item together."""
+"""The cross-encoder: a small transformer that reads the text of a user, or a query, beside that of one item."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from towers.ranking.input_template import InputTemplate
 from towers.ranking.pair_tokenizer import encode_pairs, remembering
 
 FORMAT_VERSION = 2
-CONFIG, HEAD = "reranker.json", "head.safetensors"
+CONFIG, HEAD = "cross_encoder.json", "head.safetensors"
 HEAD_WIDTH = 32  # dimensions of one attention head, as in MiniLM
 PAIRS_AT_ONCE = 64
 
@@ -26,7 +26,7 @@ PAIRS_AT_ONCE = 64
 class CrossEncoder(nn.Module):
     """score = head(transformer(context, item text)) + w * towers' score.
 
-    The head starts at zero and w above it, so that an untrained reranker keeps the recall order and training moves it
+    The head starts at zero and w above it, so that an untrained one keeps the recall order and training moves it
     from there. Source of the architecture: Nogueira & Cho, "Passage Re-ranking with
     BERT", 2019.
 
@@ -64,7 +64,7 @@ class CrossEncoder(nn.Module):
 
     @torch.inference_mode()
     def score(self, context: str, candidates: Sequence[str], recall_scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores of candidates for one user, higher is better; what was read of an item's text before is remembered.
+        """Scores of candidates for one user, higher is better; the tokens of an item's text are remembered.
 
         Args:
             context: as `input_template` makes it.
@@ -74,18 +74,18 @@ class CrossEncoder(nn.Module):
         Returns:
             [n].
         """
-        found = np.zeros(len(candidates), np.float32)
+        scores = np.zeros(len(candidates), np.float32)
         encode = self._encoder(context)
         order = np.argsort([len(text) for text in candidates], kind="stable")  # like lengths together: less padding
         for start in range(0, len(order), PAIRS_AT_ONCE):
             chosen = order[start : start + PAIRS_AT_ONCE]
             texts = [candidates[i] for i in chosen]
             recalled = torch.from_numpy(np.asarray(recall_scores, np.float32)[chosen]).to(self.head.weight.device)
-            found[chosen] = self._scores(encode(texts), recalled).cpu().numpy()
-        return found
+            scores[chosen] = self._scores(encode(texts), recalled).cpu().numpy()
+        return scores
 
     def _encoder(self, context: str) -> Callable[[Sequence[str]], Mapping[str, Tensor]]:
-        """What makes of n item texts the tokens of their pairs with a context."""
+        """The function from n item texts to the tokens of their pairs with a context."""
         if self._pairs is not None:
             return self._pairs.beside(context)
         return lambda texts: encode_pairs(self.tokenizer, [context] * len(texts), texts, self.max_tokens)
@@ -99,15 +99,15 @@ class CrossEncoder(nn.Module):
         return self.head(pooled).squeeze(1) + self.recall_weight * recall_scores  # type: ignore[no-any-return]
 
     @property
-    def reads(self) -> bool:
-        """Whether what it reads counts for anything: its order is recall's where training gave that no strength."""
+    def adds_to_recall(self) -> bool:
+        """Whether its text scores count: at weight 0 its order is recall's."""
         return bool(self.head.weight.any())
 
     @torch.no_grad()
-    def temper(self, strength: float) -> None:
-        """Let what was read count `strength` times as much beside the towers' score."""
-        self.head.weight.mul_(strength)
-        self.head.bias.mul_(strength)
+    def scale_text_scores(self, weight: float) -> None:
+        """Weigh the text scores beside the towers' score."""
+        self.head.weight.mul_(weight)
+        self.head.bias.mul_(weight)
 
     def save(self, folder: Path) -> None:
         """Write everything `load` needs into `folder`."""
@@ -130,13 +130,13 @@ class CrossEncoder(nn.Module):
 
         Args:
             folder: where.
-            backbone: what reads pairs in place of the transformer whose weights are there.
+            backbone: reads pairs in place of the transformer whose weights are there.
 
         Raises:
-            UsageError: the folder holds no reranker, or one of another format.
+            UsageError: the folder holds no cross-encoder, or one of another format.
         """
         if not (folder / CONFIG).is_file():
-            raise UsageError(f"no reranker in {folder}: {CONFIG} is missing")
+            raise UsageError(f"no cross-encoder in {folder}: {CONFIG} is missing")
         config = read_json(folder / CONFIG)
         if config["format"] != FORMAT_VERSION:
             raise UsageError(f"{folder}: format {config['format']}, this version reads {FORMAT_VERSION}; train it anew")
@@ -165,7 +165,7 @@ def _tokenizer(folder: Path) -> Any:
 
 
 def small_backbone(folder: Path, layers: int, width: int) -> tuple[nn.Module, Any]:
-    """A small transformer that starts from what a larger one knows.
+    """A small transformer that starts from the weights of a larger one.
 
     With the larger one's own width its first layers are kept as they are. A narrower one has fresh layers over the
     larger one's word embeddings, projected on their principal directions.

@@ -1,4 +1,4 @@
-"""How the reranker is shown a user and an item, in training and in serving alike."""
+"""The texts of users and items that a cross-encoder reads, in training and in serving alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from data_prep.text import render
 
 @dataclass
 class InputTemplate:
-    """What is read of either side; it is stored with the model.
+    """Templates of both texts; they are stored with the model.
 
     Attributes:
         template: item text as a template over item columns, `"{title}. {category}, by {brand}, {price}"`; None for the
             `text` that the items were prepared with.
         context_items: newest items of a history in the context.
-        event_types: whether what was done with an item stands before its title.
+        event_types: whether the type of an event stands before its item's title.
     """
 
     template: str | None
@@ -25,7 +25,7 @@ class InputTemplate:
     event_types: bool
 
     def context(self, titles: Sequence[str], events: Sequence[str], query: str) -> str:
-        """What is known of a user.
+        """The text of a user.
 
         Args:
             titles: titles of the history's items, oldest first; more than `context_items` are cut.

@@ -1,4 +1,4 @@
-"""What a reranker is trained to do with a group of candidates: losses as pure functions, and a class for each.
+"""Ranking losses of groups of candidates: pure functions, and a class for each.
 
 All take scores, grades and a mask of G groups of at most n candidates, [G, n] each, and return one number a group, [G].
 Grade 0 is not relevant; the mask is False where a group has fewer candidates than n. The gain of a grade is
@@ -81,8 +81,8 @@ def kl_divergence(scores: Tensor, mask: Tensor, teacher: Tensor, temperature: fl
     Sum over candidates of p * log(p / q), p being the teacher's chances and q those of the scores. Source: Lin et al.,
     "In-batch negatives for knowledge distillation with tightly-coupled teachers for dense retrieval", 2021, eq. 4.
     """
-    relevant, found = (_log_softmax(values / temperature, mask) for values in (teacher, scores))
-    return (relevant.exp() * (relevant - found) * mask).sum(dim=1)
+    target, predicted = (_log_softmax(values / temperature, mask) for values in (teacher, scores))
+    return (target.exp() * (target - predicted) * mask).sum(dim=1)
 
 
 def _log_softmax(values: Tensor, mask: Tensor) -> Tensor:
@@ -106,8 +106,8 @@ def _mean(values: Tensor, weights: Tensor) -> Tensor:
     return values.sum(dim=1) / weights.sum(dim=1).clamp(min=1e-12)
 
 
-class RerankLoss(ABC):
-    """One of the functions above with its settings; `conf/rerank_loss` has a file for each.
+class RankingLoss(ABC):
+    """One of the functions above with its settings; `conf/ranking_loss` has a file for each.
 
     Attributes:
         taught: whether it learns from a teacher's scores.
@@ -117,18 +117,18 @@ class RerankLoss(ABC):
 
     @abstractmethod
     def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
-        """The loss of each group, [G]; `teacher` holds zeros where nobody teaches."""
+        """The loss of each group, [G]; `teacher` holds zeros without a teacher."""
 
 
-class Softmax(RerankLoss):
-    """See `softmax`. The default: events say what was relevant more than what was there."""
+class Softmax(RankingLoss):
+    """See `softmax`. The default: events tell better what was relevant than what was seen."""
 
     def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
         return softmax(scores, grades, mask)
 
 
 @dataclass(frozen=True)
-class Binary(RerankLoss):
+class Binary(RankingLoss):
     """See `binary`. For scores that are to be read as chances.
 
     Attributes:
@@ -142,7 +142,7 @@ class Binary(RerankLoss):
 
 
 @dataclass(frozen=True)
-class LambdaLoss(RerankLoss):
+class LambdaLoss(RankingLoss):
     """See `lambda_rank`. For graded judgements, where the first places matter.
 
     Attributes:
@@ -152,14 +152,14 @@ class LambdaLoss(RerankLoss):
     sigma: float
 
     def __post_init__(self) -> None:
-        require("rerank_loss.sigma", self.sigma, 1e-6)
+        require("ranking_loss.sigma", self.sigma, 1e-6)
 
     def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
         return lambda_rank(scores, grades, mask, self.sigma)
 
 
 @dataclass(frozen=True)
-class ListNet(RerankLoss):
+class ListNet(RankingLoss):
     """See `list_net`. For graded judgements of whole lists.
 
     Attributes:
@@ -169,13 +169,13 @@ class ListNet(RerankLoss):
     sharpness: float
 
     def __post_init__(self) -> None:
-        require("rerank_loss.sharpness", self.sharpness, 1e-6)
+        require("ranking_loss.sharpness", self.sharpness, 1e-6)
 
     def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
         return list_net(scores, grades, mask, self.sharpness)
 
 
-class MarginMSE(RerankLoss):
+class MarginMSE(RankingLoss):
     """See `margin_mse`. For a small student of a deep teacher."""
 
     taught = True
@@ -185,7 +185,7 @@ class MarginMSE(RerankLoss):
 
 
 @dataclass(frozen=True)
-class KLDivergence(RerankLoss):
+class KLDivergence(RankingLoss):
     """See `kl_divergence`. For students that are to order as a teacher does, whatever the size of its scores.
 
     Attributes:
@@ -197,7 +197,7 @@ class KLDivergence(RerankLoss):
     temperature: float
 
     def __post_init__(self) -> None:
-        require("rerank_loss.temperature", self.temperature, 1e-6)
+        require("ranking_loss.temperature", self.temperature, 1e-6)
 
     def __call__(self, scores: Tensor, grades: Tensor, mask: Tensor, teacher: Tensor) -> Tensor:
         return kl_divergence(scores, mask, teacher, self.temperature)

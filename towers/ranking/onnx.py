@@ -1,4 +1,4 @@
-"""The reranker's transformer as an ONNX graph: the same scores for less, or nearly the same for half of that in int8.
+"""A cross-encoder's transformer as an ONNX graph: the same scores for less time, nearly the same in int8 for half.
 
 >>> export_cross_encoder(folder)          # doctest: +SKIP
 >>> quantise_cross_encoder(folder)        # doctest: +SKIP
@@ -22,7 +22,7 @@ EXAMPLE = (["fresh milk; bread", "rye"], ["whole milk of the alps", "cheese of t
 
 
 class Read(NamedTuple):
-    """What a transformer makes of some pairs, under the name that transformers gives it.
+    """The output of a transformer, under the name that transformers gives it.
 
     Attributes:
         last_hidden_state: [n, tokens, width].
@@ -70,7 +70,7 @@ def export_cross_encoder(folder: Path) -> None:
     """Write the transformer of a trained cross-encoder as a graph beside its weights, in float32.
 
     Args:
-        folder: what `CrossEncoder.save` wrote.
+        folder: of a cross-encoder.
 
     Raises:
         UsageError: it holds no cross-encoder.
@@ -102,7 +102,7 @@ def load_exported(folder: Path, precision: str) -> CrossEncoder:
     """A trained cross-encoder that reads pairs with a graph of its folder.
 
     Args:
-        folder: what `CrossEncoder.save` wrote, with the graph.
+        folder: of a cross-encoder, with the graph.
         precision: of the graph, `FLOAT32` or `INT8`.
 
     Raises:

@@ -15,7 +15,7 @@ REMEMBERED = 1 << 16
 30 MB once so many were seen; of longer texts no more tokens than there is room for."""
 
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
-"""What transformers calls the tensors that a model may be given."""
+"""Names of a transformer's input tensors."""
 
 PROBES = ("", "milk", " Fresh MILK,\n1.5 l ", "Ölmühle 牛奶 🥛 e\u0301")
 """Texts, each to stand beside each, by which it is seen whether a tokenizer does what is expected of it."""
@@ -24,7 +24,7 @@ PROBES = ("", "milk", " Fresh MILK,\n1.5 l ", "Ölmühle 牛奶 🥛 e\u0301")
 def encode_pairs(
     tokenizer: Any, contexts: Sequence[str], candidates: Sequence[str], max_tokens: int
 ) -> Mapping[str, Tensor]:
-    """What the tokenizer itself makes of n pairs, [n, tokens] each.
+    """The tokens of n pairs by the tokenizer itself, [n, tokens] each.
 
     Args:
         tokenizer: of transformers.
@@ -63,11 +63,11 @@ class PairTokens:
         texts = pair.sequence_ids(0)  # [tokens], None for a special token
         if not {0, 1} <= set(texts) or not set(pair) <= {IDS, MASK, TYPES}:
             raise ValueError(f"{type(tokenizer).__name__} makes {list(pair)} of texts {texts}")
-        slots = [place for place, text in enumerate(texts) if text is None or text not in texts[:place]]
+        slots = [i for i, text in enumerate(texts) if text is None or text not in texts[:i]]
         self._names = tuple(pair)
         self._ids = pair[IDS][0].numpy()[slots]  # [slots]
         self._types = pair[TYPES][0].numpy()[slots] if TYPES in pair else np.zeros_like(self._ids)  # [slots]
-        self._texts = np.array([texts[place] is not None for place in slots])  # [slots]
+        self._texts = np.array([texts[i] is not None for i in slots])  # [slots]
         self._room = max(0, max_tokens - len(slots) + 2)
         self._padding = tokenizer.pad_token_id, tokenizer.pad_token_type_id
         self._pads_left = tokenizer.padding_side == "left"
@@ -76,7 +76,7 @@ class PairTokens:
         self._item = lru_cache(REMEMBERED)(_shortening(self._tokens, self._room, self._cuts_left))
 
     def beside(self, context: str) -> Callable[[Sequence[str]], dict[str, Tensor]]:
-        """What makes of n item texts the tensors of their pairs with this context, [n, tokens] each; n > 0."""
+        """The function from n item texts to the tensors of their pairs with this context, [n, tokens] each; n > 0."""
         return partial(self._pairs, self._tokens(context))
 
     def _pairs(self, context: NDArray[np.int32], candidates: Sequence[str]) -> dict[str, Tensor]:
@@ -112,15 +112,15 @@ def remembering(tokenizer: Any, max_tokens: int) -> PairTokens | None:
     """
     if not tokenizer.is_fast:
         return None
-    own = deepcopy(tokenizer)
-    texts = [*PROBES, " ".join(own.all_special_tokens), "rye " * max_tokens]
-    expected = [encode_pairs(own, [context] * len(texts), texts, max_tokens) for context in texts]
+    copy = deepcopy(tokenizer)
+    texts = [*PROBES, " ".join(copy.all_special_tokens), "rye " * max_tokens]
+    expected = [encode_pairs(copy, [context] * len(texts), texts, max_tokens) for context in texts]
     try:
-        made = PairTokens(own, max_tokens)
-        found = [made.beside(context)(texts) for context in texts]
+        remembered = PairTokens(copy, max_tokens)
+        tokens = [remembered.beside(context)(texts) for context in texts]
     except ValueError:
         return None
-    return made if all(map(_same, found, expected)) else None
+    return remembered if all(map(_same, tokens, expected)) else None
 
 
 def longest_first(context: int, items: NDArray[np.int64], room: int) -> NDArray[np.int64]:
@@ -140,7 +140,7 @@ def longest_first(context: int, items: NDArray[np.int64], room: int) -> NDArray[
 
 
 def _reading(tokenizer: Any) -> Callable[[str], NDArray[np.int32]]:
-    """What gives all tokens of a text, [tokens], no special ones added.
+    """The function from a text to all its tokens, [tokens], no special ones added.
 
     Of the tokenizer alone: pairs that held on to themselves would outlive their use.
     """
@@ -158,7 +158,7 @@ def _reading(tokenizer: Any) -> Callable[[str], NDArray[np.int32]]:
 def _shortening(
     read: Callable[[str], NDArray[np.int32]], room: int, from_left: bool
 ) -> Callable[[str], tuple[int, NDArray[np.int32]]]:
-    """What gives how many tokens a text has, and of them as many as there ever is room for."""
+    """The function from a text to the number of its tokens, and as many of them as there ever is room for."""
 
     def shortened(text: str) -> tuple[int, NDArray[np.int32]]:
         tokens = read(text)
@@ -171,5 +171,5 @@ def _cut(tokens: NDArray[np.int32], length: int, from_left: bool) -> NDArray[np.
     return tokens[len(tokens) - length :] if from_left else tokens[:length]
 
 
-def _same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:
-    return list(found) == list(expected) and all(torch.equal(found[name], expected[name]) for name in expected)
+def _same(tokens: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:
+    return list(tokens) == list(expected) and all(torch.equal(tokens[name], expected[name]) for name in expected)

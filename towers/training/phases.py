@@ -19,9 +19,8 @@ from towers.events.interactions import Interactions
 from towers.fitting.distributed import helped_by
 from towers.fitting.trainer import Session, fit, refit
 from towers.metrics.cases import EvaluationBatch, EvaluationBatches
-from towers.metrics.evaluation import metric_names
 from towers.metrics.judgements import Judgements
-from towers.metrics.ranking_metrics import bootstrap_intervals
+from towers.metrics.ranking_metrics import metric_names
 from towers.model.trained_towers import TEXT_ENCODER, TrainedTowers
 from towers.text.encoder import open_text_encoder
 from towers.training.batches import TrainingBatches
@@ -208,6 +207,6 @@ def _intervals(config: TrainConfig, retriever: Retriever) -> dict[str, tuple[flo
     """Bootstrap interval over the validation users of each figure of the best epoch: name -> (low, high)."""
     settings = config.evaluation
     per_user = retriever.validated.double().cpu().numpy()
-    low, high = bootstrap_intervals(per_user, settings.bootstrap_samples, settings.confidence, config.seed)
+    low, high = settings.bootstrap(config.seed).intervals(per_user)
     names = metric_names(settings.cutoffs)
     return {name: (float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}

@@ -1,11 +1,11 @@
-"""What is known of candidates beside the channels' scores, by hand."""
+"""Item statistics and the features made of them, by hand."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from towers.candidates.item_statistics import ABOUT, ItemStatistics
+from towers.candidates.item_statistics import ITEM_FEATURES, ItemStatistics
 from towers.events.history import History
 from towers.events.interactions import Interactions
 
@@ -22,12 +22,12 @@ LOG = Interactions(np.array([0, 2, 3]), np.array([0, 1, 1]), np.array([1, 2, 5])
 HISTORY = History(np.array([0, 0, 1]), ["view"] * 3, np.arange(3) * DAY)
 
 
-def about(facts: ItemStatistics, rows: list[int], history: History = HISTORY) -> dict[str, list[float]]:
-    return dict(zip(ABOUT, facts.about(np.array(rows), history).T.tolist(), strict=True))
+def features(statistics: ItemStatistics, rows: list[int], history: History = HISTORY) -> dict[str, list[float]]:
+    return dict(zip(ITEM_FEATURES, statistics.item_features(np.array(rows), history).T.tolist(), strict=True))
 
 
-def test_facts_are_those_of_log_catalogue_and_history():
-    found = about(ItemStatistics.of(ITEMS, LOG), [0, 1, 2])
+def test_features_are_those_of_log_catalogue_and_history():
+    found = features(ItemStatistics.of(ITEMS, LOG), [0, 1, 2])
     np.testing.assert_allclose(found["popularity"], np.log1p([1, 2, 0]), rtol=1e-6)
     np.testing.assert_allclose(found["recency"], [np.log1p(4), 0, np.nan], rtol=1e-6)
     np.testing.assert_allclose(found["price fit"], [1 / 3, 2 / 3, np.nan], rtol=1e-5)  # mean log price 4/3
@@ -36,22 +36,24 @@ def test_facts_are_those_of_log_catalogue_and_history():
     np.testing.assert_allclose(found["repeats"], np.log1p([2, 1, 0]), rtol=1e-6)
 
 
-def test_of_a_stranger_only_the_item_is_known():
-    found = about(ItemStatistics.of(ITEMS, LOG), [0], History.empty())
+def test_without_a_history_only_the_item_is_known():
+    found = features(ItemStatistics.of(ITEMS, LOG), [0], History.empty())
     assert np.isfinite(found["popularity"] + found["recency"]).all()
     assert np.isnan(found["price fit"] + found["category share"] + found["repeats"]).all()
 
 
 def test_added_items_stand_behind_and_share_the_labels():
     added = pd.DataFrame({"item_id": ["d"], "category": ["tea"], "brand": ["new"], "price": [np.e]})
-    facts = ItemStatistics.of(ITEMS, LOG).grown(added)
-    found = about(facts, [3], History(np.array([0, 3]), ["view"] * 2, np.arange(2) * DAY))
+    statistics = ItemStatistics.of(ITEMS, LOG).grown(added)
+    found = features(statistics, [3], History(np.array([0, 3]), ["view"] * 2, np.arange(2) * DAY))
     assert found["popularity"] == [0] and found["category share"] == [1.0] and found["brand share"] == [0.0]
 
 
-def test_facts_survive_the_disk(tmp_path: Path):
-    facts = ItemStatistics.of(ITEMS, LOG)
-    facts.save(tmp_path)
+def test_statistics_survive_the_disk(tmp_path: Path):
+    statistics = ItemStatistics.of(ITEMS, LOG)
+    statistics.save(tmp_path)
     again = ItemStatistics.load(tmp_path)
-    np.testing.assert_array_equal(facts.about(np.arange(3), HISTORY), again.about(np.arange(3), HISTORY))
-    assert again.grown(ITEMS).codes == facts.codes
+    np.testing.assert_array_equal(
+        statistics.item_features(np.arange(3), HISTORY), again.item_features(np.arange(3), HISTORY)
+    )
+    assert again.grown(ITEMS).codes == statistics.codes

@@ -11,9 +11,11 @@ from data_prep.dataset import Dataset
 from towers.evaluate import EvaluateConfig, evaluate_run, print_users
 from towers.events.history import Sequences
 from towers.events.reading import held_back, read_sequences
+from towers.metrics.bootstrap import Bootstrap, Estimate
 from towers.metrics.cases import Cases
 from towers.metrics.cold_items import cold_cases, summarize_cold
-from towers.metrics.evaluation import Outcome, metric_names
+from towers.metrics.evaluation import Outcome
+from towers.metrics.ranking_metrics import metric_names
 from towers.model.trained_towers import TrainedTowers
 from towers.train import train
 from towers.training.config import TrainConfig
@@ -57,8 +59,10 @@ def test_the_summary_keeps_recall_with_its_interval():
     cases = Cases.held_out(a_log(), list("wxyz"), Split.TEST, True, [10])
     metrics = np.zeros((2, 4))
     metrics[0, metric_names([10]).index("recall@10")] = 1
-    found = summarize_cold(Outcome("x", metrics, np.ones(2, np.int64), np.zeros((2, 1), np.int64)), cases, 200, 0.95, 0)
-    assert found == {"recall@10": {"mean": 0.5, "low": 0.0, "high": 1.0}}
+    found = summarize_cold(
+        Outcome("x", metrics, np.ones(2, np.int64), np.zeros((2, 1), np.int64)), cases, Bootstrap(200, 0.95, 0)
+    )
+    assert found == {"recall@10": Estimate(0.5, 0.0, 1.0)}
 
 
 def test_training_leaves_held_back_items_out_and_evaluation_looks_for_them(
@@ -78,15 +82,16 @@ def test_training_leaves_held_back_items_out_and_evaluation_looks_for_them(
 
     config = load_config(EvaluateConfig, "evaluate", [f"run={run}", "evaluation.cutoffs=[3,10]", "threads=1"])
     everyone = evaluate_run(config)
-    report = everyone["cold"]
-    assert report["users"] == report["relevant"] == int(cold[log.rows[log.splits == Split.TEST]].sum())
-    found = {name: figures["recall@10"]["mean"] for name, figures in report["scorers"].items()}
+    report = everyone.cold
+    assert report is not None
+    assert report.users == report.relevant == int(cold[log.rows[log.splits == Split.TEST]].sum())
+    found = {name: figures["recall@10"].mean for name, figures in report.scorers.items()}
     assert found["popularity"] < 0.1  # thirty items, nine of them cold and last by popularity
     assert found["two towers"] > 0.2
-    by_length = report["slices"]["two towers"]
-    total = sum(part["users"] * part["recall@10"]["mean"] for part in by_length.values())
-    assert total / report["users"] == pytest.approx(found["two towers"])
-    print_users(everyone | {"funnel": None}, run, [3, 10])
-    told = capsys.readouterr().out
-    assert f"cold items: {report['users']} users want {report['users']}" in told
-    assert f"newcomers: {everyone['users']} users" in told and "history taken away" in told
+    by_length = report.slices["two towers"]
+    total = sum(part.users * part.metrics["recall@10"].mean for part in by_length.values())
+    assert total / report.users == pytest.approx(found["two towers"])
+    print_users(everyone, run)
+    printed = capsys.readouterr().out
+    assert f"cold items: {report.users} users with {report.users}" in printed
+    assert f"users without history: {everyone.users}, theirs taken away" in printed and "history taken away" in printed

@@ -15,7 +15,8 @@ from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from towers.events.history import NO_QUERY, History, Sequences
 from towers.metrics.cases import Cases, EvaluationBatches
-from towers.metrics.evaluation import evaluate, mean_metrics, metric_names
+from towers.metrics.evaluation import evaluate, mean_metrics
+from towers.metrics.ranking_metrics import metric_names
 from towers.training.config import TrainConfig
 from towers.training.phases import Phase, prepare
 

@@ -12,7 +12,8 @@ import torch
 
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
-from towers.metrics.judgements import Judgements, graded_ndcg
+from towers.metrics.judgements import Judgements
+from towers.metrics.ranking_metrics import graded_ndcg
 
 
 def dataset(judged: list[tuple[str, str, int]] | None) -> Dataset:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from towers.metrics.ranking_metrics import bootstrap_intervals, per_user, ranks, tie_order
+from towers.metrics.ranking_metrics import per_user, ranks, tie_order
 
 CUTOFFS = (5, 10)
 
@@ -88,11 +88,3 @@ def test_a_constant_scorer_gains_nothing_from_ties():
 def test_scores_that_are_no_numbers_are_refused():
     with pytest.raises(ValueError, match="NaN"):
         ranks(torch.tensor([[math.nan, 1.0]]), torch.tensor([0]), torch.tensor([1]), tie_order(["a", "b"]))
-
-
-def test_bootstrap_interval_is_as_wide_as_the_standard_error_says():
-    values = np.random.default_rng(0).normal(2, 1, size=(400, 1))
-    low, high = bootstrap_intervals(values, 2000, 0.95, seed=1)
-    error = values.std() / math.sqrt(400)
-    assert low[0] == pytest.approx(values.mean() - 1.96 * error, abs=0.02)
-    assert high[0] == pytest.approx(values.mean() + 1.96 * error, abs=0.02)

@@ -20,12 +20,13 @@ from towers.candidates.fallback_choice import choose_fallback
 from towers.events.history import History
 from towers.events.interactions import Interactions
 from towers.events.reading import read_sequences
+from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.cases import Cases
 from towers.metrics.evaluation import evaluate
 from towers.metrics.users_without_history import ByAttributes, as_newcomers, stranger_scores
 
 DAY = 86_400.0
-BOOTSTRAP = (200, 0.95, 0)
+BOOTSTRAP = Bootstrap(200, 0.95, 0)
 
 
 class Same:
@@ -117,7 +118,7 @@ def test_a_list_is_taken_if_it_is_better_than_the_towers_beyond_chance(cases: Ca
     assert hopeless.name == max(hopeless.compared, key=lambda name: hopeless.compared[name].after)
     assert set(hopeless.compared) == {"popularity", "trending"}
     gain = hopeless.compared[hopeless.name]
-    assert gain.low > 0 and gain.users == len(cases) and hopeless.why.startswith(f"{hopeless.name} NDCG@10")
+    assert gain.low > 0 and gain.cases == len(cases) and hopeless.why.startswith(f"{hopeless.name} NDCG@10")
     column = as_newcomers(perverse, cases)[:, 1]
     assert gain.before == pytest.approx(column.mean())
     equal = choose_fallback(popular, lists("popularity"), training, cases, BOOTSTRAP)

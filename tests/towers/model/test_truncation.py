@@ -13,7 +13,7 @@ from towers.training.diagnostics import effective_rank, mean_cosine
 
 def test_a_prefix_keeps_length_and_prior():
     whole = torch.tensor([[0.6, 0.0, 0.8, 5.0], [3.0, 4.0, 0.0, 1.0]])
-    # .6, 0 stretched from .6 to 1; 3, 4 are all of their length already.
+    # .6, 0 rescaled from .6 to 1; 3, 4 are all of their length already.
     torch.testing.assert_close(truncate(whole, 3, prior=True), torch.tensor([[1.0, 0.0, 5.0], [3.0, 4.0, 1.0]]))
     torch.testing.assert_close(truncate(whole[:, :3], 2, prior=False), torch.tensor([[1.0, 0.0], [3.0, 4.0]]))
     assert truncate(whole, 4, prior=True) is whole

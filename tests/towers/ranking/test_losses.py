@@ -1,4 +1,4 @@
-"""Every loss of the reranker beside a slow twin that loops over candidates and pairs."""
+"""Every ranking loss beside a slow twin that loops over candidates and pairs."""
 
 import math
 from collections.abc import Callable
@@ -9,12 +9,11 @@ import torch
 
 from data_prep.command import instantiate, load_config
 from data_prep.errors import UsageError
-from towers.ranking.config import RerankConfig
-from towers.ranking.groups import CandidateGroup
+from towers.ranking.config import RankerConfig
 from towers.ranking.losses import (
     KLDivergence,
     LambdaLoss,
-    RerankLoss,
+    RankingLoss,
     Softmax,
     binary,
     kl_divergence,
@@ -23,6 +22,7 @@ from towers.ranking.losses import (
     margin_mse,
     softmax,
 )
+from towers.ranking.mining import CandidateGroup
 from towers.ranking.ranker_module import starting_weight
 
 Lists = tuple[list[float], list[float]]  # scores and grades of one group without padding
@@ -115,15 +115,17 @@ def test_a_loss_is_what_a_loop_over_candidates_says(
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-10)
 
 
-def test_softmax_of_one_wanted_candidate_is_the_cross_entropy_of_the_group():
+def test_softmax_of_one_relevant_candidate_is_the_cross_entropy_of_the_group():
     scores = torch.tensor([[0.3, -1.0, 2.0, 0.5]])
     found = softmax(scores, torch.tensor([[0.0, 1.0, 0.0, 0.0]]), torch.ones(1, 4, dtype=torch.bool))
     torch.testing.assert_close(found[0], torch.nn.functional.cross_entropy(scores, torch.tensor([1])))
 
 
 @pytest.mark.parametrize("name", ["softmax", "binary", "lambda", "listwise", "margin_mse", "kl"])
-def test_every_configured_loss_moves_the_wanted_up_and_padding_not_at_all(name: str):
-    loss: RerankLoss = instantiate(load_config(RerankConfig, "rerank", ["run=x", f"rerank_loss={name}"]).rerank_loss)
+def test_every_configured_loss_moves_the_relevant_up_and_padding_not_at_all(name: str):
+    loss: RankingLoss = instantiate(
+        load_config(RankerConfig, "train_ranker", ["run=x", f"ranking_loss={name}"]).ranking_loss
+    )
     scores = torch.zeros(2, 4, requires_grad=True)
     grades = torch.tensor([[0.0, 2.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
     mask = torch.tensor([[True, True, True, True], [True, True, False, False]])
@@ -136,7 +138,9 @@ def test_every_configured_loss_moves_the_wanted_up_and_padding_not_at_all(name: 
 
 @pytest.mark.parametrize("name", ["softmax", "lambda", "margin_mse"])
 def test_a_group_without_differences_costs_nothing_and_harms_nothing(name: str):
-    loss: RerankLoss = instantiate(load_config(RerankConfig, "rerank", ["run=x", f"rerank_loss={name}"]).rerank_loss)
+    loss: RankingLoss = instantiate(
+        load_config(RankerConfig, "train_ranker", ["run=x", f"ranking_loss={name}"]).ranking_loss
+    )
     scores = torch.randn(1, 3, requires_grad=True)
     found = loss(scores, torch.zeros(1, 3), torch.ones(1, 3, dtype=torch.bool), torch.zeros(1, 3))
     found.sum().backward()
@@ -166,7 +170,7 @@ def test_recall_starts_with_the_weight_at_which_it_alone_costs_least():
 
 
 def test_settings_that_make_no_sense_are_refused_by_name():
-    with pytest.raises(UsageError, match=r"rerank_loss\.sigma must be at least 1e-06, not 0"):
+    with pytest.raises(UsageError, match=r"ranking_loss\.sigma must be at least 1e-06, not 0"):
         LambdaLoss(sigma=0)
-    with pytest.raises(UsageError, match=r"rerank_loss\.temperature must be at least 1e-06, not 0"):
+    with pytest.raises(UsageError, match=r"ranking_loss\.temperature must be at least 1e-06, not 0"):
         KLDivergence(temperature=0)

@@ -1,4 +1,4 @@
-"""The reranker's transformer as a graph gives what torch gives, and in int8 nearly that."""
+"""The cross-encoder's transformer as a graph gives what torch gives, and in int8 nearly that."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path
     backbone, tokenizer = small_backbone(tiny_encoder.parent / "bert", layers=1, width=32)
     model = CrossEncoder(backbone, tokenizer, 24, InputTemplate(None, 3, event_types=False), recall_weight=0.5)
     torch.nn.init.normal_(model.head.weight)
-    place = tmp_path_factory.mktemp("reranker")
+    place = tmp_path_factory.mktemp("cross_encoder")
     model.save(place)
     export_cross_encoder(place)
     quantise_cross_encoder(place)

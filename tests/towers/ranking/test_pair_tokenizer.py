@@ -72,7 +72,7 @@ def bert(tiny_encoder: Path) -> Path:
     return tiny_encoder.parent / "bert"
 
 
-def reranker(bert: Path, tokenizer: Any = None) -> CrossEncoder:
+def cross_encoder_of(bert: Path, tokenizer: Any = None) -> CrossEncoder:
     """One that looks at what it reads."""
     torch.manual_seed(3)
     backbone, own = small_backbone(bert, 1, 32)
@@ -99,7 +99,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="module")
 def made(tokenizer: Any) -> dict[int, PairTokens]:
-    """What is made in the tokenizer's place, by tokens of a pair."""
+    """The replacement of a tokenizer, by tokens of a pair."""
     found = {max_tokens: remembering(tokenizer, max_tokens) for max_tokens in (7, 16, 33)}
     return {max_tokens: pairs for max_tokens, pairs in found.items() if pairs is not None}
 
@@ -149,7 +149,7 @@ def test_a_tokenizer_that_makes_other_pairs_makes_them_itself(make: Callable[[Pa
 
 
 def test_scores_are_those_of_a_tokenizer_that_makes_other_pairs(bert: Path):
-    model = reranker(bert, BertTokenizerLegacy(bert / "vocab.txt"))
+    model = cross_encoder_of(bert, BertTokenizerLegacy(bert / "vocab.txt"))
     np.testing.assert_array_equal(model.score("milk", ITEMS, RECALLED), raw(model, "milk"))
 
 
@@ -182,7 +182,7 @@ def test_a_text_is_read_once_while_it_is_remembered(bert: Path, monkeypatch: pyt
     monkeypatch.setattr(pair_tokens, "_reading", counted)
     monkeypatch.setattr(pair_tokens, "REMEMBERED", 3)
     monkeypatch.setattr(cross_encoder, "PAIRS_AT_ONCE", 2)
-    model = reranker(bert)
+    model = cross_encoder_of(bert)
     assert reads("one", "a", "bb", "ccc") == ["one", "a", "bb", "ccc"]
     assert reads("two", "ccc", "bb") == ["two"]
     assert reads("one", "dddd", "dddd") == ["one", "dddd"]
@@ -205,7 +205,7 @@ def test_what_is_remembered_goes_with_who_remembers_it():
 
 def test_scores_are_the_same_for_the_first_time_again_and_from_several_threads(bert: Path):
     contexts = ["", "milk", "green tea; " * 20, "bread; cat food"] * 4
-    model = reranker(bert)
+    model = cross_encoder_of(bert)
     expected = [raw(model, context) for context in contexts]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda context: model.score(context, ITEMS, RECALLED), contexts))

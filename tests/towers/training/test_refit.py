@@ -12,22 +12,22 @@ from data_prep.command import UsageError, load_config
 from data_prep.dataset import Dataset
 from index.build.__main__ import build
 from index.build.config import BuildConfig
-from tests.tiny import RERANK_OVERRIDES
+from tests.tiny import RANKER_OVERRIDES
 from towers import OneVectorModel
 from towers.candidates.channel_selection import load_variants
 from towers.candidates.config import FunnelConfig
 from towers.candidates.funnel import FUNNEL, Funnel
-from towers.candidates.train_queries import QueryFunnel
-from towers.candidates.train_users import FunnelResult
+from towers.candidates.funnel_record import FunnelResult
+from towers.candidates.query_funnel import QueryFunnel
 from towers.evaluate import EvaluateConfig, evaluate_run
 from towers.events.interactions import Interactions
 from towers.events.reading import read_sequences
 from towers.model.scorer import model_scorer
 from towers.model.selection import SELECTION
-from towers.ranking.config import RerankConfig
+from towers.ranking.config import RankerConfig
 from towers.train import train
 from towers.train_funnel import train_funnel
-from towers.train_reranker import train_reranker
+from towers.train_ranker import train_ranker
 from towers.training import phases as training
 from towers.training.config import TrainConfig
 
@@ -86,8 +86,8 @@ def test_a_refit_that_was_interrupted_goes_on_after_the_choice(
 def test_a_refit_run_is_evaluated_on_test_alone(refit_run: Path):
     overrides = [f"run={refit_run}", "evaluation.cutoffs=[10]", "threads=1", "baselines=popularity"]
     report = evaluate_run(load_config(EvaluateConfig, "evaluate", overrides))
-    assert report["until"] == "test"
-    assert {"two towers", "one vector", "popularity"} <= set(report["scorers"])
+    assert report.until == "test"
+    assert {"two towers", "one vector", "popularity"} <= set(report.scorers)
     with pytest.raises(UsageError, match="was trained on the valid events"):
         evaluate_run(load_config(EvaluateConfig, "evaluate", [*overrides, "held_out=valid"]))
 
@@ -121,27 +121,28 @@ def test_a_funnel_is_chosen_before_the_refit_and_its_channels_are_fitted_after(
     after, before = funnel_of(refit), funnel_of(plain)
     assert after.kept and before.kept  # the tiny shop has a use for channels
     assert after.by_item and not before.by_item
-    assert after.ranked.users == before.ranked.users
+    assert after.ranked is not None and before.ranked is not None
+    assert after.ranked.cases == before.ranked.cases
     assert load_variants(refit / FUNNEL)[1] == load_variants(plain / FUNNEL)[1]
     served, chosen = Funnel.load(refit / FUNNEL), Funnel.load(plain / FUNNEL)
     dataset = Dataset.open(tiny_data)
     log = read_sequences(dataset, "")
     events = [Interactions.of(log, len(dataset.items), split).counts().sum() for split in (Split.VALID, Split.TEST)]
     assert events[1] > events[0]
-    assert served.facts.table[:, 0].sum() > chosen.facts.table[:, 0].sum()
+    assert served.item_statistics.table[:, 0].sum() > chosen.item_statistics.table[:, 0].sum()
 
 
 def test_a_refit_run_has_a_funnel_for_queries_too(refit_run: Path, tiny_data: Path, tmp_path: Path):
     run = copied(refit_run, tmp_path / "run")
     overrides = [f"run={run}", *FUNNEL_OVERRIDES, "users=0", "queries.least=4"]
     result = train_funnel(load_config(FunnelConfig, "funnel", overrides)).queries
-    assert result is not None and result.source == "derived"
+    assert result is not None and result.source == "synthetic"
     model = OneVectorModel.open(run)
     served = QueryFunnel.of(run, model.fingerprint, model_scorer("one vector", model, Dataset.open(tiny_data).items))
     assert served is not None
     log = read_sequences(Dataset.open(tiny_data), "")
     counts = Interactions.of(log, len(served.towers.items), Split.TEST).counts()
-    np.testing.assert_allclose(served.funnel.facts.table[:, 0], np.log1p(counts), rtol=1e-6)
+    np.testing.assert_allclose(served.funnel.item_statistics.table[:, 0], np.log1p(counts), rtol=1e-6)
 
 
 def test_a_refit_run_is_built_with_funnel_and_reranker(
@@ -150,13 +151,14 @@ def test_a_refit_run_is_built_with_funnel_and_reranker(
     run = copied(refit_run, tmp_path / "run")
     kept = funnel_of(run).kept
     bert = tiny_encoder.parent / "bert"
-    overrides = [f"run={run}", f"artifacts={artifacts}", f"model.folder={bert}", *RERANK_OVERRIDES]
-    assert train_reranker(load_config(RerankConfig, "rerank", overrides)).users is not None
+    overrides = [f"run={run}", f"artifacts={artifacts}", f"model.folder={bert}", *RANKER_OVERRIDES]
+    assert train_ranker(load_config(RankerConfig, "train_ranker", overrides)).users is not None
     built = build(load_config(BuildConfig, "build", [f"run={run}", f"artifacts={tmp_path}", "reranker=always"]))
     assert list(Funnel.load(built.path / FUNNEL).channels) == kept
     assert (built.path / "reranker").is_dir()
     report = evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", "baselines=none"]))
-    assert report["funnel"]["stages"].keys() >= {"recall", "fused", "reranked"}
+    assert report.funnel is not None
+    assert report.funnel.stages.keys() >= {"recall", "fused", "cross-encoder"}
 
 
 def test_a_refit_run_without_what_chose_it_is_refused(refit_run: Path, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""What a recall channel is: a sparse profile of the user times a sparse table of what leads where.
+"""A recall channel: a sparse profile of the user times a sparse table of items.
 
 A baseline scores the whole catalogue; a channel is the form of one that can be served: a few arrays, mapped from disk,
 and work in proportion to what a history touches.
@@ -7,7 +7,7 @@ and work in proportion to what a history touches.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -24,32 +24,38 @@ TABLE = ("data", "indices", "indptr")  # the arrays of a sparse table
 ROWS_AT_ONCE = 1024  # of a table that is not sparse
 
 
-class Profiling(Protocol):
-    """How a channel sees a user: as sparse rows over X things, which may be items, categories or words."""
+class UserProfile(Protocol):
+    """A channel's view of users: sparse rows over X things, which may be items, categories or words.
+
+    Attributes:
+        kind: the name that files have for it, whatever the class is called.
+    """
+
+    kind: ClassVar[str]
 
     def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
         """B users, [B, X]. Rows of a history beyond the N items that the channel was fitted to say nothing."""
         ...
 
-    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
+    def over(self, new_rows: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
         """The same over another catalogue, and its table; arguments as of `FittedChannel.over`, `table` the one now."""
         ...
 
     def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
-        """The same with M items added behind, and what each thing says of them, [M, X'] with X' ≥ X."""
+        """The same with M items added behind, and the scores that each thing gives them, [M, X'] with X' ≥ X."""
         ...
 
     def settings(self) -> dict[str, Any]:
-        """What `restore` takes beside the arrays, as JSON."""
+        """Arguments of `restore` beside the arrays, as JSON."""
         ...
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What `restore` takes from files."""
+        """Arrays of `restore`, each saved in a file."""
         ...
 
     @classmethod
     def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """What had these settings and arrays."""
+        """The profile that had these settings and arrays."""
         ...
 
 
@@ -70,64 +76,71 @@ class FittedChannel:
     """A channel that knows its items.
 
     Attributes:
-        profiling: how it sees a user.
-        table: what each thing of a profile says of the items, [X, N].
-        added: what these and X' - X more things say of M items added behind, [M, X']; None before there are any.
+        profile: its view of users.
+        table: scores that each thing of a profile gives the items, [X, N].
+        added: scores that these and X' - X more things give M items added behind, [M, X']; None before there are any.
     """
 
-    profiling: Profiling
+    profile: UserProfile
     table: sp.csr_array
     added: sp.csr_array | None = None
 
     def scores(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
         """Scores of the items it knows something of, [B, N + M]; what is not stored is 0."""
-        profiles = self.profiling.profiles(histories, queries)  # [B, X']
+        profiles = self.profile.profiles(histories, queries)  # [B, X']
         if self.added is None:
             return sp.csr_array(profiles @ self.table)
         known = profiles[:, : self.table.shape[0]] @ self.table
         return sp.csr_array(sp.hstack([known, profiles @ self.added.T], format="csr"))
 
-    def over(self, places: NDArray[np.int64], items: pd.DataFrame) -> Self:
+    def over(self, new_rows: NDArray[np.int64], items: pd.DataFrame) -> Self:
         """The same channel over another catalogue; of items that are new there it knows what they say themselves.
 
         Args:
-            places: row of each item in the new catalogue, [N]; -1 for what it does not have.
+            new_rows: row of each item in the new catalogue, [N]; -1 for what it does not have.
             items: the new catalogue.
         """
-        return type(self)(*self.profiling.over(places, items, self.table))
+        return type(self)(*self.profile.over(new_rows, items, self.table))
 
     def grown(self, items: pd.DataFrame) -> Self:
         """The same channel with items added behind, of which it knows what they say themselves."""
-        profiling, fresh = self.profiling.grown(items)
+        profile, fresh = self.profile.grown(items)
         if self.added is not None:
             fresh = sp.csr_array(sp.vstack([widened(self.added, fresh.shape[1]), fresh], format="csr"))
-        return replace(self, profiling=profiling, added=fresh)
+        return replace(self, profile=profile, added=fresh)
 
     def save(self, folder: Path) -> None:
         """Write everything `load` needs into a new folder: arrays and JSON."""
         folder.mkdir(parents=True)
-        own = self.profiling.arrays()
+        arrays = self.profile.arrays()
         for name in TABLE:
             save_vectors(folder / f"table.{name}.npy", np.ascontiguousarray(getattr(self.table, name)))
-        for name, array in own.items():
+        for name, array in arrays.items():
             save_vectors(folder / f"{name}.npy", np.ascontiguousarray(array))
-        kind = type(self.profiling).__name__
-        settings, shape = self.profiling.settings(), list(self.table.shape)
-        write_json(folder / DESCRIPTION, {"kind": kind, "settings": settings, "shape": shape, "arrays": sorted(own)})
+        kind = self.profile.kind
+        settings, shape = self.profile.settings(), list(self.table.shape)
+        write_json(folder / DESCRIPTION, {"kind": kind, "settings": settings, "shape": shape, "arrays": sorted(arrays)})
 
     @classmethod
-    def load(cls, folder: Path, kinds: Mapping[str, type[Profiling]]) -> Self:
-        """Read what `save` wrote; the arrays are mapped, and shared between processes.
-
-        Args:
-            folder: where it was saved.
-            kinds: ways of seeing a user, by the names of their classes.
-        """
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote; the arrays are mapped, and shared between processes."""
         described = read_json(folder / DESCRIPTION)
         arrays = {name: _mapped(folder / f"{name}.npy") for name in described["arrays"]}
         parts = tuple(_mapped(folder / f"table.{name}.npy") for name in TABLE)
         table = sp.csr_array(parts, shape=tuple(described["shape"]), copy=False)
-        return cls(kinds[described["kind"]].restore(described["settings"], arrays), table)
+        return cls(PROFILES[described["kind"]].restore(described["settings"], arrays), table)
+
+
+PROFILES: dict[str, type[UserProfile]] = {}
+"""Profiles by their kinds; each is registered beside its class."""
+
+P = TypeVar("P", bound=type[UserProfile])
+
+
+def registered(profile: P) -> P:
+    """A class of profiles, which `FittedChannel.load` knows by its `kind` from now on."""
+    assert PROFILES.setdefault(profile.kind, profile) is profile, f"two profiles of kind {profile.kind}"
+    return profile
 
 
 def _dense(table: NDArray[np.float32], kept: int) -> sp.csr_array:
@@ -157,7 +170,7 @@ def largest(table: sp.csr_array | NDArray[np.float32], kept: int) -> sp.csr_arra
         table = _dense(table, kept)
     rows = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
     order = np.lexsort((table.indices, -table.data, rows))
-    place = np.arange(len(order)) - table.indptr[rows[order]]
-    chosen = np.sort(order[(place < kept) & (table.data[order] > 0)])
+    rank = np.arange(len(order)) - table.indptr[rows[order]]  # from 0
+    chosen = np.sort(order[(rank < kept) & (table.data[order] > 0)])
     coordinates = (rows[chosen], table.indices[chosen])
     return sp.csr_array((table.data[chosen].astype(np.float32), coordinates), shape=table.shape)

@@ -1,4 +1,4 @@
-"""Neighbours: the servable form of the baselines that lead from item to item, and from people to people like them."""
+"""Neighbours: the servable form of the baselines that lead from item to item, and from user to similar user."""
 
 from typing import Protocol, Self
 
@@ -12,7 +12,7 @@ from towers.baselines.knn import UserKNN
 from towers.baselines.markov import Markov
 from towers.baselines.similarity import SIMILARITIES
 from towers.candidates.channels.channel import FittedChannel, largest
-from towers.candidates.channels.profiles import ByBaskets, ByItems, ByPeople
+from towers.candidates.channels.profiles import BasketsProfile, ItemsProfile, UsersProfile
 from towers.events.training_data import TrainingData
 
 
@@ -31,7 +31,7 @@ class Leading(Protocol):
 
 
 class Neighbours:
-    """What most resembles, or follows, the items of the history.
+    """Items that most resemble, or follow, those of the history.
 
     Args:
         baseline: whose table is served.
@@ -45,11 +45,13 @@ class Neighbours:
     def fit(self, training: TrainingData) -> FittedChannel:
         """Fit the baseline, and keep the strongest links."""
         table = self.baseline.fit(training).table
-        return FittedChannel(ByItems(training.interactions.num_items, self.baseline.decay), largest(table, self.kept))
+        return FittedChannel(
+            ItemsProfile(training.interactions.num_items, self.baseline.decay), largest(table, self.kept)
+        )
 
 
 class NextBasket:
-    """What followed the newest baskets of the history.
+    """Items that followed the newest baskets of the history.
 
     Args:
         baseline: whose transitions are served.
@@ -63,18 +65,18 @@ class NextBasket:
     def fit(self, training: TrainingData) -> FittedChannel:
         """Count transitions, and keep the strongest."""
         fitted = self.baseline.fit(training)
-        seen = ByBaskets(training.interactions.num_items, fitted.step_weights)
-        return FittedChannel(seen, largest(fitted.transitions, self.kept))
+        baskets = BasketsProfile(training.interactions.num_items, fitted.step_weights)
+        return FittedChannel(baskets, largest(fitted.transitions, self.kept))
 
 
-class Alike:
-    """What people had whose histories are like this one.
+class SimilarUsers:
+    """Items of users whose histories are like this one.
 
-    The items of everybody are kept, without their names: memory is that of the log's distinct pairs, and an answer
-    costs in proportion to the people who share an item with the history.
+    The items of all users are kept, without their ids: memory is that of the log's distinct pairs, and an answer
+    costs in proportion to the users who share an item with the history.
 
     Args:
-        baseline: how people are compared, and how many are asked.
+        baseline: how users are compared, and how many make a profile.
     """
 
     def __init__(self, baseline: UserKNN) -> None:
@@ -85,5 +87,5 @@ class Alike:
     def fit(self, training: TrainingData) -> FittedChannel:
         """Keep everybody's items."""
         fitted = self.baseline.fit(training)
-        people = ByPeople(fitted.people, fitted.similarity.name, fitted.shrinkage, fitted.neighbours)
+        people = UsersProfile(fitted.people, fitted.similarity.name, fitted.shrinkage, fitted.neighbours)
         return FittedChannel(people, fitted.items)

@@ -1,4 +1,4 @@
-"""What is relevant most: by everybody, and within the categories of a history."""
+"""Popular items: of all users, and within the categories of a history."""
 
 from typing import Protocol, Self
 
@@ -12,12 +12,12 @@ from data_prep.config import require
 from towers.baselines.baseline import DoesNotApply
 from towers.baselines.popularity import demand
 from towers.candidates.channels.channel import FittedChannel, largest
-from towers.candidates.channels.profiles import ByGroups, Everybody
+from towers.candidates.channels.profiles import CategoriesProfile, ConstantProfile
 from towers.events.training_data import TrainingData
 
 
 class Counting(Protocol):
-    """A baseline that says the same to everybody, such as `Popularity` and `Trending`.
+    """A baseline that scores items alike for everybody, such as `Popularity` and `Trending`.
 
     Attributes:
         weights: of each item, [N], once fitted.
@@ -28,7 +28,7 @@ class Counting(Protocol):
     def fit(self, training: TrainingData) -> Self: ...
 
 
-class ForEverybody:
+class PopularItems:
     """The same list for everybody.
 
     Args:
@@ -46,14 +46,14 @@ class ForEverybody:
         Raises:
             DoesNotApply: the baseline does not.
         """
-        relevant = self.baseline.fit(training).weights.numpy()
-        return FittedChannel(Everybody(), largest(relevant[np.newaxis], self.kept))
+        weights = self.baseline.fit(training).weights.numpy()
+        return FittedChannel(ConstantProfile(), largest(weights[np.newaxis], self.kept))
 
 
 class SameCategory:
-    """The items most in demand in the categories of the history, each category by its share.
+    """The most popular items of the history's categories, each category by its share.
 
-    A sum over categories c of the share that c has in the history times the share that an item has in the demand for c.
+    A sum over categories c of the share that c has in the history times the share that an item has of c's events.
 
     Args:
         half_life_days: an event this much older than the newest of the log counts half.
@@ -77,9 +77,9 @@ class SameCategory:
             raise DoesNotApply("the items have no category; prepare the data with one")
         codes, names = pd.factorize(training.items[Columns.CATEGORY].replace("", None))
         groups, count = codes.astype(np.int32), max(len(names), 1)
-        relevant = demand(training.interactions, training.exclude_seen, self.half_life_days)
-        inside = np.flatnonzero((groups >= 0) & (relevant > 0))
-        totals = np.bincount(groups[inside], relevant[inside], minlength=count)
-        shares = relevant[inside] / totals[groups[inside]]
+        popularity = demand(training.interactions, training.exclude_seen, self.half_life_days)
+        inside = np.flatnonzero((groups >= 0) & (popularity > 0))
+        totals = np.bincount(groups[inside], popularity[inside], minlength=count)
+        shares = popularity[inside] / totals[groups[inside]]
         table = sp.csr_array((shares, (groups[inside], inside)), shape=(count, len(groups)))
-        return FittedChannel(ByGroups(groups, count, self.decay), largest(table, self.kept))
+        return FittedChannel(CategoriesProfile(groups, count, self.decay), largest(table, self.kept))

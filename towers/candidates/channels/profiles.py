@@ -1,8 +1,8 @@
-"""How a channel sees a user: by the items of the history, by people who had the like, by categories, or not at all."""
+"""User profiles of channels: the items of the history, users who had the like, categories, or nothing at all."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from towers.baselines.recency import basket_profiles, recency_profiles, sets
 from towers.baselines.similarity import SIMILARITIES, Sets, nearest
-from towers.candidates.channels.channel import TABLE
+from towers.candidates.channels.channel import TABLE, registered
 from towers.events.history import History
 
 
 def known_items(history: History, num_items: int) -> History:
-    """The events with rows below `num_items`: what was added to a catalogue later says nothing to a channel."""
+    """The events with rows below `num_items`: a channel knows nothing of what was added to a catalogue later."""
     kept = history.rows < num_items
     if kept.all():
         return history
@@ -29,14 +29,14 @@ def _known(histories: Sequence[History], num_items: int) -> list[History]:
 
 
 def silent(items: pd.DataFrame, things: int) -> sp.csr_array:
-    """What things that are learnt from events say of M items that nobody has had yet: nothing, [M, X]."""
+    """Scores that things learnt from events give M items which nobody has had yet: none, [M, X]."""
     return sp.csr_array((len(items), things), dtype=np.float32)
 
 
 def moved(
     table: sp.csr_array, rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, int]
 ) -> sp.csr_array:
-    """A sparse table whose rows and columns have other places; -1 for those that are gone."""
+    """A sparse table with its rows and columns moved to others; -1 for those that are gone."""
     row = rows[np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))]
     column = columns[table.indices]
     kept = (row >= 0) & (column >= 0)
@@ -44,7 +44,7 @@ def moved(
 
 
 @dataclass(frozen=True)
-class OfItems:
+class _CatalogueProfile:
     """A profile over the catalogue itself, X = N.
 
     Attributes:
@@ -53,9 +53,9 @@ class OfItems:
 
     num_items: int
 
-    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
+    def over(self, new_rows: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
         count = len(items)
-        return replace(self, num_items=count), moved(table, places, places, (count, count))
+        return replace(self, num_items=count), moved(table, new_rows, new_rows, (count, count))
 
     def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
         return self, silent(items, self.num_items)
@@ -71,13 +71,16 @@ class OfItems:
         return cls(**settings)
 
 
+@registered
 @dataclass(frozen=True)
-class ByItems(OfItems):
+class ItemsProfile(_CatalogueProfile):
     """The items of the history.
 
     Attributes:
         decay: weight of each event relative to the next newer one.
     """
+
+    kind: ClassVar[str] = "items"
 
     decay: float
 
@@ -86,13 +89,16 @@ class ByItems(OfItems):
         return recency_profiles(_known(histories, self.num_items), self.num_items, self.decay)
 
 
+@registered
 @dataclass(frozen=True)
-class ByBaskets(OfItems):
+class BasketsProfile(_CatalogueProfile):
     """The items of the newest baskets.
 
     Attributes:
         step_weights: of the last basket, the one before it, …
     """
+
+    kind: ClassVar[str] = "baskets"
 
     step_weights: list[float]
 
@@ -101,16 +107,19 @@ class ByBaskets(OfItems):
         return basket_profiles(_known(histories, self.num_items), self.num_items, self.step_weights)
 
 
+@registered
 @dataclass(frozen=True)
-class ByPeople:
-    """The people of the log whose items are most like those of the history, X of them; see `UserKNN`.
+class UsersProfile:
+    """The users of the log whose items are most like those of the history, X of them; see `UserKNN`.
 
     Attributes:
         people: the items of each: X sets of N items.
-        similarity: name of what compares two sets of items.
+        similarity: name of the similarity of two sets of items.
         shrinkage: similarities seen n times count n / (n + shrinkage).
-        neighbours: people asked.
+        neighbours: users in a profile.
     """
+
+    kind: ClassVar[str] = "users"
 
     people: Sets
     similarity: str
@@ -120,14 +129,14 @@ class ByPeople:
     def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
         """[B, X], similarities."""
         count = self.people.holders.shape[0]
-        own, alike = sets(_known(histories, count), count), SIMILARITIES[self.similarity]
-        return nearest(own, self.people, alike, self.shrinkage, self.neighbours, themselves=True)
+        items, similarity = sets(_known(histories, count), count), SIMILARITIES[self.similarity]
+        return nearest(items, self.people, similarity, self.shrinkage, self.neighbours, themselves=True)
 
-    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
+    def over(self, new_rows: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
         everybody, count = np.arange(len(self.people.sizes)), len(items)
-        holders = moved(self.people.holders, places, everybody, (count, len(everybody)))
-        there = moved(table, everybody, places, (len(everybody), count))
-        return replace(self, people=replace(self.people, holders=holders)), there
+        holders = moved(self.people.holders, new_rows, everybody, (count, len(everybody)))
+        remaining = moved(table, everybody, new_rows, (len(everybody), count))
+        return replace(self, people=replace(self.people, holders=holders)), remaining
 
     def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
         return self, silent(items, len(self.people.sizes))
@@ -148,38 +157,41 @@ class ByPeople:
         return cls(Sets(holders, arrays["sizes"]), **kept)
 
 
+@registered
 @dataclass(frozen=True)
-class ByGroups:
-    """The groups that the items of the history belong to, each by its share of the history, X groups.
+class CategoriesProfile:
+    """The categories of the history's items, each by its share of the history, X of them.
 
     Attributes:
-        groups: of each item, [N]; -1 for none.
+        groups: category of each item, [N]; -1 for none.
         count: X.
         decay: weight of each event relative to the next newer one.
     """
+
+    kind: ClassVar[str] = "categories"
 
     groups: NDArray[np.int32]
     count: int
     decay: float
 
     def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
-        """[B, X], rows that add up to 1 where there is a history with groups."""
+        """[B, X], rows that add up to 1 where there is a history with categories."""
         items = recency_profiles(_known(histories, len(self.groups)), len(self.groups), self.decay)
         groups = self.groups[items.indices]
         users = np.repeat(np.arange(len(histories)), np.diff(items.indptr))
         inside = groups >= 0
         coordinates = (users[inside], groups[inside])
-        found = sp.csr_array((items.data[inside], coordinates), shape=(len(histories), self.count))
-        found.sum_duplicates()
-        totals = np.asarray(found.sum(axis=1))
-        found.data /= np.repeat(totals, np.diff(found.indptr))
-        return found
+        shares = sp.csr_array((items.data[inside], coordinates), shape=(len(histories), self.count))
+        shares.sum_duplicates()
+        totals = np.asarray(shares.sum(axis=1))
+        shares.data /= np.repeat(totals, np.diff(shares.indptr))
+        return shares
 
-    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
-        groups, kept = np.full(len(items), -1, np.int32), places >= 0
-        groups[places[kept]] = self.groups[kept]
-        there = moved(table, np.arange(self.count), places, (self.count, len(items)))
-        return type(self)(groups, self.count, self.decay), there
+    def over(self, new_rows: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
+        groups, kept = np.full(len(items), -1, np.int32), new_rows >= 0
+        groups[new_rows[kept]] = self.groups[kept]
+        remaining = moved(table, np.arange(self.count), new_rows, (self.count, len(items)))
+        return type(self)(groups, self.count, self.decay), remaining
 
     def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
         return self, silent(items, self.count)
@@ -195,16 +207,19 @@ class ByGroups:
         return cls(arrays["groups"], **settings)
 
 
+@registered
 @dataclass(frozen=True)
-class Everybody:
-    """Nobody is looked at: the same for all, X = 1."""
+class ConstantProfile:
+    """The same for all users, X = 1."""
+
+    kind: ClassVar[str] = "constant"
 
     def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
         """Ones, [B, 1]."""
         return sp.csr_array(np.ones((len(histories), 1), np.float32))
 
-    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
-        return self, moved(table, np.zeros(1, np.int64), places, (1, len(items)))
+    def over(self, new_rows: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
+        return self, moved(table, np.zeros(1, np.int64), new_rows, (1, len(items)))
 
     def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
         return self, silent(items, 1)

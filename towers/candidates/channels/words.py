@@ -1,14 +1,14 @@
-"""Items whose texts hold the query's words, or those of the history: the servable form of BM25.
+"""Items whose texts hold the words of the query or of the history: the servable form of BM25.
 
-A score is a share: BM25 over the most that a text could get for what is looked for. It orders as BM25 does; and where
-few words of a long question stand in any text, all scores are low, so that in a fused order the towers have more of a
-say there than where an item holds every word that was asked for.
+A score is a share: BM25 over the most that a text could get for these words. It orders as BM25 does; and where
+few words of a long query stand in any text, all scores are low, so that in a fused order the towers count for more
+there than where an item holds every word of the query.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from towers.baselines.words import BM25, Reader, folded_terms, idf, limits, terms, texts_of_columns
-from towers.candidates.channels.channel import TABLE, FittedChannel, widened
+from towers.candidates.channels.channel import TABLE, FittedChannel, registered, widened
 from towers.candidates.channels.profiles import known_items
 from towers.events.history import History
 from towers.events.training_data import TrainingData
@@ -25,17 +25,20 @@ from towers.text.spelling import Spelling
 COUNTS, RARITY = "spelling.counts", "rarity"
 
 
+@registered
 @dataclass(frozen=True)
-class ByWords:
+class WordsProfile:
     """The words that are looked for, V of them; see `towers.baselines.words.terms`.
 
     Attributes:
         baseline: the settings of `BM25`.
         reader: reads queries.
-        items: which words each item's text holds, [N, V] of ones.
-        rarity: how much each word tells apart, [V].
+        items: the words that each item's text holds, [N, V] of ones.
+        rarity: inverse document frequency of each word, [V].
         mean_length: words of an item's text, on average.
     """
+
+    kind: ClassVar[str] = "words"
 
     baseline: Mapping[str, Any]
     reader: Reader
@@ -56,13 +59,13 @@ class ByWords:
         shares = np.divide(1, most, out=np.zeros_like(most), where=most > 0).astype(np.float32)
         return sp.csr_array(sp.diags_array(shares) @ sought)
 
-    def over(self, places: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
+    def over(self, new_rows: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
         """Fitted anew: texts change, and the words of new items count too."""
         fitted = BM25(**self.baseline).fit_items(items)
         return self.of(fitted), sp.csr_array(fitted.weights.T)
 
     def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
-        """Words that added items alone have are as rare as one item's; the others weigh what they did."""
+        """WordMatch that added items alone have are as rare as one item's; the others weigh what they did."""
         baseline = BM25(**self.baseline)
         held = [Counter(folded_terms(text, baseline.singular)) for text in texts_of_columns(items, baseline.columns)]
         fresh = sorted({word for words in held for word in words if word not in self.reader.places})
@@ -73,8 +76,8 @@ class ByWords:
         columns = np.array([places[word] for words in held for word in words], np.int64)
         numbers = np.array([number for words in held for number in words.values()], np.float32)
         counts = sp.csr_array((numbers, (rows, columns)), (len(held), count))  # [M, V']
-        own = widened(self.items, count)
-        grown = replace(self, reader=replace(self.reader, places=places), items=own, rarity=rarity)
+        wider = widened(self.items, count)
+        grown = replace(self, reader=replace(self.reader, places=places), items=wider, rarity=rarity)
         return grown, baseline.weighed(counts, rarity, self.mean_length)
 
     def settings(self) -> dict[str, Any]:
@@ -94,7 +97,7 @@ class ByWords:
     @classmethod
     def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         parts = tuple(arrays[f"words.{name}"] for name in TABLE)
-        places = {word: place for place, word in enumerate(settings["vocabulary"])}
+        places = {word: column for column, word in enumerate(settings["vocabulary"])}
         spelling = None
         if settings["spelling"] is not None:
             spelling = Spelling(dict(zip(settings["spelling"], arrays[COUNTS].tolist(), strict=True)))
@@ -107,7 +110,7 @@ class ByWords:
         )
 
 
-class Words:
+class WordMatch:
     """BM25 over item texts.
 
     Args:
@@ -124,4 +127,4 @@ class Words:
             DoesNotApply: the texts hold no words.
         """
         fitted = self.baseline.fit(training)
-        return FittedChannel(ByWords.of(fitted), sp.csr_array(fitted.weights.T))
+        return FittedChannel(WordsProfile.of(fitted), sp.csr_array(fitted.weights.T))

@@ -1,4 +1,4 @@
-"""From what channels say of candidates to one score: by places, by weighted scores, or learnt from everything known."""
+"""Fusions: the scores of several channels as one, by ranks, by weighted scores, or learnt from all features."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,10 @@ from towers.candidates.fusion.logistic import Logistic, Weights
 from towers.candidates.fusion.reciprocal_rank import ReciprocalRank
 from towers.candidates.fusion.weighted import FixedWeights, Weighted, WeightedScores
 
-KINDS: dict[str, type[FittedFusion]] = {
-    kind.__name__: kind for kind in (ReciprocalRank, WeightedScores, Weights, Trees)
+FUSIONS: dict[str, type[FittedFusion]] = {
+    fusion.kind: fusion for fusion in (ReciprocalRank, WeightedScores, Weights, Trees)
 }
-"""Fitted fusions, by the names that their files have for them."""
+"""Fitted fusions, by their kinds."""
 
 __all__ = [
     "FittedFusion",
@@ -23,17 +23,17 @@ __all__ = [
     "ReciprocalRank",
     "Weighted",
     "WeightedScores",
-    "described",
-    "restored",
+    "fusion_from_json",
+    "fusion_to_json",
 ]
 
 
-def described(fusion: FittedFusion) -> dict[str, Any]:
-    """A fusion as JSON; `restored` reads it."""
-    return {"kind": type(fusion).__name__, **fusion.state()}
+def fusion_to_json(fusion: FittedFusion) -> dict[str, Any]:
+    """A fusion as JSON; `fusion_from_json` reads it."""
+    return {"kind": fusion.kind, **fusion.state()}
 
 
-def restored(description: Mapping[str, Any]) -> FittedFusion:
-    """The fusion that was `described`."""
+def fusion_from_json(description: Mapping[str, Any]) -> FittedFusion:
+    """The fusion that `fusion_to_json` wrote."""
     state = dict(description)
-    return KINDS[state.pop("kind")].restore(state)
+    return FUSIONS[state.pop("kind")].restore(state)

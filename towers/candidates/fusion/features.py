@@ -1,34 +1,34 @@
-"""What learnt fusions see of a candidate."""
+"""Features of candidates, as learnt fusions read them."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from towers.candidates.candidate_pool import Pools
+from towers.candidates.candidate_pool import CandidatePools
 from towers.candidates.fusion.reciprocal_rank import reciprocal
-from towers.candidates.item_statistics import ABOUT
+from towers.candidates.item_statistics import ITEM_FEATURES
 
 CONSTANT = 60
 """Of reciprocal ranks; see `ReciprocalRank`."""
 
 
 def feature_names(channels: Sequence[str]) -> list[str]:
-    """Names of the columns of `features`."""
+    """Names of the columns of `fusion_features`."""
     by_channel = [
-        f"{channel}: {what}" for what in ("score", "standing", "offered", "reciprocal rank") for channel in channels
+        f"{channel}: {name}" for name in ("score", "standing", "offered", "reciprocal rank") for channel in channels
     ]
-    return [*by_channel, *ABOUT]
+    return [*by_channel, *ITEM_FEATURES]
 
 
-def features(pools: Pools) -> NDArray[np.float32]:
-    """All that is known of each candidate, [T, F], columns as `feature_names`; NaN where nothing is.
+def fusion_features(pools: CandidatePools) -> NDArray[np.float32]:
+    """All features of each candidate, [T, F], columns as `feature_names`; NaN where nothing is known.
 
     Of C channels score, standing (the score in deviations from its mean over the user's pool), whether they offered it,
-    and reciprocal rank; and what `ItemStatistics.about` tells.
+    and reciprocal rank; and `ItemStatistics.item_features`.
     """
     standings = [standing(pools.users, column, len(pools)) for column in pools.scores.T]
-    parts = [pools.scores, *standings, pools.places > 0, reciprocal(pools, CONSTANT), pools.about]
+    parts = [pools.scores, *standings, pools.channel_ranks > 0, reciprocal(pools, CONSTANT), pools.item_features]
     return np.concatenate([np.asarray(part, np.float32).reshape(len(pools.rows), -1) for part in parts], axis=1)
 
 

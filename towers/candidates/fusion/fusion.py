@@ -1,4 +1,4 @@
-"""What a fusion is."""
+"""A fusion: one score of each candidate out of the scores of all channels and its features."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self
@@ -6,24 +6,30 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from towers.candidates.candidate_pool import Pools
+from towers.candidates.candidate_pool import CandidatePools
 from towers.candidates.labelled_pools import LabelledPools
 
 
 class FittedFusion(Protocol):
-    """Gives candidates one score out of all that is known of them."""
+    """One score of each candidate.
 
-    def scores(self, pools: Pools) -> NDArray[np.float64]:
+    Attributes:
+        kind: the name that files have for it, whatever the class is called.
+    """
+
+    kind: ClassVar[str]
+
+    def scores(self, pools: CandidatePools) -> NDArray[np.float64]:
         """Scores of all candidates, [T]; higher is better, finite, comparable within a user."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """What `restore` takes, as JSON."""
+        """Argument of `restore`, as JSON."""
         ...
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Self:
-        """What had this state."""
+        """The fusion that had this state."""
         ...
 
 
@@ -31,13 +37,13 @@ class Fusion(Protocol):
     """A fusion that is yet to be fitted; settings go to the constructor.
 
     Attributes:
-        reads_facts: whether it reads facts of items, by which it could know one item again.
+        reads_item_features: whether it reads features of items, by which it could recognise one.
     """
 
-    reads_facts: ClassVar[bool]
+    reads_item_features: ClassVar[bool]
 
     def fit(self, labelled: LabelledPools, channels: Sequence[str]) -> FittedFusion:
-        """Learn from users of whom it is known what they relevant.
+        """Learn from users whose relevant items are known.
 
         Args:
             labelled: their pools.

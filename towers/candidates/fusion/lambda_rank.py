@@ -3,17 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.config import require
-from data_prep.errors import GateFailed
 from towers.baselines.baseline import DoesNotApply
-from towers.candidates.candidate_pool import Pools
-from towers.candidates.fusion.features import features
-from towers.candidates.labelled_pools import CUTOFF, LabelledPools
+from towers.candidates.candidate_pool import CandidatePools
+from towers.candidates.fusion.features import fusion_features
+from towers.candidates.labelled_pools import LabelledPools
+from towers.metrics.ranking_metrics import CUTOFF
 
 MISSING = "it needs the package lightgbm ({}): pip install 'twotower[lightgbm]'"
 
@@ -26,6 +26,8 @@ class Trees:
         text: the model.
     """
 
+    kind: ClassVar[str] = "boosted_trees"
+
     text: str
 
     @cached_property
@@ -34,9 +36,9 @@ class Trees:
 
         return Booster(model_str=self.text)
 
-    def scores(self, pools: Pools) -> NDArray[np.float64]:
+    def scores(self, pools: CandidatePools) -> NDArray[np.float64]:
         """[T]."""
-        return np.asarray(self._booster.predict(features(pools), num_threads=1), np.float64)
+        return np.asarray(self._booster.predict(fusion_features(pools), num_threads=1), np.float64)
 
     def state(self) -> dict[str, Any]:
         return {"text": self.text}
@@ -69,7 +71,7 @@ class LambdaRank:
         seed: of the boosting.
     """
 
-    reads_facts = True
+    reads_item_features = True
 
     def __init__(self, leaves: int, trees: int, learning_rate: float, least_in_leaf: int, seed: int) -> None:
         require("leaves", leaves, 2)
@@ -83,18 +85,15 @@ class LambdaRank:
 
         Raises:
             DoesNotApply: LightGBM is not there.
-            GateFailed: nobody's pool holds what they relevant.
+            GateFailed: no pool holds a relevant item.
         """
         try:
             import lightgbm
         except ImportError as error:
             raise DoesNotApply(MISSING.format(error)) from None
-        some = np.bincount(labelled.pools.users[labelled.relevant], minlength=len(labelled)) > 0
-        if not some.any():
-            raise GateFailed(f"none of {len(labelled)} users' pools holds what they relevant: nothing to learn from")
-        learning = labelled.of(some)
+        learning = labelled.learnable()
         data = lightgbm.Dataset(
-            features(learning.pools), learning.relevant.astype(np.int8), group=np.diff(learning.pools.offsets)
+            fusion_features(learning.pools), learning.relevant.astype(np.int8), group=np.diff(learning.pools.offsets)
         )
         settings = {
             "objective": "lambdarank",

@@ -1,23 +1,22 @@
-"""Logistic regression over candidates: the default of what is learnt."""
+"""Logistic regression over candidates: the default of the learnt fusions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
 from data_prep.config import require
-from data_prep.errors import GateFailed
-from towers.candidates.candidate_pool import Pools
-from towers.candidates.fusion.features import feature_names, features
+from towers.candidates.candidate_pool import CandidatePools
+from towers.candidates.fusion.features import feature_names, fusion_features
 from towers.candidates.labelled_pools import LabelledPools
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A weighted sum of standardised features; one that is not known counts as average.
+    """A weighted sum of standardised features; an unknown one counts as average.
 
     Attributes:
         names: of the features, [F].
@@ -25,14 +24,16 @@ class Weights:
         weights: of each, in its deviations, [F].
     """
 
+    kind: ClassVar[str] = "logistic"
+
     names: list[str]
     means: list[float]
     deviations: list[float]
     weights: list[float]
 
-    def scores(self, pools: Pools) -> NDArray[np.float64]:
+    def scores(self, pools: CandidatePools) -> NDArray[np.float64]:
         """[T]; log odds but for a constant of each user."""
-        return np.asarray(standardised(features(pools), self.means, self.deviations) @ np.array(self.weights))
+        return np.asarray(standardised(fusion_features(pools), self.means, self.deviations) @ np.array(self.weights))
 
     def state(self) -> dict[str, Any]:
         return {
@@ -46,9 +47,9 @@ class Weights:
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Self:
-        known = state["features"]
-        columns = ([one[key] for one in known.values()] for key in ("mean", "deviation", "weight"))
-        return cls(list(known), *columns)
+        features = state["features"]
+        columns = ([feature[key] for feature in features.values()] for key in ("mean", "deviation", "weight"))
+        return cls(list(features), *columns)
 
 
 class Logistic:
@@ -63,7 +64,7 @@ class Logistic:
         iterations: at most.
     """
 
-    reads_facts = True
+    reads_item_features = True
 
     def __init__(self, penalty: float, iterations: int) -> None:
         require("penalty", penalty, 0)
@@ -74,31 +75,28 @@ class Logistic:
         """Learn the weights.
 
         Raises:
-            GateFailed: nobody's pool holds what they relevant.
+            GateFailed: no pool holds a relevant item.
         """
-        some = np.bincount(labelled.pools.users[labelled.relevant], minlength=len(labelled)) > 0
-        if not some.any():
-            raise GateFailed(f"none of {len(labelled)} users' pools holds what they relevant: nothing to learn from")
-        learning = labelled.of(some)
-        raw = features(learning.pools)
+        learning = labelled.learnable()
+        raw = fusion_features(learning.pools)
         means = np.nan_to_num(_nan_mean(raw))
         deviations = np.sqrt(np.nan_to_num(_nan_mean((raw - means) ** 2)))
         deviations[deviations < 1e-6] = 1.0
-        known = standardised(raw, means, deviations)  # [T, F]
+        features = standardised(raw, means, deviations)  # [T, F]
         target = learning.relevant / np.bincount(learning.pools.users, learning.relevant)[learning.pools.users]  # [T]
         starts, users = learning.pools.offsets[:-1], learning.pools.users
 
         def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            scores = known @ weights.astype(np.float32)
+            scores = features @ weights.astype(np.float32)
             raised = np.exp(scores - np.maximum.reduceat(scores, starts)[users])
             chances = raised / np.add.reduceat(raised, starts)[users]
             value = -float(np.log(np.maximum(chances, 1e-30)) @ target) + self.penalty / 2 * float(weights @ weights)
-            return value, (chances - target) @ known + self.penalty * weights
+            return value, (chances - target) @ features + self.penalty * weights
 
-        found = minimize(
-            loss, np.zeros(known.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": self.iterations}
+        fitted = minimize(
+            loss, np.zeros(features.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": self.iterations}
         )
-        return Weights(feature_names(channels), means.tolist(), deviations.tolist(), found.x.tolist())
+        return Weights(feature_names(channels), means.tolist(), deviations.tolist(), fitted.x.tolist())
 
 
 def standardised(raw: NDArray[np.float32], means: ArrayLike, deviations: ArrayLike) -> NDArray[np.float32]:
@@ -110,8 +108,8 @@ def standardised(raw: NDArray[np.float32], means: ArrayLike, deviations: ArrayLi
 
 
 def _nan_mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Column means of what is not NaN; NaN where nothing is."""
-    there = ~np.isnan(values)
+    """Column means of the values that are not NaN; NaN where all are."""
+    known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
-        mean: NDArray[np.float64] = np.where(there, values, 0).sum(axis=0, dtype=np.float64) / there.sum(axis=0)
+        mean: NDArray[np.float64] = np.where(known, values, 0).sum(axis=0, dtype=np.float64) / known.sum(axis=0)
     return mean

@@ -1,4 +1,4 @@
-"""Reciprocal rank fusion: only places count."""
+"""Reciprocal rank fusion: only ranks count."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,22 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.config import require
-from towers.candidates.candidate_pool import Pools
+from towers.candidates.candidate_pool import CandidatePools
 from towers.candidates.labelled_pools import LabelledPools
 
 
 @dataclass(frozen=True)
 class ReciprocalRank:
-    """A sum over channels of 1 / (constant + place), nothing for what a channel did not offer. Nothing is learnt.
+    """A sum over channels of 1 / (constant + rank), nothing for what a channel did not offer. Nothing is learnt.
 
     Source: Cormack, Clarke & Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank learning
     methods", SIGIR 2009; they have 60.
 
     Attributes:
-        constant: how little the first places stand out.
+        constant: how little the first ranks stand out.
     """
 
-    reads_facts: ClassVar[bool] = False
+    kind: ClassVar[str] = "reciprocal_rank"
+    reads_item_features: ClassVar[bool] = False
 
     constant: float
 
@@ -34,7 +35,7 @@ class ReciprocalRank:
         """Itself."""
         return self
 
-    def scores(self, pools: Pools) -> NDArray[np.float64]:
+    def scores(self, pools: CandidatePools) -> NDArray[np.float64]:
         """[T]."""
         return np.asarray(reciprocal(pools, self.constant).sum(axis=1))
 
@@ -46,7 +47,7 @@ class ReciprocalRank:
         return cls(**state)
 
 
-def reciprocal(pools: Pools, constant: float) -> NDArray[np.float64]:
-    """1 / (constant + place) by channel, 0 for what it did not offer, [T, C]."""
-    places = pools.places.astype(np.float64)
-    return np.where(places > 0, 1 / (constant + np.maximum(places, 1)), 0.0)
+def reciprocal(pools: CandidatePools, constant: float) -> NDArray[np.float64]:
+    """1 / (constant + rank) by channel, 0 for what it did not offer, [T, C]."""
+    ranks = pools.channel_ranks.astype(np.float64)
+    return np.where(ranks > 0, 1 / (constant + np.maximum(ranks, 1)), 0.0)

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from functools import cache
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.config import require
-from towers.candidates.candidate_pool import Pools
+from towers.candidates.candidate_pool import CandidatePools
 from towers.candidates.labelled_pools import LabelledPools
+from towers.metrics.paired import greedy_ascent
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,12 @@ class WeightedScores:
         deviations: of each channel's scores over the candidates it was fitted to, [C].
     """
 
+    kind: ClassVar[str] = "weighted_scores"
+
     weights: list[float]
     deviations: list[float]
 
-    def scores(self, pools: Pools) -> NDArray[np.float64]:
+    def scores(self, pools: CandidatePools) -> NDArray[np.float64]:
         """[T]."""
         return np.asarray(pools.scores @ (np.array(self.weights) / np.array(self.deviations)))
 
@@ -39,15 +43,15 @@ class WeightedScores:
 
 
 class FixedWeights:
-    """Weights that are settled beforehand; of the candidates nothing is learnt but the deviations of their scores.
+    """Fixed weights; of the candidates nothing is learnt but the deviations of their scores.
 
-    For material whose askers are not those who will be served: what they relevant would mislead.
+    For examples that are not like the requests to be served: their relevant items would mislead.
 
     Args:
         weight: of each channel but the towers, which weigh 1.
     """
 
-    reads_facts = False
+    reads_item_features = False
 
     def __init__(self, weight: float) -> None:
         require("fusion.weight", weight, 0)
@@ -60,18 +64,15 @@ class FixedWeights:
 
 
 class Weighted:
-    """Finds the weights one move at a time, by NDCG@10, as `choose_weights` does for whole catalogues.
-
-    The towers weigh 1, the others nothing at first. The move that gains most is made as long as its mean gain exceeds
-    `certainty` standard errors, users paired with themselves.
+    """Weights chosen one move at a time by NDCG@10 (see `greedy_ascent`); the towers weigh 1, the others 0 at first.
 
     Args:
         grid: weights tried.
         passes: moves, at most.
-        certainty: in standard errors.
+        certainty: standard errors that a move must gain.
     """
 
-    reads_facts = False
+    reads_item_features = False
 
     def __init__(self, grid: Sequence[float], passes: int, certainty: float) -> None:
         require("fusion.passes", passes, 0)
@@ -82,28 +83,27 @@ class Weighted:
         """Choose the weights."""
         deviations = _deviations(labelled.pools)
         standard = labelled.pools.scores / deviations  # [T, C]
-        weights = np.zeros(len(channels))
-        weights[0] = 1.0
-        best = labelled.ndcg(standard @ weights)
-        for _ in range(self.passes):
-            found = None
-            for channel in range(1, len(channels)):
-                for value in self.grid:
-                    moved = weights.copy()
-                    moved[channel] = value
-                    gains = labelled.ndcg(standard @ moved) - best
-                    sure = gains.mean() > self.certainty * gains.std() / len(gains) ** 0.5
-                    if sure and (found is None or gains.mean() > found[0]):
-                        found = (gains.mean(), moved)
-            if found is None:
-                break
-            weights = found[1]
-            best = labelled.ndcg(standard @ weights)
-        return WeightedScores(weights.tolist(), deviations.tolist())
+        others = range(1, len(channels))
+
+        @cache
+        def ndcg(weights: tuple[float, ...]) -> NDArray[np.float64]:
+            return labelled.ndcg(standard @ np.array(weights))
+
+        def moves(weights: tuple[float, ...]) -> list[tuple[float, ...]]:
+            return [(*weights[:i], value, *weights[i + 1 :]) for i in others for value in self.grid]
+
+        def figures(
+            weights: tuple[float, ...], following: Sequence[tuple[float, ...]]
+        ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
+            return ndcg(weights), [ndcg(moved) for moved in following]
+
+        start = (1.0, *(0.0 for _ in others))
+        weights = greedy_ascent(start, moves, figures, self.certainty, self.passes)
+        return WeightedScores([float(weight) for weight in weights], deviations.tolist())
 
 
-def _deviations(pools: Pools) -> NDArray[np.float64]:
-    """Of each channel's scores over all candidates, [C]; 1 for one that says the same of all."""
+def _deviations(pools: CandidatePools) -> NDArray[np.float64]:
+    """Of each channel's scores over all candidates, [C]; 1 for a channel that scores all alike."""
     deviations = pools.scores.astype(np.float64).std(axis=0)
     deviations[deviations < 1e-9] = 1.0
     return np.asarray(deviations)

@@ -1,4 +1,4 @@
-"""Recall channels: what each offers, by hand and against the baseline it serves, and what survives the disk."""
+"""Recall channels: their candidates, by hand and against the baseline they serve, and after the disk."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 
 from data_prep.errors import UsageError
+from data_prep.files import read_json
 from towers.baselines import (
     BM25,
     Cooccurrence,
@@ -25,16 +26,15 @@ from towers.baselines import (
     UserKNN,
 )
 from towers.candidates.channels import (
-    KINDS,
-    Alike,
     FittedChannel,
-    ForEverybody,
     Neighbours,
     NextBasket,
+    PopularItems,
     SameCategory,
-    Words,
+    SimilarUsers,
+    WordMatch,
 )
-from towers.candidates.channels.channel import largest
+from towers.candidates.channels.channel import PROFILES, largest
 from towers.events.history import History
 from towers.events.interactions import Interactions
 
@@ -61,7 +61,7 @@ def history(*rows: int) -> History:
     return History(np.array(rows, np.int64), ["view"] * len(rows), np.arange(len(rows)) * DAY)
 
 
-TRENDING = ForEverybody(Trending(half_life_days=7), kept=6)
+TRENDING = PopularItems(Trending(half_life_days=7), kept=6)
 
 HISTORIES = [history(0, 2), history(1), history(), history(4), history(0, 99)]
 QUERIES = ["", "", "green tea", "bread", ""]
@@ -71,16 +71,16 @@ SERVED = {
     "item-knn": lambda: Neighbours(ItemKNN(Cosine(), 10, 1.0, 0.8), kept=6),
     "cooccurrence": lambda: Neighbours(Cooccurrence(PairWeights(10, 0.5, 0.5, 0.5, 0.3), 0.6), kept=6),
     "markov": lambda: NextBasket(Markov([1.0, 0.5], 0.3), kept=6),
-    "user-knn": lambda: Alike(UserKNN(Cosine(), 2, 1.0)),
-    "user-knn, pearson": lambda: Alike(UserKNN(Pearson(), 2, 0.0)),
-    "popularity": lambda: ForEverybody(Popularity(), kept=6),
-    "decayed popularity": lambda: ForEverybody(DecayedPopularity(7), kept=6),
+    "user-knn": lambda: SimilarUsers(UserKNN(Cosine(), 2, 1.0)),
+    "user-knn, pearson": lambda: SimilarUsers(UserKNN(Pearson(), 2, 0.0)),
+    "popularity": lambda: PopularItems(Popularity(), kept=6),
+    "decayed popularity": lambda: PopularItems(DecayedPopularity(7), kept=6),
 }
 EASE = Neighbours(Ease(1.0, 1.0, max_items=6), kept=6)
 
 
 @pytest.mark.parametrize("name", SERVED)
-def test_a_channel_says_what_its_baseline_says(name):
+def test_a_channel_scores_as_its_baseline_does(name):
     channel = SERVED[name]()
     fitted = channel.fit(training())
     known = HISTORIES[:4]
@@ -108,9 +108,9 @@ def test_only_the_strongest_neighbours_are_kept():
 
 
 @pytest.mark.parametrize("queries", [QUERIES[:4], ["", "gren teas", "braed", "dogg fod"]], ids=["spelt", "misspelt"])
-def test_words_say_what_share_an_item_has_of_what_bm25_could_give_to_any(queries):
+def test_words_score_the_share_of_bm25_that_any_item_could_have(queries):
     baseline = BM25(1.2, 0.75, 0.6, ["*"], singular=True, mend=True)
-    channel = Words(baseline).fit(training())
+    channel = WordMatch(baseline).fit(training())
     expected = baseline.score(HISTORIES[:4], queries).numpy()
     found = channel.scores(HISTORIES[:4], queries).toarray()
     spoken = expected.max(axis=1) > 0
@@ -125,15 +125,17 @@ def test_a_share_is_of_the_words_that_items_have(query, share):
     texts = [*ITEMS["text"][:4], "dog " * 5000, "mint tea"]
     baseline = BM25(1.2, 0.0, 0.6, ["text"], singular=True, mend=False)
     plain = training()
-    told = TrainingData(plain.interactions, ITEMS.assign(text=texts), plain.encode, True)
+    described = TrainingData(plain.interactions, ITEMS.assign(text=texts), plain.encode, True)
     if share is None:  # half of what is asked for, each word weighing what its rarity says
         dog, bread = (np.log1p((6 - n + 0.5) / (n + 0.5)) for n in (1, 2))
         share = dog / (dog + bread)
-    assert Words(baseline).fit(told).scores([history()], [query]).toarray()[0, 4] == pytest.approx(share, rel=1e-3)
+    assert WordMatch(baseline).fit(described).scores([history()], [query]).toarray()[0, 4] == pytest.approx(
+        share, rel=1e-3
+    )
 
 
 def test_of_an_endless_query_the_first_words_alone_are_mended():
-    channel = Words(BM25(1.2, 0.75, 0.6, ["text"], singular=True, mend=True)).fit(training())
+    channel = WordMatch(BM25(1.2, 0.75, 0.6, ["text"], singular=True, mend=True)).fit(training())
     noise = " ".join(f"xyxyx{number}" for number in range(31))
     assert channel.scores([history()], [f"{noise} braed"]).nnz == 2
     assert channel.scores([history()], [f"{noise} more braed"]).nnz == 0
@@ -151,12 +153,15 @@ ADDED = pd.DataFrame(
 
 def grown(columns: list[str]) -> FittedChannel:
     """The words of six items and, behind them, of one that came and then of two more."""
-    channel = Words(BM25(1.2, 0.75, 0.6, columns, singular=True, mend=True)).fit(training())
+    channel = WordMatch(BM25(1.2, 0.75, 0.6, columns, singular=True, mend=True)).fit(training())
     return channel.grown(ADDED.iloc[:1]).grown(ADDED.iloc[1:])
 
 
 def test_added_items_are_found_by_their_words_and_the_others_as_before():
-    channel, before = grown(["title"]), Words(BM25(1.2, 0.75, 0.6, ["title"], singular=True, mend=True)).fit(training())
+    channel, before = (
+        grown(["title"]),
+        WordMatch(BM25(1.2, 0.75, 0.6, ["title"], singular=True, mend=True)).fit(training()),
+    )
     found = channel.scores([history(0), history()], ["green tea", "matcha"]).toarray()
     known = before.scores([history(0), history()], ["green tea", "matcha"]).toarray()
     np.testing.assert_array_equal(found[:, :6], known)
@@ -175,7 +180,7 @@ def test_an_added_word_weighs_as_one_that_a_single_item_has():
 
 
 def test_a_word_of_an_added_item_is_not_mended_into_another():
-    before = Words(BM25(1.2, 0.75, 0.6, ["title"], singular=True, mend=True)).fit(training())
+    before = WordMatch(BM25(1.2, 0.75, 0.6, ["title"], singular=True, mend=True)).fit(training())
     new = before.grown(ADDED.iloc[:1].assign(title="ten"))
     assert before.scores([history()], ["ten"]).toarray()[0, 0] > 0  # tea, it is thought
     assert np.flatnonzero(new.scores([history()], ["ten"]).toarray()[0]).tolist() == [6]
@@ -185,9 +190,9 @@ def test_over_another_catalogue_words_are_fitted_anew():
     items = pd.concat([ITEMS.iloc[[3, 1]], ADDED], ignore_index=True)
     places = np.array([-1, 1, -1, 0, -1, -1])
     baseline = BM25(1.2, 0.75, 0.6, ["*"], singular=True, mend=True)
-    moved = Words(baseline).fit(training()).over(places, items)
+    moved = WordMatch(baseline).fit(training()).over(places, items)
     plain = training()
-    fitted = Words(baseline).fit(TrainingData(plain.interactions, items, plain.encode, True))
+    fitted = WordMatch(baseline).fit(TrainingData(plain.interactions, items, plain.encode, True))
     queries = ["matcha", "black teas", "white braed"]
     expected = fitted.scores([history()] * 3, queries).toarray()
     np.testing.assert_array_equal(moved.scores([history()] * 3, queries).toarray(), expected)
@@ -216,7 +221,7 @@ def test_trending_prefers_what_is_had_now_to_what_was_had_as_often_before():
 def test_without_times_nothing_is_trending_and_popularity_counts():
     with pytest.raises(DoesNotApply, match="no times"):
         TRENDING.fit(training(times=False))
-    channel = ForEverybody(Popularity(), kept=2).fit(training(times=False))
+    channel = PopularItems(Popularity(), kept=2).fit(training(times=False))
     assert channel.scores([history()], [""]).toarray().tolist() == [[2, 3, 0, 0, 0, 0]]
 
 
@@ -252,7 +257,7 @@ def test_same_category_does_not_apply_to_items_without_one():
 CHANNELS = {
     **{name: make() for name, make in SERVED.items()},
     "ease": EASE,
-    "words": Words(BM25(1.2, 0.75, 0.6, ["text"], singular=True, mend=True)),
+    "words": WordMatch(BM25(1.2, 0.75, 0.6, ["text"], singular=True, mend=True)),
     "trending": TRENDING,
     "same category": SameCategory(7, 0.5, 6),
 }
@@ -262,7 +267,7 @@ CHANNELS = {
 def test_a_channel_answers_from_disk_as_before_without_pickles(channel, tmp_path: Path):
     fitted = channel.fit(training())
     fitted.save(tmp_path / "channel")
-    loaded = FittedChannel.load(tmp_path / "channel", KINDS)
+    loaded = FittedChannel.load(tmp_path / "channel")
     queries = [*QUERIES[:-1], "dogg fod"]
     before, after = fitted.scores(HISTORIES, queries), loaded.scores(HISTORIES, queries)
     np.testing.assert_array_equal(before.toarray(), after.toarray())
@@ -290,4 +295,20 @@ def test_people_are_compared_by_a_similarity_that_files_have_a_name_for():
         name = "jaccard"
 
     with pytest.raises(UsageError, match="similarity 'jaccard' is none of cosine, pearson"):
-        Alike(UserKNN(Jaccard(), 2, 0.0))
+        SimilarUsers(UserKNN(Jaccard(), 2, 0.0))
+
+
+def test_files_name_profiles_by_kinds_that_outlive_their_classes(tmp_path: Path):
+    assert {kind: profile.__name__ for kind, profile in PROFILES.items()} == {
+        "items": "ItemsProfile",
+        "baskets": "BasketsProfile",
+        "users": "UsersProfile",
+        "categories": "CategoriesProfile",
+        "words": "WordsProfile",
+        "constant": "ConstantProfile",
+    }
+    fitted = TRENDING.fit(training())
+    renamed = type("Renamed", (type(fitted.profile),), {})()
+    FittedChannel(renamed, fitted.table).save(tmp_path / "channel")
+    assert read_json(tmp_path / "channel" / "channel.json")["kind"] == "constant"
+    assert type(FittedChannel.load(tmp_path / "channel").profile) is type(fitted.profile)

@@ -1,4 +1,4 @@
-"""An order of users' candidates, as one stage of the funnel leaves it."""
+"""A stage of the funnel: the order in which it leaves users' candidates."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,10 @@ from numpy.typing import NDArray
 from towers.candidates.labelled_pools import LabelledPools
 from towers.metrics.cases import Cases
 from towers.metrics.evaluation import Outcome
-from towers.metrics.ranking_metrics import per_user
+from towers.metrics.ranking_metrics import NOT_FOUND, per_user
 
-RECALL, FUSED, RERANKED, RANKED, DIVERSIFIED = "recall", "fused", "reranked", "ranked", "diversified"
-
-
-NOT_FOUND = 1_000_000
-"""The rank of a relevant item that no stage offers."""
+RECALL, FUSED, CROSS_ENCODER, RANKED, DIVERSIFIED = "recall", "fused", "cross-encoder", "ranked", "diversified"
+"""Names of the stages, as they stand in tables."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +20,10 @@ class Stage:
     """An order of users' candidates.
 
     Attributes:
-        name: the row's in tables.
+        name: of the stage.
         labelled: the candidates.
-        scores: of each, [T]; of one that the reranker did not read NaN.
-        ranks: place of each, from 1, [T].
+        scores: of each, [T]; NaN for one that the cross-encoder did not score.
+        ranks: rank of each within its user's, from 1, [T].
     """
 
     name: str
@@ -40,7 +37,7 @@ class Stage:
         return cls(name, labelled, scores, labelled.pools.ranks(scores))
 
     def outcome(self, cases: Cases) -> Outcome:
-        """What the order is worth, as of a scorer that ranks the whole catalogue; what is missed is not found."""
+        """Metrics of the order, as of a scorer that ranks the whole catalogue; what is not retrieved is not found."""
         users = np.repeat(np.arange(len(cases)), [len(rows) for rows in cases.truth])
         ranks = self.ranks_of(users, np.concatenate(cases.truth))
         metrics = per_user(torch.from_numpy(ranks), torch.from_numpy(users), len(cases), cases.cutoffs)
@@ -51,9 +48,9 @@ class Stage:
         """Ranks of some items of some users, [n] both -> [n]; `NOT_FOUND` for what is not among the candidates."""
         pools = self.labelled.pools
         number = 1 + max(pools.rows.max(initial=0), rows.max(initial=0))
-        keys, asked = pools.users * number + pools.rows, users * number + rows  # keys ascend
-        at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-        return np.where(keys[at] == asked, self.ranks[at], NOT_FOUND)
+        keys, looked_up = pools.users * number + pools.rows, users * number + rows  # keys ascend
+        at = np.minimum(np.searchsorted(keys, looked_up), len(keys) - 1)
+        return np.where(keys[at] == looked_up, self.ranks[at], NOT_FOUND)
 
     def top(self, k: int) -> NDArray[np.int64]:
         """The first k items of each user, [U, k]; -1 where there are fewer."""
