@@ -56,8 +56,8 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
     from index.build.inputs import check_inputs
     from index.build.write import Contents, name_version, write_contents
     from index.bundle.histories import Histories
-    from index.bundle.publish import building, new_bundle, switch_current
-    from index.calibration.trial import choose_index
+    from index.bundle.publication import building, new_bundle, switch_current
+    from index.calibration.index_trials import choose_index
     from towers import OneVectorModel
     from towers.events.reading import read_sequences
 
@@ -79,7 +79,7 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
     encoder = model.user_encoder(items, vectors)
     asking = [histories.at(place) for place in range(config.calibration_users)]
     queries = encoder.encode(asking, [""] * len(asking))
-    chosen = choose_index(instantiate(config.index).plans(count, model.dim), vectors, queries, config)
+    chosen = choose_index(instantiate(config.index).plans(count, model.dim), vectors, queries, config.index_settings)
     recall, parameters = chosen.calibration.recall, chosen.calibration.parameters
     print(f"{chosen.plan.factory}, index recall@{config.recall_k} {recall:.4f}, {parameters}", flush=True)
     sequences = read_sequences(inputs.dataset, "", model.towers.users.attributes.columns)

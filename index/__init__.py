@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from index.bundle.bundle import Bundle
     from index.bundle.item_table import UnfitItems
     from index.bundle.manifest import BundleError, Manifest
-    from index.bundle.publish import current_bundle
+    from index.bundle.publication import current_bundle
     from index.live.live_bundle import LiveBundle
     from index.live.live_index import LiveIndex
     from index.live.live_view import LiveView
     from index.search.effort import Selection
     from index.search.exact import Hits, exact_scores
     from index.search.filters import Filter, UnfitColumn
-    from index.search.search import ItemIndex, SearchParameters
+    from index.search.item_index import ItemIndex, SearchParameters
 
 __all__ = [
     "Bundle",
@@ -46,16 +46,16 @@ __getattr__ = lazy_names(
         "BundleError": "index.bundle.manifest",
         "Filter": "index.search.filters",
         "Hits": "index.search.exact",
-        "ItemIndex": "index.search.search",
+        "ItemIndex": "index.search.item_index",
         "LiveBundle": "index.live.live_bundle",
         "LiveIndex": "index.live.live_index",
         "LiveView": "index.live.live_view",
         "Manifest": "index.bundle.manifest",
-        "SearchParameters": "index.search.search",
+        "SearchParameters": "index.search.item_index",
         "Selection": "index.search.effort",
         "UnfitColumn": "index.search.filters",
         "UnfitItems": "index.bundle.item_table",
-        "current_bundle": "index.bundle.publish",
+        "current_bundle": "index.bundle.publication",
         "exact_scores": "index.search.exact",
     },
 )

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from data_prep.command import instantiate, load_config
 from index.build.config import BuildConfig
-from index.calibration.calibrate import index_recall
-from index.calibration.trial import choose_index
-from index.search import search
-from index.search.search import ItemIndex
+from index.calibration.index_trials import choose_index
+from index.calibration.measures import index_recall
+from index.search import item_index as search
+from index.search.item_index import ItemIndex
 
 DIM = 128
 CENTRES = 2000
@@ -92,7 +92,7 @@ def main() -> None:
     config = load_config(BuildConfig, "build", ["run=none", "data=none", *arguments.overrides])
     known, fresh = np.array_split(users, 2)
     plans = instantiate(config.index).plans(*vectors.shape)
-    chosen = choose_index(plans, vectors, known[: config.calibration_users], config)
+    chosen = choose_index(plans, vectors, known[: config.calibration_users], config.index_settings)
     index = chosen.searched
     print(f"{len(vectors):,} vectors, {chosen.plan.factory}, {chosen.plan.vectors}, {chosen.calibration.parameters}")
     print(f"index recall@{K} without a filter {index_recall(index, fresh[:MEASURED], K, vectors):.3f}")

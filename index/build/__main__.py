@@ -4,8 +4,8 @@ from data_prep.command import command, instantiate
 from index.build.config import BuildConfig
 from index.build.inputs import check_dim, check_inputs
 from index.build.report import BuildResult, show
-from index.bundle.publish import building
-from index.search.device import check_gpu
+from index.bundle.publication import building
+from index.search.gpus import check_gpu
 
 
 def build(config: BuildConfig) -> BuildResult:

@@ -25,17 +25,17 @@ from index.build.encoding import EncodedItems, Reuse, clear_working, encode_cata
 from index.build.gates import check_items
 from index.build.inputs import Inputs
 from index.build.model_recall import model_recall
-from index.build.previous import Previous
+from index.build.previous_bundle import Previous
 from index.build.report import BuildResult, Origin, as_json, told_of
 from index.build.users_without_history import decide
 from index.build.write import Contents, check_answers, name_version, write_contents
-from index.bundle.changes import CHANGES, ChangeLog
+from index.bundle.change_log import CHANGES, ChangeLog
 from index.bundle.histories import Histories
 from index.bundle.item_table import POPULARITY
-from index.bundle.publish import disk_full_said, new_bundle, switch_current
-from index.calibration.calibrate import Calibration
-from index.calibration.choice import IndexChoice
-from index.calibration.trial import ChosenIndex, choose_index, take_over
+from index.bundle.publication import disk_full_said, new_bundle, switch_current
+from index.calibration.calibration import Calibration
+from index.calibration.index_choice import IndexChoice
+from index.calibration.index_trials import ChosenIndex, choose_index, take_over
 from index.search.factory import Plan
 from towers import Funnel, History, ModelEncoder, OneVectorModel
 from towers.events.history import Sequences
@@ -205,11 +205,11 @@ def _index(
     """The index of the catalogue, and whether it has the training of the previous bundle's."""
     trained = None if previous is None else previous.trained(plans)
     if trained is not None:
-        taken = take_over(*trained, vectors, users, config)
+        taken = take_over(*trained, vectors, users, config.index_settings)
         if taken is not None:
             return taken, True
         log.info("centroids and codes of the bundle before miss recall_target; chosen and trained anew")
-    return choose_index(plans, vectors, users, config), False
+    return choose_index(plans, vectors, users, config.index_settings), False
 
 
 def _read(

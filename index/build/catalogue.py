@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_prep.columns import Columns
-from index.bundle.changes import Change, ChangeLog, Merged
+from index.bundle.change_log import Change, ChangeLog, Merged
 from index.bundle.item_table import POPULARITY, as_table
 
 NAMED = 5

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from data_prep.command import UsageError
+from data_prep.config import require
+from data_prep.errors import UsageError
 from index.build.inputs import RERANKER_CHOICES
+from index.calibration.settings import IndexSettings
 
 
 @dataclass
@@ -31,8 +33,7 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         for name in ("users", "candidates"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"export.{name} must be at least 1, not {getattr(self, name)}")
+            require(f"export.{name}", getattr(self, name), 1)
 
 
 @dataclass
@@ -99,17 +100,28 @@ class BuildConfig:
         if self.reranker not in RERANKER_CHOICES:
             raise UsageError(f"reranker must be one of {', '.join(RERANKER_CHOICES)}, not {self.reranker!r}")
         for name in ("recall_target", "recall_floor"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"{name} must lie within 0…1, not {getattr(self, name)}")
+            require(name, getattr(self, name), 0, 1)
         for name in ("recall_k", "calibration_users", "trial_rows", "kept_history", "points_per_list"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+            require(name, getattr(self, name), 1)
         if self.changes_since is not None:
             parse_time("changes_since", self.changes_since)
         if self.bytes_per_item is not None and self.bytes_per_item <= 0:
             raise UsageError(f"bytes_per_item must be above 0, or null for any, not {self.bytes_per_item}")
-        if self.threads is not None and self.threads < 1:
-            raise UsageError(f"threads must be at least 1, or null for one on each core, not {self.threads}")
+        if self.threads is not None:
+            require("threads", self.threads, 1)
+
+    @property
+    def index_settings(self) -> IndexSettings:
+        """How the index is trained, tried and calibrated."""
+        return IndexSettings(
+            recall_k=self.recall_k,
+            recall_target=self.recall_target,
+            bytes_per_item=self.bytes_per_item,
+            trial_rows=self.trial_rows,
+            points_per_list=self.points_per_list,
+            require_gpu=self.require_gpu,
+            seed=self.seed,
+        )
 
 
 def parse_time(name: str, text: str) -> datetime:

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from index.build.catalogue import Comparison
 from index.build.inputs import RerankerChoice
-from index.calibration.calibrate import Calibration
-from index.calibration.trial import ChosenIndex, IndexTrial
+from index.calibration.calibration import Calibration
+from index.calibration.index_trials import ChosenIndex, IndexTrial
 from index.search.factory import Plan
 
 if TYPE_CHECKING:

@@ -37,12 +37,12 @@ from index.bundle.bundle import (
     VECTORS,
     Bundle,
 )
-from index.bundle.changes import Merged
+from index.bundle.change_log import Merged
 from index.bundle.histories import Histories
 from index.bundle.item_file import save_items
 from index.bundle.manifest import FORMAT, IndexRecord, Manifest, records
 from index.calibration.curve_plot import CURVE, draw_curve
-from index.calibration.trial import ChosenIndex
+from index.calibration.index_trials import ChosenIndex
 from towers import CrossEncoder, Funnel, ModelEncoder, OneVectorModel
 from towers.candidates.candidate_pool import TOWERS
 from towers.candidates.fallback import FALLBACK, Fallback

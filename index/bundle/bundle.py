@@ -19,8 +19,8 @@ from index.bundle.item_file import TextColumn, map_items
 from index.bundle.manifest import BundleError, Manifest
 from index.search.effort import Selection
 from index.search.filters import Attributes, Filter
-from index.search.search import ItemIndex
-from index.search.stored import FORMATS, StoredVectors
+from index.search.item_index import ItemIndex
+from index.search.stored_vectors import FORMATS, StoredVectors
 from towers import CrossEncoder, Funnel, History, ModelEncoder
 from towers.candidates.fallback import FALLBACK, Fallback
 from towers.candidates.funnel import FUNNEL, QUERY_FUNNEL
@@ -145,7 +145,7 @@ class Bundle:
         return Attributes(self.items, self.row_of)
 
     def allowed(self, wanted: Filter) -> Selection:
-        """The rows that a filter leaves, ready for `index.search.search`; the last few filters are remembered.
+        """The rows that a filter leaves, ready for `index.search.item_index`; the last few filters are remembered.
 
         Raises:
             UnfitColumn: the items lack a column that the filter asks of.

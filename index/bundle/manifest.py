@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from data_prep.command import UsageError
 from data_prep.files import sha256, write_json
-from index.bundle.changes import Merged
-from index.search.search import SearchParameters
+from index.bundle.change_log import Merged
+from index.search.item_index import SearchParameters
 
 FORMAT = 5
 """Version of the bundle's layout; a loader refuses every other."""

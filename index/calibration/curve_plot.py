@@ -4,8 +4,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from index.calibration.calibrate import Calibration
-from index.calibration.trial import IndexTrial
+from index.calibration.calibration import Calibration
+from index.calibration.index_trials import IndexTrial
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from data_prep.columns import Columns
 from data_prep.errors import UsageError
 from data_prep.files import fingerprint
 from index.bundle.bundle import Bundle
-from index.bundle.changes import CHANGES, Change, ChangeLog
+from index.bundle.change_log import CHANGES, Change, ChangeLog
 from index.bundle.item_table import UnfitItem, UnfitItems, as_table, checked_items, name_of
 from index.live.live_view import LiveView
 from towers.model.item_encoder import NEW

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from index.search.effort import Selection
 from index.search.exact import Hits, merged
-from index.search.search import ItemIndex, SearchParameters
+from index.search.item_index import ItemIndex, SearchParameters
 
 SPARE = 8
 """Answers asked for beyond what items taken out are expected to cost; if it is not enough, four times as many."""

@@ -118,7 +118,7 @@ class LiveView:
         return self._bundle.history(user_id)
 
     def allowed(self, wanted: Filter) -> LiveSelection:
-        """The items that a filter leaves, ready for `index.search.search`; see `Bundle.allowed`.
+        """The items that a filter leaves, ready for `index.search.item_index`; see `Bundle.allowed`.
 
         Raises:
             UnfitColumn: the items lack a column that the filter asks of.

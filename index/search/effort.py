@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.device import inner_index
+from index.search.gpus import inner_index
 from index.search.list_means import lists_of_rows
 
 FAISS: Any = faiss

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.stored import as_float32
+from index.search.stored_vectors import as_float32
 
 ROWS_AT_ONCE = 16_384
 QUERIES_AT_ONCE = 256

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.command import UsageError
-from index.search.device import inner_index, train
+from index.search.gpus import inner_index, train
 from index.search.list_means import assign_by_directions, finds_by_means
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Plan:
     Attributes:
         factory: FAISS's factory string, `IVF1024,PQ128x4fs`.
         reason: why this one, for the log and the report.
-        vectors: format of the vectors that candidates are scored again with; one of `index.search.stored.FORMATS`,
+        vectors: format of the vectors that candidates are scored again with, one of `FORMATS` of the stored vectors,
             or `auto`.
     """
 
@@ -118,32 +118,6 @@ def parse_factory(factory: str, dim: int) -> Any:
     return index
 
 
-def make_index(
-    plan: Plan,
-    vectors: NDArray[np.float32],
-    points_per_list: int,
-    seed: int,
-    require_gpu: bool,
-    centroids: NDArray[np.float32] | None = None,
-) -> Any:
-    """Train and fill the index of a plan; its metric is the inner product, as the towers'.
-
-    Args:
-        plan: what was chosen.
-        vectors: [N, D] finite, may be memory-mapped.
-        points_per_list: training vectors for each inverted list, which bounds the sample's size.
-        seed: of that sample.
-        require_gpu: refuse to train without one.
-        centroids: [lists, D] of the inverted lists, from an index of as many; None to train them.
-
-    Returns:
-        a CPU `faiss.Index` with ids 0…N-1.
-    """
-    index = train_index(plan, vectors, points_per_list, seed, require_gpu, centroids)
-    fill(index, vectors)
-    return index
-
-
 def train_index(
     plan: Plan,
     vectors: NDArray[np.float32],
@@ -152,7 +126,19 @@ def train_index(
     require_gpu: bool,
     centroids: NDArray[np.float32] | None = None,
 ) -> Any:
-    """The trained, empty index of a plan; arguments as `make_index`'s."""
+    """The trained, empty index of a plan; its metric is the inner product, as the towers'.
+
+    Args:
+        plan: which index.
+        vectors: [N, D] finite, may be memory-mapped.
+        points_per_list: training vectors for each inverted list, which bounds the sample's size.
+        seed: of that sample.
+        require_gpu: refuse to train without one.
+        centroids: [lists, D] of the inverted lists, from an index of as many; None to train them.
+
+    Returns:
+        a CPU `faiss.Index`; `fill` adds vectors.
+    """
     index = parse_factory(plan.factory, vectors.shape[1])
     inner = inner_index(index)
     if isinstance(index, faiss.IndexPreTransform):

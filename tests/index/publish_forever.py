@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from index.bundle.changes import Merged
+from index.bundle.change_log import Merged
 from index.bundle.manifest import FORMAT, IndexRecord, Manifest, records
-from index.bundle.publish import building, new_bundle, switch_current
-from index.search.search import SearchParameters
+from index.bundle.publication import building, new_bundle, switch_current
+from index.search.item_index import SearchParameters
 
 FILES = 25
 

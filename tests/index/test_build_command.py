@@ -20,8 +20,8 @@ from data_prep.prepare import PrepareConfig, prepare
 from index import Bundle, LiveBundle, current_bundle
 from index.build.__main__ import build
 from index.build.config import BuildConfig
-from index.bundle.publish import building
-from index.calibration.calibrate import index_recall
+from index.bundle.publication import building
+from index.calibration.measures import index_recall
 from tests.tiny import tabular_overrides
 from towers import CrossEncoder, InputTemplate, OneVectorModel
 from towers.model.truncation import truncate
@@ -251,9 +251,9 @@ def test_a_second_build_exits_3_and_names_the_first(command, tmp_path):
 
 
 def test_recall_below_the_floor_exits_1_and_publishes_nothing(config, tmp_path, monkeypatch):
-    from index.calibration import calibrate
+    from index.calibration import calibration
 
-    monkeypatch.setattr(calibrate, "shared", lambda *_: 0.93)
+    monkeypatch.setattr(calibration, "recall_against", lambda *_: 0.93)
     with pytest.raises(GateFailed, match=r"index recall@30 is 0\.9300, below recall_floor=0\.95"):
         build(config())
     assert published(tmp_path / "bundles") == []

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from index.calibration.calibrate import Yardstick, calibrate, index_recall, shared
+from index.calibration.calibration import Yardstick, calibrate
+from index.calibration.measures import index_recall, recall_against
 from index.search.exact import exact_search
-from index.search.factory import Plan, make_index
-from index.search.search import ItemIndex, SearchParameters
+from index.search.factory import Plan
+from index.search.item_index import ItemIndex, SearchParameters
+from tests.index.indexes import make_index
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +73,15 @@ def test_a_flat_index_recalls_everything(count):
 def test_recall_worked_out_by_hand():
     vectors, query = np.array([[4], [3], [2], [1]], np.float32), np.ones((1, 1), np.float32)
     without_the_second = exact_search(vectors, query, 2, [np.array([1])])
-    assert shared(without_the_second, exact_search(vectors, query, 2), vectors, query) == 0.5
+    assert recall_against(without_the_second, exact_search(vectors, query, 2), vectors, query) == 0.5
     first = exact_search(vectors, query, 1, [np.array([1])])
-    assert shared(first, exact_search(vectors, query, 1), vectors, query) == 1.0
+    assert recall_against(first, exact_search(vectors, query, 1), vectors, query) == 1.0
 
 
 def test_an_equally_good_twin_counts_as_found():
     vectors, query = np.ones((5, 2), np.float32), np.ones((1, 2), np.float32)
     twins = exact_search(vectors, query, 2, [np.arange(3)])
-    assert shared(twins, exact_search(vectors, query, 2), vectors, query) == 1.0
+    assert recall_against(twins, exact_search(vectors, query, 2), vectors, query) == 1.0
 
 
 def test_every_interest_is_a_query_and_a_users_interests_stay_in_one_half(ivf, catalogue, users):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from data_prep.errors import GateFailed
-from index.bundle.changes import Change, ChangeLog, Merged
+from index.bundle.change_log import Change, ChangeLog, Merged
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,7 +103,7 @@ def test_another_log_in_its_place_is_read_from_the_start(path):
 FILL_THE_DISK = """
 import resource, sys
 from pathlib import Path
-from index.bundle.changes import Change, ChangeLog
+from index.bundle.change_log import Change, ChangeLog
 from data_prep.errors import GateFailed
 
 log = ChangeLog(Path(sys.argv[1]))

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from data_prep.command import UsageError, instantiate, load_config
 from index.build.config import BuildConfig
-from index.calibration.choice import Auto, Exact, Factory
-from index.search.factory import Plan, centroids_of, make_index, parse_factory, plan_index
+from index.calibration.index_choice import Auto, Exact, Factory
+from index.search.factory import Plan, centroids_of, parse_factory, plan_index
+from tests.index.indexes import make_index
 
 QUARTER = "IVF{lists},PQ{dim}x4fs"
 AUTO = Auto(exact_below=20_000, factories=[QUARTER, "IVF{lists},SQ8"], lists_per_root=4.0, vectors="int8")

@@ -8,8 +8,9 @@ FORKS = """
 import os
 import faiss
 import numpy as np
-from index.search.factory import Plan, make_index
-from index.search.search import ItemIndex, SearchParameters
+from index.search.factory import Plan
+from tests.index.indexes import make_index
+from index.search.item_index import ItemIndex, SearchParameters
 
 vectors = np.random.default_rng(0).normal(size=(4000, 16)).astype(np.float32)
 index = make_index(Plan("IVF16,PQ16x4fs", "test"), vectors, 64, 0, False)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from data_prep.command import UsageError
-from index.search import search
-from index.search.device import check_gpu
+from index.search import item_index as search
 from index.search.exact import exact_search
-from index.search.factory import Plan, make_index
-from index.search.search import ItemIndex, SearchParameters
+from index.search.factory import Plan
+from index.search.gpus import check_gpu
+from index.search.item_index import ItemIndex, SearchParameters
+from tests.index.indexes import make_index
 
 PLAN = Plan("IVF16,PQ16x4fs", "test")
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from index.search.exact import exact_search
-from index.search.factory import Plan, centroids_of, fill, make_index
+from index.search.factory import Plan, centroids_of, fill
 from index.search.list_means import find_by_the_better, finds_by_means, lists_of_rows
+from tests.index.indexes import make_index
 
 CODES = "IVF32,PQ16x4fs"
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from data_prep.dataset import Dataset
-from index.bundle.changes import Change, ChangeLog, Merged
+from index.bundle.change_log import Change, ChangeLog, Merged
 from index.live.live_bundle import LiveBundle
 from index.live.live_view import LiveView
 from index.search.exact import exact_search

@@ -11,7 +11,7 @@ import pytest
 
 from data_prep.command import Locked, UsageError
 from index.bundle.manifest import BundleError, Manifest
-from index.bundle.publish import building, current_bundle, new_bundle, switch_current
+from index.bundle.publication import building, current_bundle, new_bundle, switch_current
 
 KILLS = 20
 PUBLISHER = Path(__file__).with_name("publish_forever.py")
@@ -100,7 +100,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 from data_prep.command import GateFailed
-from index.bundle.publish import building, new_bundle
+from index.bundle.publication import building, new_bundle
 from data_prep.vector_file import save_vectors
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # no file may grow beyond

@@ -20,10 +20,10 @@ from index.build import encoding
 from index.build.__main__ import build
 from index.build.catalogue import LoggedChanges, compare, same_items
 from index.build.config import BuildConfig
-from index.bundle.changes import Change, ChangeLog
+from index.bundle.change_log import Change, ChangeLog
 from index.bundle.manifest import Manifest
-from index.calibration import trial
-from index.calibration.calibrate import index_recall
+from index.calibration import index_trials
+from index.calibration.measures import index_recall
 from index.live.live_bundle import LiveBundle
 from towers import OneVectorModel
 
@@ -214,8 +214,8 @@ def test_a_warm_index_has_the_old_training_and_recalls_as_a_cold_one(rebuild, ca
     LiveBundle.load(first.path).upsert([{"item_id": f"new-{n}", "text": f"oolong tea {n}"} for n in range(40)])
     del encoded[:]
     trained = []
-    whole = trial.train_index
-    monkeypatch.setattr(trial, "train_index", lambda *a, **kw: trained.append(1) or whole(*a, **kw))
+    whole = index_trials.train_index
+    monkeypatch.setattr(index_trials, "train_index", lambda *a, **kw: trained.append(1) or whole(*a, **kw))
     warm = rebuild(*settings)
     assert warm.origin.warm and not trained and len(encoded) == 40
     cold = rebuild(*settings, "warm=false")
@@ -233,13 +233,13 @@ def test_a_warm_index_that_misses_the_target_is_trained_anew(rebuild, catalogue,
     settings = ("index=factory", "recall_k=20")
     catalogue(with_many_more)
     rebuild(*settings)
-    calibrate, missed = trial.calibrate, iter([True])
+    calibrate, missed = index_trials.calibrate, iter([True])
 
     def missing(*arguments):
         found = calibrate(*arguments)
         return replace(found, reached=not next(missed, False))
 
-    monkeypatch.setattr(trial, "calibrate", missing)
+    monkeypatch.setattr(index_trials, "calibrate", missing)
     result = rebuild(*settings)
     assert not result.origin.warm and result.calibration.reached and result.origin.reused == 2_030
 

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.calibration.calibrate import index_recall
-from index.search import search
+from index.calibration.measures import index_recall
+from index.search import item_index as search
 from index.search.exact import best, exact_scores, exact_search
-from index.search.factory import Plan, make_index, plan_index
-from index.search.search import ItemIndex, SearchParameters
-from index.search.stored import StoredVectors
+from index.search.factory import Plan, plan_index
+from index.search.item_index import ItemIndex, SearchParameters
+from index.search.stored_vectors import StoredVectors
+from tests.index.indexes import make_index
 
 FULL = SearchParameters(nprobe=16, rescore=8.0, k=10)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.search.exact import best, exact_scores
-from index.search.stored import StoredVectors, as_float32, bytes_of
+from index.search.stored_vectors import StoredVectors, as_float32, bytes_of
 
 HALVES = np.arange(2**16, dtype=np.uint16).view(np.float16)
 

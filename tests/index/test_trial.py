@@ -5,8 +5,8 @@ import pytest
 
 from data_prep.command import GateFailed, load_config
 from index.build.config import BuildConfig
-from index.calibration.calibrate import index_recall
-from index.calibration.trial import choose_index, coarsest_form
+from index.calibration.index_trials import choose_index, coarsest_form
+from index.calibration.measures import index_recall
 from index.search.factory import Plan
 
 PLANS = [Plan("IVF32,PQ32x4fs", "planned", "int8"), Plan("IVF32,SQ8", "planned", "int8")]
@@ -23,15 +23,17 @@ def people(catalogue, users):
 
 
 @pytest.fixture
-def config():
+def settings():
     def make(*overrides):
-        return load_config(BuildConfig, "build", ["run=r", "data=d", "recall_k=20", "recall_target=0.9", *overrides])
+        return load_config(
+            BuildConfig, "build", ["run=r", "data=d", "recall_k=20", "recall_target=0.9", *overrides]
+        ).index_settings
 
     return make
 
 
-def test_the_cheapest_that_reaches_the_target_is_taken_and_says_whom_it_beat(catalogue, people, config):
-    chosen = choose_index(PLANS, catalogue, people, config())
+def test_the_cheapest_that_reaches_the_target_is_taken_and_says_whom_it_beat(catalogue, people, settings):
+    chosen = choose_index(PLANS, catalogue, people, settings())
     first, second = chosen.trials
     assert first.reached and second.reached
     assert first.milliseconds <= second.milliseconds
@@ -42,43 +44,43 @@ def test_the_cheapest_that_reaches_the_target_is_taken_and_says_whom_it_beat(cat
     assert index_recall(chosen.searched, people[1::2], 20, catalogue) == chosen.calibration.recall >= 0.88
 
 
-def test_where_none_reaches_the_target_the_nearest_is_taken(catalogue, people, config):
+def test_where_none_reaches_the_target_the_nearest_is_taken(catalogue, people, settings):
     plans = [Plan("IVF32,PQ2x4fsr", "planned", "int8"), Plan("IVF32,SQ8", "planned", "int8")]
-    chosen = choose_index(plans, catalogue, people, config("recall_target=1.0"))
+    chosen = choose_index(plans, catalogue, people, settings("recall_target=1.0"))
     assert not chosen.calibration.reached
     assert chosen.plan.factory == "IVF32,SQ8"
     assert "nearest to the target, which none reaches" in chosen.plan.reason
 
 
-def test_an_index_over_the_budget_is_not_taken(catalogue, people, config):
-    chosen = choose_index(PLANS, catalogue, people, config("bytes_per_item=70"))
+def test_an_index_over_the_budget_is_not_taken(catalogue, people, settings):
+    chosen = choose_index(PLANS, catalogue, people, settings("bytes_per_item=70"))
     assert chosen.plan.factory == "IVF32,PQ32x4fs"
     assert [(trial.factory, trial.recall) for trial in chosen.trials[1:]] == [("IVF32,SQ8", None)]
     assert "IVF32,SQ8 over the budget" in chosen.plan.reason
 
 
-def test_a_budget_asks_for_coarser_vectors(catalogue, people, config):
+def test_a_budget_asks_for_coarser_vectors(catalogue, people, settings):
     finer = [Plan("IVF32,PQ32x4fs", "planned", "float32"), Plan("IVF32,PQ16x4fsr", "planned", "float32")]
-    chosen = choose_index(finer, catalogue, people, config("bytes_per_item=100"))
+    chosen = choose_index(finer, catalogue, people, settings("bytes_per_item=100"))
     assert {trial.vectors for trial in chosen.trials} == {"float16"}
     assert all(trial.bytes_per_item <= 100 for trial in chosen.trials)
     assert chosen.stored.form == chosen.plan.vectors == "float16"
 
 
-def test_a_budget_that_nothing_keeps_is_refused_with_the_smallest(catalogue, people, config):
+def test_a_budget_that_nothing_keeps_is_refused_with_the_smallest(catalogue, people, settings):
     with pytest.raises(GateFailed, match=r"within bytes_per_item=20: the smallest, IVF32,PQ32x4fs, takes 5\d; raise"):
-        choose_index(PLANS, catalogue, people, config("bytes_per_item=20"))
+        choose_index(PLANS, catalogue, people, settings("bytes_per_item=20"))
 
 
-def test_a_large_catalogue_is_tried_on_a_part_and_built_whole(catalogue, people, config):
-    chosen = choose_index(PLANS, catalogue, people, config("trial_rows=3000"))
+def test_a_large_catalogue_is_tried_on_a_part_and_built_whole(catalogue, people, settings):
+    chosen = choose_index(PLANS, catalogue, people, settings("trial_rows=3000"))
     assert (chosen.tried_on, chosen.index.ntotal, len(chosen.stored)) == (3000, 6000, 6000)
     assert chosen.calibration.parameters.k == 20
     assert chosen.calibration.recall >= 0.88
 
 
-def test_one_index_alone_is_not_tried(catalogue, people, config):
-    chosen = choose_index([Plan("Flat", "asked for")], catalogue, people, config())
+def test_one_index_alone_is_not_tried(catalogue, people, settings):
+    chosen = choose_index([Plan("Flat", "asked for")], catalogue, people, settings())
     assert (chosen.trials, chosen.tried_on, chosen.plan) == ([], 0, Plan("Flat", "asked for"))
     assert chosen.calibration.recall == 1.0
 

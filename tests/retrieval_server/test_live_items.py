@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from data_prep.errors import ExitCode
 from index import Bundle, LiveBundle
-from index.bundle.changes import ChangeLog
+from index.bundle.change_log import ChangeLog
 from retrieval_server import RetrievalClient, RetrievalError
 from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.client.__main__ import main

@@ -1,7 +1,6 @@
 """How hard to search: found against exact search, on the vectors of real users."""
 
 import math
-import time
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -10,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.progress import track
+from index.calibration.measures import milliseconds_a_query, recall_against, recall_by_query
 from index.search.effort import Effort
-from index.search.exact import Hits, exact_scores, exact_search, first_keys, ranking_keys
-from index.search.search import ItemIndex, SearchParameters
-from index.search.stored import StoredVectors
+from index.search.exact import Hits, exact_search, first_keys, ranking_keys
+from index.search.item_index import ItemIndex, SearchParameters
+from index.search.stored_vectors import StoredVectors
 
 RESCORE_STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 """Candidates re-scored for each answer wanted."""
@@ -23,9 +23,6 @@ LEAST_GAIN = 0.001
 
 TIMED_QUERIES = 64
 """Queries in the batch that is timed."""
-
-TIMED_ROUNDS = 3
-"""A time is the least of so many: whatever else the machine does only adds to it."""
 
 
 @dataclass(frozen=True)
@@ -136,62 +133,11 @@ def calibrate(index: Any, yardstick: Yardstick, target: float, stored: StoredVec
     return Calibration(
         parameters=parameters,
         target=target,
-        recall=shared(found, judging.truth, yardstick.vectors, judging.queries),
+        recall=recall_against(found, judging.truth, yardstick.vectors, judging.queries),
         reached=bool(good),
         users=yardstick.users,
         curve=curve,
     )
-
-
-def index_recall(
-    index: ItemIndex,
-    queries: NDArray[np.float32],
-    k: int,
-    vectors: NDArray[np.float32] | None = None,
-    allowed: NDArray[np.int64] | None = None,
-) -> float:
-    """Mean share of exact search's k best that the index finds, equal scores being equally good.
-
-    Args:
-        index: what is measured, whole: candidates, re-scoring, fallbacks.
-        queries: [B, D].
-        k: depth; at most the number of items.
-        vectors: [N, D] what exact search compares; None for the vectors that the index stores, as they are stored.
-        allowed: ascending rows that both are narrowed to; None for all.
-    """
-    if vectors is None:
-        compared, asked = index.stored.numbers, index.stored.weighed(queries)
-    else:
-        compared, asked = vectors, queries
-    truth = exact_search(compared, asked, k, allowed=allowed)
-    return shared(index.search(queries, k, allowed=allowed), truth, compared, asked)
-
-
-def shared(found: list[Hits], truth: list[Hits], vectors: NDArray[Any], queries: NDArray[np.float32]) -> float:
-    """Mean share of the places of exact answers that are filled as well, equal scores being equally good.
-
-    Args:
-        found: answers to the queries, however they were found.
-        truth: exact ones.
-        vectors, queries: [N, D] and [B, D] what the exact ones were found in, and with.
-    """
-    scores = [exact_scores(vectors[hits.rows], query) for hits, query in zip(found, queries, strict=True)]
-    return float(np.mean(_shares(scores, truth)))
-
-
-def milliseconds(index: ItemIndex, queries: NDArray[np.float32], k: int) -> float:
-    """Processor time for one query of a batch, on one thread: the least of several rounds."""
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        rounds = []
-        for _ in range(TIMED_ROUNDS):
-            start = time.process_time()
-            index.search(queries, k)
-            rounds.append(time.process_time() - start)
-        return min(rounds) / len(queries) * 1000
-    finally:
-        faiss.omp_set_num_threads(threads)
 
 
 def _curve(index: Any, stored: StoredVectors, yardstick: Yardstick, target: float) -> list[Point]:
@@ -208,7 +154,7 @@ def _curve(index: Any, stored: StoredVectors, yardstick: Yardstick, target: floa
             break
     points.sort(key=lambda point: effort.nanoseconds(point.nprobe, math.ceil(point.rescore * k)))
     return [
-        replace(point, milliseconds=milliseconds(_searched(stored, index, point, k), users[:TIMED_QUERIES], k))
+        replace(point, milliseconds=milliseconds_a_query(_searched(stored, index, point, k), users[:TIMED_QUERIES], k))
         for point in _front(points)
     ]
 
@@ -241,13 +187,5 @@ def _recalls(index: ItemIndex, yardstick: Yardstick) -> list[float]:
     for rescore in (step for step in RESCORE_STEPS if step <= index.parameters.rescore):
         first = first_keys(keys[:, : math.ceil(rescore * k)], k) & 0xFFFFFFFF  # [U, k] places among the candidates
         found = np.take_along_axis(worth, np.minimum(first, deepest - 1), axis=1)
-        recalls.append(float(np.mean(_shares(list(found), truth))))
+        recalls.append(float(np.mean(recall_by_query(list(found), truth))))
     return recalls
-
-
-def _shares(scores: list[NDArray[np.float32]], truth: list[Hits]) -> list[float]:
-    """For each query, how many of k places are filled as well as exact search fills its last one."""
-    return [
-        min(1.0, np.count_nonzero(found >= exact.scores[-1]) / len(exact.scores))
-        for found, exact in zip(scores, truth, strict=True)
-    ]

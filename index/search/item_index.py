@@ -11,7 +11,6 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.device import OnGpus, to_gpus
 from index.search.effort import Effort, Selection
 from index.search.exact import (
     Hits,
@@ -25,7 +24,8 @@ from index.search.exact import (
     ranking_keys,
     rounding_slack,
 )
-from index.search.stored import StoredVectors
+from index.search.gpus import OnGpus, to_gpus
+from index.search.stored_vectors import StoredVectors
 
 EXACT_SHARE = 0.25
 """When more than this share of the catalogue would be re-scored, scoring all of it is no dearer."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from data_prep.command import UsageError
 from index.search.factory import FLAT, Plan, plan_index
-from index.search.stored import AUTO, FORMATS
+from index.search.stored_vectors import AUTO, FORMATS
 
 
 class IndexChoice(Protocol):

@@ -10,21 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import GateFailed
-from index.build.config import BuildConfig
-from index.calibration.calibrate import (
-    TIMED_QUERIES,
-    TIMED_ROUNDS,
-    Calibration,
-    Yardstick,
-    calibrate,
-    milliseconds,
-    shared,
-)
+from index.calibration.calibration import TIMED_QUERIES, Calibration, Yardstick, calibrate
+from index.calibration.measures import TIMED_ROUNDS, milliseconds_a_query, recall_against
+from index.calibration.settings import IndexSettings
 from index.search.exact import exact_search
 from index.search.factory import Plan, centroids_of, fill, train_index
+from index.search.item_index import ItemIndex
 from index.search.list_means import find_by_the_better
-from index.search.search import ItemIndex
-from index.search.stored import AUTO, FORMATS, StoredVectors, bytes_of
+from index.search.stored_vectors import AUTO, FORMATS, StoredVectors, bytes_of
 
 FORM_SHARE = 0.25
 """Of the recall that the target leaves open, what rounding the stored vectors may take."""
@@ -101,7 +94,7 @@ class _Candidate:
 
 
 def choose_index(
-    plans: Sequence[Plan], vectors: NDArray[np.float32], users: NDArray[np.float32], config: BuildConfig
+    plans: Sequence[Plan], vectors: NDArray[np.float32], users: NDArray[np.float32], settings: IndexSettings
 ) -> ChosenIndex:
     """Build the index of a catalogue: the one planned, or of several the cheapest that recalls enough.
 
@@ -113,44 +106,44 @@ def choose_index(
         plans: at least one.
         vectors: [N, D] finite, may be memory-mapped.
         users: [U, D] or [U, K, D] vectors of real users.
-        config: the build's: recall_k, recall_target, bytes_per_item, trial_rows and what concerns training.
+        settings: how they are trained, tried and calibrated.
 
     Raises:
         GateFailed: none is within `bytes_per_item`.
     """
-    part = _part(vectors, config.trial_rows, config.seed)
-    k = max(1, round(config.recall_k * len(part) / len(vectors)))
+    part = _part(vectors, settings.trial_rows, settings.seed)
+    k = max(1, round(settings.recall_k * len(part) / len(vectors)))
     if any(plan.vectors == AUTO for plan in plans):
-        form = coarsest_form(part, users, k, config.recall_target)
+        form = coarsest_form(part, users, k, settings.recall_target)
         plans = [replace(plan, vectors=form) if plan.vectors == AUTO else plan for plan in plans]
     if len(plans) == 1:
-        return _built(plans[0], vectors, users, config, None, [], 0)
+        return _built(plans[0], vectors, users, settings, None, [], 0)
     candidates: list[_Candidate] = []
     centroids, yardstick = None, Yardstick.of(part, users, k)
     for plan in plans:
-        index = train_index(plan, vectors, config.points_per_list, config.seed, config.require_gpu, centroids)
+        index = train_index(plan, vectors, settings.points_per_list, settings.seed, settings.require_gpu, centroids)
         centroids = centroids_of(index) if centroids is None else centroids
-        candidates.append(_tried(plan, index, yardstick, config))
+        candidates.append(_tried(plan, index, yardstick, settings))
     best, fit, trials = _cheapest(
-        candidates, users.reshape(-1, vectors.shape[1])[:TIMED_QUERIES], config.bytes_per_item
+        candidates, users.reshape(-1, vectors.shape[1])[:TIMED_QUERIES], settings.bytes_per_item
     )
     plan = replace(best.plan, reason=_reason(best.plan, trials, len(part)))
     if len(part) < len(vectors):
-        return _built(plan, vectors, users, config, centroids, trials, len(part))
+        return _built(plan, vectors, users, settings, centroids, trials, len(part))
     return ChosenIndex(plan, best.index, fit.stored, fit.calibration, trials, len(part))
 
 
 def take_over(
-    plan: Plan, trained: Any, vectors: NDArray[np.float32], users: NDArray[np.float32], config: BuildConfig
+    plan: Plan, trained: Any, vectors: NDArray[np.float32], users: NDArray[np.float32], settings: IndexSettings
 ) -> ChosenIndex | None:
     """An index that was chosen and trained before, filled with other vectors; None where it is not good enough.
 
     Args:
         plan: what it is.
         trained: a trained, empty `faiss.Index`.
-        vectors, users, config: as `choose_index`'s.
+        vectors, users, settings: as `choose_index`'s.
     """
-    candidate = _tried(plan, trained, Yardstick.of(vectors, users, config.recall_k), config)
+    candidate = _tried(plan, trained, Yardstick.of(vectors, users, settings.recall_k), settings)
     if candidate.fit is None or not candidate.fit.calibration.reached:
         return None
     return ChosenIndex(candidate.plan, trained, candidate.fit.stored, candidate.fit.calibration, [], 0)
@@ -172,7 +165,7 @@ def coarsest_form(vectors: NDArray[np.float32], users: NDArray[np.float32], k: i
     for form in ("int8", "float16"):
         stored = StoredVectors.keep(vectors, form)
         found = exact_search(stored.numbers, stored.weighed(queries), k)
-        lost = 1 - shared(found, truth, vectors, queries)
+        lost = 1 - recall_against(found, truth, vectors, queries)
         log.info("vectors stored as %s: exact search over them loses %.4f of recall@%d", form, lost, k)
         if lost <= FORM_SHARE * (1 - target):
             return form
@@ -183,15 +176,15 @@ def _built(
     plan: Plan,
     vectors: NDArray[np.float32],
     users: NDArray[np.float32],
-    config: BuildConfig,
+    settings: IndexSettings,
     centroids: NDArray[np.float32] | None,
     trials: list[IndexTrial],
     tried_on: int,
 ) -> ChosenIndex:
-    index = train_index(plan, vectors, config.points_per_list, config.seed, config.require_gpu, centroids)
-    stored, yardstick = StoredVectors.keep(vectors, plan.vectors), Yardstick.of(vectors, users, config.recall_k)
-    _fill(index, yardstick, config.recall_target)
-    calibration = calibrate(index, yardstick, config.recall_target, stored)
+    index = train_index(plan, vectors, settings.points_per_list, settings.seed, settings.require_gpu, centroids)
+    stored, yardstick = StoredVectors.keep(vectors, plan.vectors), Yardstick.of(vectors, users, settings.recall_k)
+    _fill(index, yardstick, settings.recall_target)
+    calibration = calibrate(index, yardstick, settings.recall_target, stored)
     return ChosenIndex(plan, index, stored, calibration, trials, tried_on)
 
 
@@ -202,20 +195,20 @@ def _fill(index: Any, yardstick: Yardstick, target: float) -> None:
     find_by_the_better(index, yardstick.vectors, users.queries, [hits.rows for hits in users.truth], target)
 
 
-def _tried(plan: Plan, index: Any, yardstick: Yardstick, config: BuildConfig) -> _Candidate:
+def _tried(plan: Plan, index: Any, yardstick: Yardstick, settings: IndexSettings) -> _Candidate:
     """Fill and calibrate a trained index, with vectors stored as planned, or coarser where the budget asks for it."""
     part = yardstick.vectors
-    _fill(index, yardstick, config.recall_target)
+    _fill(index, yardstick, settings.recall_target)
     codes = len(faiss.serialize_index(index)) / len(part)
     for form in list(FORMATS)[list(FORMATS).index(plan.vectors) :]:
         plan = replace(plan, vectors=form)
         size = codes + bytes_of(form, part.shape[1])
-        if config.bytes_per_item is None or size <= config.bytes_per_item:
+        if settings.bytes_per_item is None or size <= settings.bytes_per_item:
             stored = StoredVectors.keep(part, form)
-            calibration = calibrate(index, yardstick, config.recall_target, stored)
+            calibration = calibrate(index, yardstick, settings.recall_target, stored)
             log.info("%s, %s: %.0f bytes an item, index recall %.4f", plan.factory, form, size, calibration.recall)
             return _Candidate(plan, index, size, _Fit(stored, calibration))
-    log.info("%s: %.0f bytes an item, over the budget of %g", plan.factory, size, config.bytes_per_item)
+    log.info("%s: %.0f bytes an item, over the budget of %g", plan.factory, size, settings.bytes_per_item)
     return _Candidate(plan, index, size, None)
 
 
@@ -248,7 +241,7 @@ def _times(candidates: list[_Candidate], queries: NDArray[np.float32]) -> dict[i
         for each in candidates:
             if each.fit is not None:
                 parameters = each.fit.calibration.parameters
-                taken = milliseconds(ItemIndex(each.fit.stored, each.index, parameters), queries, parameters.k)
+                taken = milliseconds_a_query(ItemIndex(each.fit.stored, each.index, parameters), queries, parameters.k)
                 times[id(each)] = min(taken, times.get(id(each), taken))
     return times
 

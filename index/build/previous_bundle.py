@@ -16,9 +16,9 @@ from data_prep.vector_file import map_vectors
 from index.bundle.bundle import INDEX, MAPPED_ITEMS, VECTORS
 from index.bundle.item_file import map_items
 from index.bundle.manifest import BundleError, Manifest
-from index.bundle.publish import current_bundle
+from index.bundle.publication import current_bundle
 from index.search.factory import Plan
-from index.search.stored import AUTO
+from index.search.stored_vectors import AUTO
 
 log = logging.getLogger(__name__)
 
