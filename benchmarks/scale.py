@@ -29,12 +29,9 @@ from numpy.typing import NDArray
 
 from data_prep.command import instantiate, load_config
 from data_prep.vector_file import map_vectors
-from index.build.config import BuildConfig
-from index.build.encoding import encode_catalogue
-from index.calibration.index_trials import choose_index
-from index.calibration.measures import index_recall
-from index.search.item_index import ItemIndex, SearchParameters
-from index.search.stored_vectors import StoredVectors
+from index.build import BuildConfig, encode_catalogue
+from index.calibration import choose_index, index_recall
+from index.search import ItemIndex, SearchParameters, StoredVectors
 
 CENTRES = 20_000
 SPREAD = 0.6

@@ -19,7 +19,7 @@ def build(config: BuildConfig) -> BuildResult:
     choice = instantiate(config.index)
     if config.require_gpu:
         check_gpu(require_gpu=True)
-    inputs = check_inputs(config.run, config.data, config.reranker, config.funnel)
+    inputs = check_inputs(config.run, config.data, config.cross_encoder, config.funnel)
     check_dim(config.run, config.dim)
     with building(config.bundles, f"index.build run={config.run}"):
         # Only now: importing torch takes longer than a wrong input may take to be refused.

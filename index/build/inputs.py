@@ -1,81 +1,108 @@
-"""What a build starts from, and the check that it belongs together, before anything heavy is imported."""
+"""The run and the data of a build, and the check that they belong together, before anything heavy is imported."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from data_prep.command import UsageError
 from data_prep.dataset import Dataset
 from data_prep.files import fingerprint, read_json, sha256
 
-FUNNEL_CURE = "python -m towers.train_funnel"
+TOWERS_CURE, FUNNEL_CURE = "python -m towers.train", "python -m towers.train_funnel"
+
+TRAINED_CROSS_ENCODER = "reranker"
+"""Folder of a run that holds its cross-encoder."""
 
 ALWAYS, NEVER = "always", "never"
-RERANKER_CHOICES = (ALWAYS, "if_better", NEVER)
+CROSS_ENCODER_CHOICES = (ALWAYS, "if_better", NEVER)
 
 
 @dataclass(frozen=True)
-class RerankerChoice:
-    """Whether a run's reranker is published.
+class RecordedGain:
+    """The gain of a cross-encoder over the recall order, as its training recorded it.
 
     Attributes:
-        folder: of the reranker; None where there is none, or it is left out.
+        cases: users or queries that it did not learn from.
+        mean, low, high: of the difference in NDCG@10, with its interval.
+    """
+
+    cases: int
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> Self:
+        """Of the comparison in a training's record."""
+        return cls(record["cases"], record["mean"], record["low"], record["high"])
+
+    def __str__(self) -> str:
+        return f"NDCG@10 {self.mean:+.4f} ({self.low:+.4f} … {self.high:+.4f})"
+
+
+@dataclass(frozen=True)
+class CrossEncoderChoice:
+    """Whether a run's cross-encoder is published.
+
+    Attributes:
+        folder: of the cross-encoder; None where there is none, or it is left out.
         why: in words.
-        compared: what its training found beside the recall order, by `users` and `queries`; empty for no reranker.
+        compared: its gain over the recall order, by `users` and `queries`; empty where it was not compared.
     """
 
     folder: Path | None
     why: str
-    compared: dict[str, Any] = field(default_factory=dict)
+    compared: Mapping[str, RecordedGain] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a build starts from, known to belong together.
+    """The run and the data of a build, known to belong together.
 
     Attributes:
         dataset: the data.
         run: folder of the towers trained on it.
-        reranker: the reranker trained on those towers' candidates, and whether it is published.
-        funnel: folder of the funnel trained for those towers; None where there is none, or it is not wanted.
-        query_funnel: the same of the one for whoever asks by a query.
+        cross_encoder: the cross-encoder trained on those towers' candidates, and whether it is published.
+        funnel: folder of the funnel trained for those towers; None where there is none, or none is to be published.
+        query_funnel: the same of the one for requests with a query.
         fingerprints: of each, by name.
     """
 
     dataset: Dataset
     run: Path
-    reranker: RerankerChoice
+    cross_encoder: CrossEncoderChoice
     funnel: Path | None
     query_funnel: Path | None
     fingerprints: dict[str, str]
 
 
-def check_inputs(run: Path, data: Path | None, reranker: str, funnel: bool) -> Inputs:
+def check_inputs(run: Path, data: Path | None, cross_encoder: str, funnel: bool) -> Inputs:
     """Refuse inputs that do not belong together, from their fingerprints alone.
 
     Args:
         run: folder of a training run.
         data: folder of a dataset; None for the one the run was trained on.
-        reranker: `always`, `if_better` or `never`: whether to publish the run's reranker.
+        cross_encoder: `always`, `if_better` or `never`: whether to publish the run's cross-encoder.
         funnel: whether to publish the run's funnels.
 
     Raises:
-        UsageError: run, reranker, funnel or dataset is missing, or was not made from what lies before it; the message
-            has both fingerprints.
+        UsageError: run, cross-encoder, funnel or dataset is missing, or was not made from what lies before it; the
+            message has both fingerprints.
     """
-    trained_on = str(_mark(run, "dataset_fingerprint", "python -m towers.train"))
-    towers = str(_mark(run, "fingerprint", "python -m towers.train"))
-    dataset = Dataset.open(data or Path(_mark(run, "data", "python -m towers.train")))
+    trained_on = str(_mark(run, "dataset_fingerprint", TOWERS_CURE))
+    towers = str(_mark(run, "fingerprint", TOWERS_CURE))
+    dataset = Dataset.open(data or Path(_mark(run, "data", TOWERS_CURE)))
     if trained_on != dataset.fingerprint:
         raise UsageError(
             f"{run} was trained on data {trained_on}, but {dataset.path} is {dataset.fingerprint}; "
             "name the data it was trained on, or train again"
         )
     fingerprints = {"dataset": dataset.fingerprint, "run": towers}
-    choice = choose_reranker(run, towers, reranker)
+    choice = choose_cross_encoder(run, towers, cross_encoder)
     if choice.folder is not None:
-        fingerprints["reranker"] = _files_mark(choice.folder)
+        fingerprints["cross_encoder"] = _files_mark(choice.folder)
     funnels: dict[str, Path | None] = {}
     for name in ("funnel", "query_funnel"):
         funnels[name] = _funnel(run / name, run, towers) if funnel else None
@@ -104,35 +131,34 @@ def _check_towers(folder: Path, made_for: str, run: Path, towers: str, what: str
         )
 
 
-def choose_reranker(run: Path, towers: str, wanted: str) -> RerankerChoice:
-    """Whether to publish a run's reranker, from what its training found.
+def choose_cross_encoder(run: Path, towers: str, publish: str) -> CrossEncoderChoice:
+    """Whether to publish a run's cross-encoder, by its gain in training.
 
     Args:
         run: folder of the run.
         towers: its fingerprint.
-        wanted: `always`, `if_better` or `never`.
+        publish: `always`, `if_better` or `never`.
 
     Raises:
         UsageError: it was trained for other towers, or is damaged.
     """
-    folder, cure = run / "reranker", "python -m towers.train_reranker"
-    if wanted == NEVER or not folder.is_dir():
-        return RerankerChoice(None, "none was trained" if wanted != NEVER else "left out: reranker=never")
-    _check_towers(folder, str(_mark(folder, "towers_fingerprint", cure)), run, towers, "reranker")
+    folder, cure = run / TRAINED_CROSS_ENCODER, "python -m towers.train_reranker"
+    if publish == NEVER or not folder.is_dir():
+        return CrossEncoderChoice(None, "none was trained" if publish != NEVER else "left out: cross_encoder=never")
+    _check_towers(folder, str(_mark(folder, "towers_fingerprint", cure)), run, towers, "cross-encoder")
     result = _mark(folder, "result", cure)
     try:
         better = bool(result["better"])
-        compared = {kind: result[kind] for kind in ("users", "queries") if result[kind] is not None}
-        said = ", ".join(
-            f"NDCG@10 {found['mean']:+.4f} ({found['low']:+.4f} … {found['high']:+.4f}) on {found['cases']:,} {kind}"
-            for kind, found in compared.items()
-        )
+        recorded = {kind: result[kind] for kind in ("users", "queries")}
+        compared = {kind: RecordedGain.read(record) for kind, record in recorded.items() if record is not None}
     except (KeyError, TypeError) as error:
-        raise UsageError(f"{folder / 'run.json'} is of an earlier version; train the reranker again") from error
-    said = f"{said or 'nothing'} beside the recall order"
-    if better or wanted == ALWAYS:
-        return RerankerChoice(folder, f"published: {said}", compared)
-    return RerankerChoice(None, f"left out, not better beyond chance: {said} (reranker=always publishes it)", compared)
+        raise UsageError(f"{folder / 'run.json'} is of another version; train the cross-encoder again") from error
+    gains = ", ".join(f"{gain} on {gain.cases:,} {kind}" for kind, gain in compared.items())
+    gains = f"{gains} over the recall order" if gains else "not compared with the recall order"
+    if better or publish == ALWAYS:
+        return CrossEncoderChoice(folder, f"published: {gains}", compared)
+    why = f"left out, not better beyond chance: {gains} (cross_encoder=always publishes it)"
+    return CrossEncoderChoice(None, why, compared)
 
 
 def _mark(folder: Path, name: str, cure: str) -> Any:

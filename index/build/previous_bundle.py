@@ -1,4 +1,4 @@
-"""What the bundle that serves now saves the build of the next one, where the model is the same."""
+"""The bundle before: item vectors and an index's training, for the next one to take over from the same model."""
 
 import logging
 import os
@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data_prep.vector_file import map_vectors
-from index.bundle.bundle import INDEX, MAPPED_ITEMS, VECTORS
 from index.bundle.item_file import map_items
 from index.bundle.manifest import BundleError, Manifest
+from index.bundle.parts import INDEX, MAPPED_ITEMS, VECTORS
 from index.bundle.publication import current_bundle
 from index.search.factory import Plan
 from index.search.stored_vectors import AUTO
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Previous:
+class PreviousBundle:
     """The current bundle, its files checked.
 
     Attributes:
         folder: where it is.
-        manifest: what it says of itself.
+        manifest: its manifest.
         items: its item table.
     """
 
@@ -38,7 +38,7 @@ class Previous:
     items: pd.DataFrame
 
     @classmethod
-    def open(cls, bundles: Path) -> "Previous | None":
+    def open(cls, bundles: Path) -> "PreviousBundle | None":
         """The bundle that `current` names; None where there is none, or a damaged one, which is said."""
         try:
             folder = current_bundle(bundles)
@@ -70,10 +70,10 @@ class Previous:
         index: Any = faiss.read_index(os.fspath(self.folder / INDEX))
         if isinstance(index, faiss.IndexFlat):
             return None
-        stands = self.manifest.index
+        former = self.manifest.index
         for plan in plans:
-            if plan.factory == stands.factory and plan.vectors in (AUTO, stands.vectors):
+            if plan.factory == former.factory and plan.vectors in (AUTO, former.vectors):
                 index.reset()
                 reason = f"{plan.reason}; chosen and trained for the bundle before"
-                return Plan(plan.factory, reason, stands.vectors), index
+                return Plan(plan.factory, reason, former.vectors), index
         return None

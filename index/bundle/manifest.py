@@ -14,7 +14,7 @@ from data_prep.files import sha256, write_json
 from index.bundle.change_log import Merged
 from index.search.item_index import SearchParameters
 
-FORMAT = 5
+FORMAT = 6
 """Version of the bundle's layout; a loader refuses every other."""
 
 MANIFEST = "manifest.json"
@@ -67,7 +67,7 @@ class Manifest:
         users: number of users whose history the bundle holds.
         exclude_seen: whether items of a history are left out of its answers unless asked for.
         index: the index.
-        fingerprints: of `dataset` and `run`, and of the `reranker` where there is one.
+        fingerprints: of `dataset` and `run`, and of `cross_encoder` and funnels where there are some.
         changes: what it holds of the log of changes; None where there was no log.
         libraries: versions of what wrote the bundle.
         files: every file of the bundle but the manifest and its hash, by path inside the folder.

@@ -69,9 +69,17 @@ class ItemIndex:
         index: a `faiss.Index` over those rows, inner product.
         parameters: how hard to look.
 
+    Attributes:
+        stored: the vectors that scores are exact for.
+        parameters: how hard to look.
+        faiss_index: the index that offers candidates.
+        scanned_rows: where a filter leaves at most so many rows, all of them are compared.
+
     Raises:
         ValueError: the index and the vectors do not belong together.
     """
+
+    scanned_rows = SCANNED_ROWS
 
     def __init__(self, vectors: StoredVectors | NDArray[np.float32], index: Any, parameters: SearchParameters) -> None:
         self.stored = vectors if isinstance(vectors, StoredVectors) else StoredVectors.keep(vectors, "float32")
@@ -84,7 +92,7 @@ class ItemIndex:
         if index.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise ValueError(f"the index's metric is {index.metric_type}, not the inner product")
         self.parameters = parameters
-        self._index = index
+        self.faiss_index = index
         self._effort = Effort(index)
         self._gpus: OnGpus | None = None
         self._longest = None
@@ -187,7 +195,7 @@ class ItemIndex:
             UsageError: `require_gpu`, and it cannot be.
         """
         moved = copy(self)
-        moved._gpus = to_gpus(self._index, shard, require_gpu)
+        moved._gpus = to_gpus(self.faiss_index, shard, require_gpu)
         return moved
 
     def candidates(
@@ -196,7 +204,7 @@ class ItemIndex:
         """What FAISS offers before re-scoring: its scores and rows, [B, depth] both, padded with row -1."""
         if self._gpus is not None and allowed is None and self._gpus.takes(depth, effort):
             return self._gpus.search(queries, depth, effort)
-        rough, rows = self._index.search(queries, depth, params=self._effort.parameters(effort, allowed))
+        rough, rows = self.faiss_index.search(queries, depth, params=self._effort.parameters(effort, allowed))
         return rough, rows
 
     def _search_interests(
@@ -252,7 +260,7 @@ class ItemIndex:
         scaled = math.ceil(self.parameters.nprobe * max(1.0, k / self.parameters.k))
         most = self._effort.most
         if allowed is not None:
-            if len(allowed.rows) <= SCANNED_ROWS or not self._effort.selects:
+            if len(allowed.rows) <= self.scanned_rows or not self._effort.selects:
                 return
             scaled, most = self._widened(scaled, allowed)
             if scaled >= most:

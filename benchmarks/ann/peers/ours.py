@@ -8,10 +8,9 @@ import numpy as np
 from worker import Rows, Search, Vectors
 
 from data_prep.command import instantiate, load_config
-from index.build.config import BuildConfig
-from index.calibration.calibration import Yardstick, calibrate
-from index.calibration.index_trials import ChosenIndex, choose_index
-from index.search.item_index import ItemIndex
+from index.build import BuildConfig
+from index.calibration import ChosenIndex, Yardstick, calibrate, choose_index
+from index.search import ItemIndex
 
 
 class Ours:

@@ -20,6 +20,7 @@ from data_prep.prepare import PrepareConfig, prepare
 from index import Bundle, LiveBundle, current_bundle
 from index.build.__main__ import build
 from index.build.config import BuildConfig
+from index.build.inputs import TRAINED_CROSS_ENCODER
 from index.bundle.publication import building
 from index.calibration.measures import index_recall
 from tests.tiny import tabular_overrides
@@ -28,7 +29,7 @@ from towers.model.truncation import truncate
 from towers.train import train
 from towers.training.config import TrainConfig
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 QUICK = ["threads=1", "export.enabled=false"]
 
 
@@ -89,7 +90,7 @@ def test_the_manifest_tells_where_everything_came_from(tiny_bundle, tiny_run, ti
     assert manifest.exclude_seen == towers.exclude_seen
     assert manifest.fingerprints["run"] == towers.fingerprint
     assert manifest.fingerprints["dataset"] == Dataset.open(tiny_data).fingerprint
-    assert "reranker" in manifest.fingerprints
+    assert "cross_encoder" in manifest.fingerprints
     assert "faiss-cpu" in manifest.libraries or "faiss-gpu" in manifest.libraries
 
 
@@ -164,11 +165,13 @@ def test_data_of_another_fingerprint_is_refused_in_two_seconds_with_both(command
     assert published(tmp_path / "bundles") == []
 
 
-def test_a_reranker_of_other_towers_is_refused_with_both(config, tiny_run, tmp_path):
+def test_a_cross_encoder_of_other_towers_is_refused_with_both(config, tiny_run, tmp_path):
     run = shutil.copytree(tiny_run, tmp_path / "run")
-    marks = json.loads((run / "reranker" / "run.json").read_text())
-    (run / "reranker" / "run.json").write_text(json.dumps(marks | {"towers_fingerprint": "0123456789abcdef"}))
-    with pytest.raises(UsageError, match=r"0123456789abcdef.*train the reranker again") as refusal:
+    marks = json.loads((run / TRAINED_CROSS_ENCODER / "run.json").read_text())
+    (run / TRAINED_CROSS_ENCODER / "run.json").write_text(
+        json.dumps(marks | {"towers_fingerprint": "0123456789abcdef"})
+    )
+    with pytest.raises(UsageError, match=r"0123456789abcdef.*train the cross-encoder again") as refusal:
         build(config(f"run={run}"))
     assert OneVectorModel.open(tiny_run).fingerprint in str(refusal.value)
 
@@ -177,35 +180,35 @@ def test_a_reranker_of_other_towers_is_refused_with_both(config, tiny_run, tmp_p
     ("better", "overrides", "published", "why"),
     [
         (True, [], True, r"published: NDCG@10 \+0\.0100 \(\+0\.0020 … \+0\.0180\) on 40 users"),
-        (False, [], False, r"left out, not better beyond chance: NDCG@10 \+0\.0100.*reranker=always"),
-        (False, ["reranker=always"], True, "published"),
-        (True, ["reranker=never"], False, "reranker=never"),
+        (False, [], False, r"left out, not better beyond chance: NDCG@10 \+0\.0100.*cross_encoder=always"),
+        (False, ["cross_encoder=always"], True, "published"),
+        (True, ["cross_encoder=never"], False, "cross_encoder=never"),
     ],
 )
-def test_a_reranker_is_published_where_it_is_better_than_recall(
+def test_a_cross_encoder_is_published_where_it_is_better_than_recall(
     config, tiny_run, tmp_path, better, overrides, published, why
 ):
     run = shutil.copytree(tiny_run, tmp_path / "run")
-    marks = json.loads((run / "reranker" / "run.json").read_text())
+    marks = json.loads((run / TRAINED_CROSS_ENCODER / "run.json").read_text())
     found = {"cases": 40, "recall_ndcg": 0.1, "reranked_ndcg": 0.11, "mean": 0.01, "low": 0.002, "high": 0.018}
     marks["result"] |= {"better": better, "users": found, "queries": None}
-    (run / "reranker" / "run.json").write_text(json.dumps(marks))
+    (run / TRAINED_CROSS_ENCODER / "run.json").write_text(json.dumps(marks))
     result = build(config(f"run={run}", *overrides))
-    assert (result.path / "reranker").is_dir() == published
-    assert ("reranker" in Bundle.load(result.path).manifest.fingerprints) == published
-    report = json.loads((result.path / "report.json").read_text())["reranker"]
+    assert (result.path / "cross_encoder").is_dir() == published
+    assert ("cross_encoder" in Bundle.load(result.path).manifest.fingerprints) == published
+    report = json.loads((result.path / "report.json").read_text())["cross_encoder"]
     assert report["published"] == published
     assert re.search(why, report["why"])
 
 
-def test_what_the_reranker_is_shown_of_items_is_made_at_build_and_for_live_items(config, tiny_run, tmp_path):
+def test_what_the_cross_encoder_is_shown_of_items_is_made_at_build_and_for_live_items(config, tiny_run, tmp_path):
     run = shutil.copytree(tiny_run, tmp_path / "run")
-    reranker = CrossEncoder.load(run / "reranker")
-    reranker.input_template = InputTemplate("{title}, {category}, {price}", context_items=2, event_types=True)
-    reranker.save(run / "reranker")
-    (run / "reranker" / "fold-0").mkdir()
-    bundle = build(config(f"run={run}", "reranker=always")).path
-    assert not (bundle / "reranker" / "fold-0").exists()
+    cross_encoder = CrossEncoder.load(run / TRAINED_CROSS_ENCODER)
+    cross_encoder.input_template = InputTemplate("{title}, {category}, {price}", context_items=2, event_types=True)
+    cross_encoder.save(run / TRAINED_CROSS_ENCODER)
+    (run / TRAINED_CROSS_ENCODER / "fold-0").mkdir()
+    bundle = build(config(f"run={run}", "cross_encoder=always")).path
+    assert not (bundle / "cross_encoder" / "fold-0").exists()
     live = LiveBundle.load(bundle)
     row = live.bundle.row_of["te-0"]
     assert live.bundle.texts[np.array([row])].tolist() == ["green tea, tea, 1.5"]
@@ -290,10 +293,10 @@ def test_items_that_cannot_be_served_exit_1_and_are_named(config, monkeypatch, b
 
 
 def test_a_bundle_that_does_not_answer_as_its_index_is_not_published(config, tmp_path, monkeypatch):
-    from index.build import write
+    from index.bundle import parts
 
-    whole = write.save_vectors
-    monkeypatch.setattr(write, "save_vectors", lambda path, vectors: whole(path, vectors[::-1].copy()))
+    whole = parts.save_vectors
+    monkeypatch.setattr(parts, "save_vectors", lambda path, vectors: whole(path, vectors[::-1].copy()))
     with pytest.raises(GateFailed, match="does not answer as the index it was written from"):
         build(config())
     assert published(tmp_path / "bundles") == []

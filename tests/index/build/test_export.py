@@ -17,6 +17,7 @@ from index.build import export, write
 from index.build.__main__ import build
 from index.build.config import BuildConfig, ExportConfig
 from index.build.export import Int8Loss, choose, compared, spearman
+from index.build.inputs import TRAINED_CROSS_ENCODER
 from index.build.report import BuildResult
 from towers import CrossEncoder
 from towers.events.history import History
@@ -41,15 +42,15 @@ def scores(*values: float) -> np.ndarray:
 def test_a_loss_by_hand() -> None:
     lists = [shortlist(0, 1, 0), shortlist(0, 0)]
     loss = compared(lists, [scores(1, 3, 2), scores(5, 4)], [scores(1, 2, 2.5), scores(5, 4.5)])
-    # The wanted candidate falls from the first to the second place; the other list's order stays.
-    assert (loss.shortlists, loss.judged) == (2, 1)
+    # The relevant candidate falls from the first to the second place; the other list's order stays.
+    assert (loss.shortlists, loss.with_relevant) == (2, 1)
     assert loss.ndcg_float32 == pytest.approx(1)
     assert loss.ndcg_int8 == pytest.approx(1 / np.log2(3))
     assert loss.largest_difference == 1
     assert loss.rank_correlation == pytest.approx((0.5 + 1) / 2)
 
 
-def test_where_nothing_is_wanted_there_is_no_ndcg() -> None:
+def test_where_nothing_is_relevant_there_is_no_ndcg() -> None:
     loss = compared([shortlist(0, 0)], [scores(2, 1)], [scores(1, 2)])
     assert (loss.ndcg_float32, loss.ndcg_int8) == (None, None)
     assert loss.rank_correlation == pytest.approx(-1)
@@ -79,14 +80,14 @@ def test_int8_is_taken_where_its_loss_is_small(loss: Int8Loss, precision: str, n
 
 @pytest.fixture(scope="module")
 def run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny run, with a reranker to whom what it reads means something."""
-    place = tmp_path_factory.mktemp("runs") / "tiny"
-    shutil.copytree(tiny_run, place)
-    model = CrossEncoder.load(place / "reranker")
+    """The tiny run, with a cross-encoder that its texts say something to."""
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    shutil.copytree(tiny_run, run)
+    model = CrossEncoder.load(run / TRAINED_CROSS_ENCODER)
     torch.manual_seed(1)
     torch.nn.init.normal_(model.head.weight)
-    model.save(place / "reranker")
-    return place
+    model.save(run / TRAINED_CROSS_ENCODER)
+    return run
 
 
 Build = Callable[..., BuildResult]
@@ -96,18 +97,25 @@ Build = Callable[..., BuildResult]
 def built(run: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
     def make(*overrides: str) -> BuildResult:
         bundles = tmp_path_factory.mktemp("bundles")
-        line = [f"run={run}", f"data={tiny_data}", f"bundles={bundles}", "threads=1", "reranker=always", *overrides]
+        line = [
+            f"run={run}",
+            f"data={tiny_data}",
+            f"bundles={bundles}",
+            "threads=1",
+            "cross_encoder=always",
+            *overrides,
+        ]
         return build(load_config(BuildConfig, "build", line))
 
     return make
 
 
 def reranked(bundle: Bundle, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of some items by a bundle's reranker, and by torch."""
-    assert bundle.reranker is not None
+    """Scores of some items by a bundle's cross-encoder, and by torch."""
+    assert bundle.cross_encoder is not None
     texts, recalled = list(bundle.texts[np.arange(6)]), np.zeros(6, np.float32)
-    exact = CrossEncoder.load(folder / "reranker").score("milk", texts, recalled)
-    return bundle.reranker.score("milk", texts, recalled), exact
+    exact = CrossEncoder.load(folder / "cross_encoder").score("milk", texts, recalled)
+    return bundle.cross_encoder.score("milk", texts, recalled), exact
 
 
 def test_a_bundle_serves_with_its_graphs_nearly_as_torch_would_and_says_what_that_costs(built: Build) -> None:
@@ -115,20 +123,20 @@ def test_a_bundle_serves_with_its_graphs_nearly_as_torch_would_and_says_what_tha
     bundle = Bundle.load(result.path)
     towers = bundle.user_encoder.towers
     assert towers.last != towers.users.last
-    users = [bundle.histories.at(place) for place in range(3)] + [History.empty()]
+    users = [bundle.histories.at(user) for user in range(3)] + [History.empty()]
     queries = ["", "fresh bread", "", "milk"]
-    found = bundle.user_encoder.encode(users, queries)
+    encoded = bundle.user_encoder.encode(users, queries)
     towers.last = towers.users.last
-    np.testing.assert_allclose(found, bundle.user_encoder.encode(users, queries), atol=1e-4)
+    np.testing.assert_allclose(encoded, bundle.user_encoder.encode(users, queries), atol=1e-4)
 
     coarse, exact = reranked(bundle, result.path)
     assert 0 < np.abs(coarse - exact).max() < 0.1
-    told = json.loads((result.path / "report.json").read_text())["reranker_runs"]
-    assert told["precision"] == INT8
-    assert told["loss"]["shortlists"] > 0
-    assert 0 < told["loss"]["largest_difference"] < 0.1
-    assert told["loss"]["rank_correlation"] > 0.9
-    assert not graph_path(result.path / "reranker", FLOAT32).exists(), "one graph is enough"
+    runs = json.loads((result.path / "report.json").read_text())["cross_encoder_runs"]
+    assert runs["precision"] == INT8
+    assert runs["loss"]["shortlists"] > 0
+    assert 0 < runs["loss"]["largest_difference"] < 0.1
+    assert runs["loss"]["rank_correlation"] > 0.9
+    assert not graph_path(result.path / "cross_encoder", FLOAT32).exists(), "one graph is enough"
 
 
 @pytest.fixture
@@ -142,9 +150,9 @@ def test_float32_is_kept_where_int8_costs_too_much(built: Build) -> None:
     result = built("export.max_ndcg_loss=-1", "export.min_rank_correlation=2", "export.users=3")
     assert result.served is not None
     assert (result.served.precision, result.served.loss is None) == (FLOAT32, False)
-    assert not graph_path(result.path / "reranker", INT8).exists()
-    found, exact = reranked(Bundle.load(result.path), result.path)
-    np.testing.assert_allclose(found, exact, atol=1e-4)
+    assert not graph_path(result.path / "cross_encoder", INT8).exists()
+    scored, exact = reranked(Bundle.load(result.path), result.path)
+    np.testing.assert_allclose(scored, exact, atol=1e-4)
 
 
 def test_without_graphs_torch_serves(built: Build) -> None:
@@ -154,8 +162,8 @@ def test_without_graphs_torch_serves(built: Build) -> None:
     assert result.served.precision == ""
     assert not (result.path / "model" / GRAPH).exists()
     assert bundle.user_encoder.towers.last == bundle.user_encoder.towers.users.last
-    found, exact = reranked(bundle, result.path)
-    np.testing.assert_array_equal(found, exact)
+    scored, exact = reranked(bundle, result.path)
+    np.testing.assert_array_equal(scored, exact)
 
 
 @pytest.mark.usefixtures("no_tower")

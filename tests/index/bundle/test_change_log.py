@@ -13,7 +13,7 @@ import pytest
 from data_prep.errors import GateFailed
 from index.bundle.change_log import Change, ChangeLog, Merged
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def put(item_id, text="text"):

@@ -42,10 +42,10 @@ def test_the_list_is_judged_on_users_the_towers_did_not_see_and_counted_on_all_t
     monkeypatch.setattr("index.build.users_without_history.exact_scores", lambda *_: -wanted.astype(np.float32))
     result = built(tiny_run, tiny_data, tmp_path, "fallbacks=standard")
     bundle = Bundle.load(result.path)
-    told = json.loads((result.path / REPORT).read_text())["newcomers"]
+    told = json.loads((result.path / REPORT).read_text())["users_without_history"]
     assert bundle.fallback is not None and told["name"] == bundle.fallback.name
     assert set(told["compared"]) == {"popularity", "decayed_popularity", "trending"}
-    assert result.newcomers == told["why"]
+    assert result.users_without_history.why == told["why"]
     seen = model.towers.seen(sequences, dataset.items, Split.VALID)
     expected = as_newcomers(stranger_scores(Popularity().fit(seen)), cases)[:, 1].mean()
     assert told["compared"]["popularity"]["after"] == pytest.approx(expected)
@@ -57,4 +57,4 @@ def test_the_list_is_judged_on_users_the_towers_did_not_see_and_counted_on_all_t
 def test_without_lists_strangers_get_the_towers_answer(tiny_run: Path, tiny_data: Path, tmp_path: Path):
     result = built(tiny_run, tiny_data, tmp_path, "fallbacks=none")
     assert Bundle.load(result.path).fallback is None
-    assert result.newcomers.startswith("towers")
+    assert result.users_without_history.why.startswith("towers")

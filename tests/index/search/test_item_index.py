@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.calibration.measures import index_recall
-from index.search import item_index as search
 from index.search.exact import best, exact_scores, exact_search
 from index.search.factory import Plan, plan_index
 from index.search.item_index import ItemIndex, SearchParameters
@@ -267,7 +266,9 @@ def rows_of_share(shop, share, kind):
 @pytest.mark.parametrize("kind", ["anywhere", "clusters"])
 @pytest.mark.parametrize("scanned", [10_000, 20])
 def test_recall_holds_under_a_filter(stored_as_int8, shop, users, monkeypatch, share, kind, scanned):
-    monkeypatch.setattr(search, "SCANNED_ROWS", scanned)  # few: FAISS's selector has to answer for narrow filters too
+    monkeypatch.setattr(
+        ItemIndex, "scanned_rows", scanned
+    )  # few: FAISS's selector has to answer for narrow filters too
     allowed = rows_of_share(shop, share, kind)
     queries = users(shop[0], 60, 7)
     assert index_recall(stored_as_int8, queries, 10, shop[0], allowed) >= 0.95
@@ -282,7 +283,7 @@ def test_answers_under_a_filter_are_whole_and_hold_no_other_row(request, name, c
     queries = rng.normal(size=(2, 32)).astype(np.float32)
     allowed = rng.choice(4000, left, replace=False)
     exclude = [rng.choice(4000, excluded, replace=False), np.empty(0, np.int64)]
-    with mock.patch.object(search, "SCANNED_ROWS", 100):
+    with mock.patch.object(ItemIndex, "scanned_rows", 100):
         answers = index.search(queries, k, exclude, allowed)
     for query, excluded, hits in zip(queries, exclude, answers, strict=True):
         possible = np.setdiff1d(allowed, excluded)

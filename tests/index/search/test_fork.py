@@ -27,6 +27,6 @@ print("child", os.waitstatus_to_exitcode(status))
 
 
 def test_a_forked_child_searches():
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     result = subprocess.run([sys.executable, "-c", FORKS], cwd=root, capture_output=True, text=True, timeout=120)
     assert result.stdout == "child 0\n", result.stderr

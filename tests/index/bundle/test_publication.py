@@ -15,7 +15,7 @@ from index.bundle.publication import building, current_bundle, new_bundle, switc
 
 KILLS = 20
 PUBLISHER = Path(__file__).with_name("publish_forever.py")
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
 
 
 def publish(bundles, version, content="content"):

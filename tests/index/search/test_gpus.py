@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from data_prep.command import UsageError
-from index.search import item_index as search
 from index.search.exact import exact_search
 from index.search.factory import Plan
 from index.search.gpus import check_gpu
@@ -124,7 +123,7 @@ def test_what_a_gpu_cannot_do_is_the_cpus(two_gpus, scalar, users):
     moved = scalar.on_gpus()
     assert same(moved.search(queries, 1100), scalar.search(queries, 1100))  # 2,200 candidates: beyond the limit
     allowed = np.arange(0, 5000, 2)
-    with mock.patch.object(search, "SCANNED_ROWS", 100):
+    with mock.patch.object(ItemIndex, "scanned_rows", 100):
         assert same(moved.search(queries, 10, allowed=allowed), scalar.search(queries, 10, allowed=allowed))
     assert two_gpus == []
 

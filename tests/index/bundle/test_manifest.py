@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from index.bundle.manifest import CHECKSUM, FORMAT, MANIFEST, BundleError, Manifest, records
-from tests.index.publish_forever import manifest
+from tests.index.bundle.publish_forever import manifest
 
 FILES = {"items.parquet": b"items" * 50, "model/config.json": b"{}", "vectors.npy": bytes(range(256)) * 4}
 
@@ -90,7 +90,7 @@ def test_a_link_is_refused(folder):
         check(folder)
 
 
-@pytest.mark.parametrize("name", ["model/pytorch_model.bin", "canary.pkl", "model/custom.py", "reranker.PT"])
+@pytest.mark.parametrize("name", ["model/pytorch_model.bin", "canary.pkl", "model/custom.py", "cross_encoder.PT"])
 def test_no_bundle_holds_a_file_that_can_run_code(tmp_path, name):
     (tmp_path / "model").mkdir()
     (tmp_path / name).write_bytes(b"")

@@ -12,7 +12,7 @@ import pytest
 
 from data_prep.dataset import Dataset
 from index import Bundle
-from index.bundle import bundle
+from index.bundle import parts
 from index.bundle.item_file import map_items, save_items
 from index.bundle.manifest import BundleError, Manifest, records
 from index.search.exact import exact_search
@@ -40,9 +40,9 @@ def never_parsed(monkeypatch):
 
     monkeypatch.setattr(np, "load", parse)
     monkeypatch.setattr(faiss, "read_index", parse)
-    monkeypatch.setattr(bundle, "map_items", parse)
-    for room in (bundle.ModelEncoder, bundle.CrossEncoder, bundle.Histories):
-        monkeypatch.setattr(room, "load", parse)
+    monkeypatch.setattr(parts, "map_items", parse)
+    for part in (parts.ModelEncoder, parts.CrossEncoder, parts.Histories):
+        monkeypatch.setattr(part, "load", parse)
 
 
 def files_of(folder):
@@ -104,11 +104,11 @@ def test_search_gives_what_the_towers_themselves_compute(loaded, tiny_run, tiny_
         assert hits.rows.tolist() == exact.rows.tolist()
 
 
-def test_the_reranker_is_loaded_where_there_is_one(loaded, copy):
-    assert loaded.reranker is not None
-    shutil.rmtree(copy / "reranker")
+def test_the_cross_encoder_is_loaded_where_there_is_one(loaded, copy):
+    assert loaded.cross_encoder is not None
+    shutil.rmtree(copy / "cross_encoder")
     sign(copy)
-    assert Bundle.load(copy).reranker is None
+    assert Bundle.load(copy).cross_encoder is None
 
 
 def test_every_flipped_bit_in_every_file_is_refused_before_anything_is_parsed(copy, never_parsed):
