@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ class Histories:
         np.add.at(keep, starts, 1)
         np.add.at(keep, ends, -1)
         inside = np.cumsum(keep[:-1]) > 0
-        names, codes = np.unique(sequences.events[inside].astype(str), return_inverse=True)
+        codes, names = pd.factorize(sequences.events[inside].astype(str), sort=True)
         return cls(
             user_ids=sequences.user_ids,
             offsets=np.concatenate([[0], np.cumsum(ends - starts)]),

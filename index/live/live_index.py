@@ -134,8 +134,9 @@ class LiveIndex:
             raise ValueError(f"exclude names row {rows.max()}; there are rows 0…{total - 1}")
         if not self.successors:
             return rows
-        later = [self.successors[row] for row in rows.tolist() if row in self.successors]
-        return np.append(rows, np.array(later, np.int64))
+        former, later = self._moved
+        at = np.minimum(np.searchsorted(former, rows), len(former) - 1)
+        return np.append(rows, later[at[former[at] == rows]])
 
     def _search_main(
         self, queries: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int64]], allowed: Selection | None

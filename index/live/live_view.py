@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -72,8 +73,12 @@ class LiveNarrowing:
         """
         if self.index is None:
             return LiveSelection(self.main(wanted), None)
-        row_of = {item_id: row for row, item_id in enumerate(self.added[Columns.ITEM_ID])}
-        return LiveSelection(self.main(wanted), self.index.allow(Attributes(self.added, row_of).rows(wanted)))
+        return LiveSelection(self.main(wanted), self.index.allow(self._attributes.rows(wanted)))
+
+    @cached_property
+    def _attributes(self) -> Attributes:
+        """Attributes of the added items, made at the first filter."""
+        return Attributes(self.added, {item_id: row for row, item_id in enumerate(self.added[Columns.ITEM_ID])})
 
 
 @dataclass(frozen=True, kw_only=True)

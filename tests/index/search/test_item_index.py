@@ -336,3 +336,14 @@ def test_scores_are_exact_for_the_vectors_as_they_are_stored(catalogue, users, f
         np.testing.assert_allclose(hits.scores, kept[hits.rows] @ query, rtol=1e-5, atol=1e-6)
     alone = index.search(queries[3:4], 20)[0]
     assert alone.scores.tolist() == index.search(queries, 20)[3].scores.tolist()
+
+
+def test_rows_that_ascend_are_made_ready_without_sorting_them(monkeypatch):
+    vectors = np.eye(6, dtype=np.float32)
+    index = make(vectors, Plan("Flat", "test"), SearchParameters(1, 1.0, 3))
+    expected = index.allow(np.array([4, 1, 1, 3]))
+    monkeypatch.setattr(np, "unique", lambda *_: pytest.fail("sorted what ascends already"))
+    selection = index.allow(np.array([1, 3, 4]))
+    np.testing.assert_array_equal(selection.rows, expected.rows)
+    np.testing.assert_array_equal(selection.bits, expected.bits)
+    assert index.allow(np.zeros(0, np.int64)).rows.size == 0
