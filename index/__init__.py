@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from index.live.live_bundle import LiveBundle
     from index.live.live_index import LiveIndex
     from index.live.live_view import LiveView
-    from index.search.effort import Selection
+    from index.search.effort import SearchParameters, Selection
     from index.search.exact import Hits, exact_scores
     from index.search.filters import Filter, UnfitColumn
-    from index.search.item_index import ItemIndex, SearchParameters
+    from index.search.item_index import ItemIndex
 
 __all__ = [
     "Bundle",
@@ -61,7 +61,7 @@ __getattr__ = lazy_names(
         "LiveView": "index.live.live_view",
         "Manifest": "index.bundle.manifest",
         "Scoring": "index.bundle.parts",
-        "SearchParameters": "index.search.item_index",
+        "SearchParameters": "index.search.effort",
         "Selection": "index.search.effort",
         "UnfitColumn": "index.search.filters",
         "UnfitItems": "index.bundle.item_table",

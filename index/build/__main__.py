@@ -30,7 +30,7 @@ def build(config: BuildConfig) -> BuildResult:
 
 @command(BuildConfig, "build")
 def main(config: BuildConfig) -> BuildResult:
-    """Build, and show what was built and why."""
+    """Build, and show the bundle and the reasons for it."""
     result = build(config)
     show(result)
     return result

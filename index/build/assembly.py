@@ -3,14 +3,14 @@
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, Self
 
 import faiss
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -45,7 +45,7 @@ PROOFS = 8
 """Users whose answers are compared with those of the bundle as written, before it is published."""
 
 HEADROOM = 256_000_000
-"""Bytes asked for beyond what can be foreseen: text encoder, tokenizer, tables."""
+"""Bytes asked for beyond the foreseeable: text encoder, tokenizer, tables."""
 
 
 @dataclass
@@ -61,6 +61,53 @@ class Stages:
         yield
         self.seconds[name] = round(time.monotonic() - start, 3)
         log.info("%s: %.1f s", name, self.seconds[name])
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All that a bundle is built from, read.
+
+    Attributes:
+        run: the run's `run.json`.
+        model: towers and blocks.
+        changes: logged changes of the items.
+        catalogue: items and the log over them.
+        plans: indexes worth trying.
+        funnel, query_funnel: over those items; None where recall alone does as well.
+        previous: the bundle before; None where there is none.
+        same_model: whether vectors and training of that bundle can be taken over.
+    """
+
+    run: Mapping[str, Any]
+    model: OneVectorModel
+    changes: LoggedChanges
+    catalogue: Catalogue
+    plans: list[Plan]
+    funnel: Funnel | None
+    query_funnel: Funnel | None
+    previous: PreviousBundle | None
+    same_model: bool
+
+    @classmethod
+    def read(cls, config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> Self:
+        """Read run, dataset, changes and the bundle before.
+
+        Raises:
+            GateFailed: unservable items, or no room for their vectors.
+        """
+        run = read_json(inputs.run / RUN)
+        model = OneVectorModel.open(inputs.run)
+        model = model if config.dim is None else model.cut(config.dim)
+        changes = _logged_changes(config, inputs.dataset)
+        catalogue = Catalogue.read(inputs.dataset, run["config"], changes)
+        count = len(catalogue.items)
+        plans = choice.plans(count, model.dim)
+        funnel, query_funnel = (_funnel(folder, catalogue) for folder in (inputs.funnel, inputs.query_funnel))
+        previous = PreviousBundle.open(config.bundles)
+        same_model = config.warm and previous is not None and previous.is_of(model.fingerprint, model.dim)
+        # Item vectors, once in the working folder, the index, and at most as much again for histories.
+        require_space(config.bundles, 4 * count * model.dim * 4 + HEADROOM)
+        return cls(run, model, changes, catalogue, plans, funnel, query_funnel, previous, same_model)
 
 
 def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildResult:
@@ -79,31 +126,34 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
     faiss.omp_set_num_threads(threads)
     stages = Stages()
     with stages("read"):
-        run = read_json(inputs.run / RUN)
-        model = OneVectorModel.open(inputs.run)
-        model = model if config.dim is None else model.cut(config.dim)
-        changes = _logged_changes(config, inputs.dataset)
-        catalogue = Catalogue.read(inputs.dataset, run["config"], changes)
-        items = catalogue.items
-        plans = choice.plans(len(items), model.dim)
-        funnel, query_funnel = (_funnel(folder, catalogue) for folder in (inputs.funnel, inputs.query_funnel))
-        previous = PreviousBundle.open(config.bundles)
-        same_model = config.warm and previous is not None and previous.is_of(model.fingerprint, model.dim)
-        # Item vectors, once in the working folder, the index, and at most as much again for what items say of users.
-        require_space(config.bundles, 4 * len(items) * model.dim * 4 + HEADROOM)
+        sources = Sources.read(config, inputs, choice)
+        model, catalogue, items = sources.model, sources.catalogue, sources.catalogue.items
     with stages("encode items"):
-        encoded, comparison = _encode(config, inputs, model, items, changes, previous, same_model)
+        encoded, comparison = _encode(config, inputs, sources)
         vectors = encoded.vectors
         user_encoder = model.user_encoder(items, vectors)
     with stages("users without history"):
-        without_history, fallback = decide(config, run, model, catalogue, vectors, user_encoder)
+        without_history, fallback = decide(config, sources.run, model, catalogue, vectors, user_encoder)
     with stages("encode users"):
         histories = Histories.collect(catalogue.sequences, config.kept_history)
         users = _sample_users(user_encoder, histories, config.calibration_users, config.seed)
     with stages("index"):
-        chosen, warm = _index(config, plans, vectors, users, previous if same_model else None)
+        chosen, warm = _index(config, sources, vectors, users)
         log.info("index %s: %s", chosen.plan.factory, chosen.plan.reason)
         _check_recall(chosen.calibration, config.recall_floor)
+    trained = inputs.cross_encoder.folder
+    parts = BundleParts(
+        items=items,
+        vectors=vectors,
+        index=chosen.searched,
+        user_encoder=user_encoder,
+        item_encoder=model.item_encoder(items, vectors, user_encoder),
+        histories=histories,
+        cross_encoder=None if trained is None else CrossEncoder.load(trained),
+        funnel=sources.funnel,
+        query_funnel=sources.query_funnel,
+        fallback=fallback,
+    )
     report = BuildReport(
         plan=chosen.plan,
         calibration=chosen.calibration,
@@ -113,28 +163,16 @@ def assemble(config: BuildConfig, inputs: Inputs, choice: IndexChoice) -> BuildR
         model_recall=model_recall(inputs.run, inputs.fingerprints["run"], config.dim),
         origin=Origin(comparison, encoded.computed, encoded.reused, encoded.resumed, warm),
         cross_encoder=inputs.cross_encoder,
-        funnel=channels_of(funnel, query_funnel),
+        funnel=channels_of(sources.funnel, sources.query_funnel),
         users_without_history=without_history,
         seconds=stages.seconds,
     )
-    parts = BundleParts(
-        items=items,
-        vectors=vectors,
-        index=chosen.searched,
-        user_encoder=user_encoder,
-        item_encoder=model.item_encoder(items, vectors, user_encoder),
-        histories=histories,
-        cross_encoder=None if inputs.cross_encoder.folder is None else CrossEncoder.load(inputs.cross_encoder.folder),
-        funnel=funnel,
-        query_funnel=query_funnel,
-        fallback=fallback,
-    )
-    contents = Contents(parts, inputs, model, changes.merged, chosen, catalogue.sequences, report)
+    contents = Contents(parts, inputs, model, sources.changes.merged, chosen, catalogue.sequences, report)
     return _publish(config, contents, users[:PROOFS], stages)
 
 
 def _publish(config: BuildConfig, contents: Contents, users: NDArray[np.float32], stages: Stages) -> BuildResult:
-    """Write a bundle, check that it answers some users as what it was written from, and make it current."""
+    """Write a bundle, check that it answers some users as its contents do, and make it current."""
     version = name_version(contents)
     with stages("write"):
         with new_bundle(config.bundles, version) as folder:
@@ -173,47 +211,38 @@ def _logged_changes(config: BuildConfig, dataset: Dataset) -> LoggedChanges:
     return logged
 
 
-def _encode(
-    config: BuildConfig,
-    inputs: Inputs,
-    model: OneVectorModel,
-    items: pd.DataFrame,
-    changes: LoggedChanges,
-    previous: PreviousBundle | None,
-    same_model: bool,
-) -> tuple[EncodedItems, Comparison | None]:
-    """Item vectors, those of unchanged items from the previous bundle, and what has changed since that."""
+def _encode(config: BuildConfig, inputs: Inputs, sources: Sources) -> tuple[EncodedItems, Comparison | None]:
+    """Item vectors, those of unchanged items from the bundle before, and the difference of the catalogue from that."""
+    model, items, changes, previous = sources.model, sources.catalogue.items, sources.changes, sources.previous
     comparison, reuse = None, None
     if previous is not None:
         same = same_items(previous.items, items)
         comparison = compare(previous.manifest.version, previous.items, items, same)
         log.info("%s", comparison)
-        if same_model:
+        if sources.same_model:
             reuse = Reuse(previous.vectors, same)
     key = fingerprint(model.fingerprint, str(model.dim), inputs.dataset.fingerprint, str(changes.merged), changes.mark)
     with disk_full_said(config.bundles):
         try:
             return encode_catalogue(model.item_vectors, items, model.dim, config.bundles, key, reuse), comparison
-        except OSError:  # a full disk, most likely: what was encoded is worth less than the room it takes
+        except OSError:  # a full disk, most likely: vectors so far are worth less than the room they take
             clear_working(config.bundles)
             raise
 
 
 def _index(
-    config: BuildConfig,
-    plans: list[Plan],
-    vectors: NDArray[np.float32],
-    users: NDArray[np.float32],
-    previous: PreviousBundle | None,
+    config: BuildConfig, sources: Sources, vectors: NDArray[np.float32], users: NDArray[np.float32]
 ) -> tuple[ChosenIndex, bool]:
     """The index of the catalogue, and whether it has the training of the previous bundle's."""
-    trained = None if previous is None else previous.trained(plans)
+    trained = None
+    if sources.same_model and sources.previous is not None:
+        trained = sources.previous.trained(sources.plans)
     if trained is not None:
         chosen = take_over(*trained, vectors, users, config.index_settings)
         if chosen is not None:
             return chosen, True
         log.info("centroids and codes of the bundle before miss recall_target; chosen and trained anew")
-    return choose_index(plans, vectors, users, config.index_settings), False
+    return choose_index(sources.plans, vectors, users, config.index_settings), False
 
 
 def _sample_users(encoder: ModelEncoder, histories: Histories, size: int, seed: int) -> NDArray[np.float32]:

@@ -137,19 +137,19 @@ def same_items(before: pd.DataFrame, now: pd.DataFrame) -> NDArray[np.int64]:
         before: the earlier table.
         now: the table, N rows; an item is the same if all columns but its popularity are.
     """
-    place = pd.Index(before[Columns.ITEM_ID]).get_indexer(pd.Index(now[Columns.ITEM_ID]))
+    former = pd.Index(before[Columns.ITEM_ID]).get_indexer(pd.Index(now[Columns.ITEM_ID]))
     columns = [column for column in now.columns if column != POPULARITY]
     if set(columns) != {column for column in before.columns if column != POPULARITY}:
         return np.full(len(now), -1)
-    known = np.flatnonzero(place >= 0)
+    known = np.flatnonzero(former >= 0)
     same = np.ones(len(known), bool)
     for column in columns:
-        same &= _equal(before[column].iloc[place[known]], now[column].iloc[known])
-    return np.where(np.isin(np.arange(len(now)), known[same]), place, -1)
+        same &= _equal(before[column].iloc[former[known]], now[column].iloc[known])
+    return np.where(np.isin(np.arange(len(now)), known[same]), former, -1)
 
 
 def compare(version: str, before: pd.DataFrame, now: pd.DataFrame, same: NDArray[np.int64]) -> Comparison:
-    """Count what differs.
+    """Count the differences.
 
     Args:
         version: name of the earlier bundle.

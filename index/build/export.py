@@ -93,7 +93,7 @@ class Shortlisting:
     def shortlists(self, input_template: InputTemplate, config: ExportConfig, seed: int) -> list[Shortlist]:
         """Shortlists of users whose validation events are held out, or of any users where none are.
 
-        The test split has no say in what is published.
+        The test split has no say in the bundle.
 
         Args:
             input_template: how users are shown to the cross-encoder.

@@ -39,7 +39,7 @@ class PreviousBundle:
 
     @classmethod
     def open(cls, bundles: Path) -> "PreviousBundle | None":
-        """The bundle that `current` names; None where there is none, or a damaged one, which is said."""
+        """The bundle that `current` names; None where there is none, or a damaged one, of which the log warns."""
         try:
             folder = current_bundle(bundles)
         except BundleError:
@@ -62,10 +62,10 @@ class PreviousBundle:
         return map_vectors(self.folder / VECTORS)
 
     def trained(self, plans: Sequence[Plan]) -> tuple[Plan, Any] | None:
-        """Its index, trained and empty, and the plan that it fits; None where others are wanted or nothing is trained.
+        """Its index, trained and empty, and the plan that it fits; None where no plan fits or nothing is trained.
 
         Args:
-            plans: the indexes that are wanted, any of them.
+            plans: the indexes worth trying, any of them will do.
         """
         index: Any = faiss.read_index(os.fspath(self.folder / INDEX))
         if isinstance(index, faiss.IndexFlat):

@@ -28,8 +28,8 @@ class Origin:
     """Where a bundle's contents come from.
 
     Attributes:
-        comparison: what differs from the catalogue before; None where there was none.
-        computed, reused, resumed: items encoded by this build, taken from the bundle before, found in the file of an
+        comparison: difference from the catalogue before; None where there was none.
+        computed, reused, resumed: items encoded by this build, taken from the bundle before, taken from the file of an
             interrupted build.
         warm: whether the index has the centroids and codes of the bundle before.
     """
@@ -43,7 +43,7 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildReport:
-    """What a build decided, and why: all that is known once everything but the writing is done.
+    """Decisions of a build, and their reasons: all that is known once everything but the writing is done.
 
     Attributes:
         plan: the index and the reason for it.
@@ -52,7 +52,7 @@ class BuildReport:
         tried_on: items that they were tried on.
         floor: the index recall below which nothing is published.
         model_recall: of the run's evaluation, for the vectors that are indexed; None where there is none.
-        origin: what is new in the bundle, and what was taken over.
+        origin: which contents are new, and which were taken over.
         cross_encoder: whether the run's cross-encoder is in it, and why.
         funnel: the channels that recall, in words.
         users_without_history: the list that answers them, and why.
@@ -102,7 +102,7 @@ class BuildReport:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildResult(BuildReport):
-    """What was built, and why so.
+    """The bundle that was built, and the reasons for it.
 
     Attributes:
         version, path: name and folder of the bundle.
@@ -145,7 +145,7 @@ def show(result: BuildResult) -> None:
 
 
 def _summary(result: BuildResult) -> Table:
-    """The bundle, verdict first: index recall, then what it answers with, then sizes and times."""
+    """The bundle, verdict first: index recall, then the parts that answer, then sizes and times."""
     parameters, plan = result.calibration.parameters, result.plan
     table = Table(title="bundle", title_justify="left", box=SIMPLE, show_header=False)
     table.add_column(style="bold")

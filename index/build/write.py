@@ -1,4 +1,4 @@
-"""The files of a bundle: written from what a build made, then read back."""
+"""The files of a bundle: written from the contents that a build made, then read back."""
 
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ class Contents:
         changes: the part of the log of changes that the items hold.
         chosen: the index, the reason for it, and how it is searched.
         sequences: the log, over the items.
-        report: what was decided, and why.
+        report: decisions, and their reasons.
     """
 
     parts: BundleParts
@@ -55,7 +55,7 @@ class Contents:
 
 
 def name_version(contents: Contents) -> str:
-    """`20261122T141500-3f2a91bc`: UTC now, and eight digits that stand for what the bundle holds."""
+    """`20261122T141500-3f2a91bc`: UTC now, and eight digits that stand for the contents."""
     marks = [f"{name}={mark}" for name, mark in sorted(contents.inputs.fingerprints.items())]
     digest = sha256(contents.parts.vectors.data).hexdigest()
     chosen, fallback = contents.chosen, contents.parts.fallback
@@ -77,7 +77,7 @@ def write_contents(folder: Path, version: str, contents: Contents, config: Build
         how the cross-encoder is run; None where there is none.
 
     Raises:
-        GateFailed: a graph does not compute what its model does.
+        GateFailed: a graph computes otherwise than its model.
     """
     contents.parts.write(folder)
     served = _export(folder, contents, config)
@@ -104,7 +104,7 @@ def _export(folder: Path, contents: Contents, config: BuildConfig) -> ServedCros
 
 
 def check_answers(folder: Path, contents: Contents, users: NDArray[np.float32]) -> None:
-    """Load a written bundle as a server would, and refuse it unless it answers as what it was written from.
+    """Load a written bundle as a server would, and refuse it unless it answers as its contents do.
 
     Raises:
         GateFailed: some user gets other items or another vector.

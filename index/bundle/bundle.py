@@ -1,4 +1,4 @@
-"""All that serving needs, in one object that never changes."""
+"""A version, loaded: all that serving needs, in one object that never changes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -23,10 +23,10 @@ SELECTIONS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle(BundleParts, BundleView):
-    """A version, loaded. One is held per request from start to end, so a swap is one assignment.
+    """A version, loaded. A request holds one from start to end, so a swap is one assignment.
 
     Attributes:
-        manifest: what the bundle says of itself.
+        manifest: its manifest.
     """
 
     manifest: Manifest
@@ -65,11 +65,11 @@ class Bundle(BundleParts, BundleView):
 
 def narrowing(index: ItemIndex, attributes: Attributes) -> Callable[[Filter], Selection]:
     """A function that makes filters on attributes ready for an index; it remembers the last few filters."""
-    return lru_cache(SELECTIONS)(lambda wanted: index.allow(attributes.rows(wanted)))
+    return lru_cache(SELECTIONS)(lambda condition: index.allow(attributes.rows(condition)))
 
 
 def _texts(folder: Path, parts: BundleParts) -> TextColumn:
-    """What the cross-encoder reads of each row: the prepared texts, or those made for it when the bundle was built."""
+    """The text of each row as the cross-encoder is shown it: the prepared one, or one made for it by the build."""
     if parts.cross_encoder is None or parts.cross_encoder.input_template.template is None:
         return TextColumn(parts.items[Columns.TEXT])
     path = folder / CROSS_ENCODER / SHOWN_TEXTS

@@ -1,4 +1,4 @@
-"""The log of what changed in a catalogue since its bundle was built: appended to, never rewritten."""
+"""The log of changes in a catalogue since its bundle was built: appended to, never rewritten."""
 
 import base64
 import fcntl
@@ -40,7 +40,7 @@ class Change:
         sentence: raw sentence vector of its text, base64 of little-endian float32; None for one that was taken out.
         encoder: mark of the text encoder that made it; another one encodes the text again.
         time: when it was logged, UTC, ISO 8601.
-        number: place in the log, from 1.
+        number: position in the log, from 1.
         log: mark of the log.
     """
 
@@ -54,7 +54,7 @@ class Change:
 
     @classmethod
     def upsert(cls, item: Mapping[str, Any], sentence: NDArray[np.float32], encoder: str) -> Self:
-        """An item put in, or put in the place of what had its id."""
+        """An item put in, in the place of the one that had its id."""
         encoded = base64.b64encode(np.ascontiguousarray(sentence, "<f4").tobytes()).decode("ascii")
         return cls(str(item["item_id"]), item, encoded, encoder)
 
@@ -153,23 +153,23 @@ class ChangeLog:
             self._forget()
         file.seek(self._end)
         whole, newline, torn = file.read().rpartition(b"\n")
-        found = []
+        changes = []
         for line in whole.split(b"\n") if newline else []:
             change = _parsed(line)
             if change is None:
                 self._pass_over("a damaged line")
             else:
-                found.append(change)
+                changes.append(change)
                 self.id, self.last = change.log, change.number
         self._end += len(whole) + len(newline)
         if torn and self._torn != self._end:
             self._torn = self._end
             self._pass_over("a line cut short")
-        return found
+        return changes
 
-    def _pass_over(self, what: str) -> None:
+    def _pass_over(self, line: str) -> None:
         self.damaged += 1
-        log.warning("%s: %s after change %d is passed over", self.path, what, self.last)
+        log.warning("%s: %s after change %d is passed over", self.path, line, self.last)
 
 
 def _line(change: Change) -> bytes:

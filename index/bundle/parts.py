@@ -1,7 +1,7 @@
-"""The parts of a bundle, described once: what each is, the file or folder it lies in, how it is written and read.
+"""The parts of a bundle, described once: the meaning of each, its file or folder, how it is written and read.
 
 The build fills `BundleParts` and writes them, a server loads them, `BundleView` adds how requests look things up. A new
-part that is a folder of its own is one line of `Parts`; where it is computed and where it is used is all that is left.
+part that is a folder of its own is one line of `Parts`; only the code that makes it and uses it is left to write.
 """
 
 import os
@@ -41,7 +41,7 @@ HISTORIES = "histories.parquet"
 MODEL = "model"
 CROSS_ENCODER = "cross_encoder"
 SHOWN_TEXTS = "texts.arrow"
-"""In the cross-encoder's folder: what it reads of items, where that is not their text."""
+"""In the cross-encoder's folder: the texts of items as it is shown them, where those are not the items' own."""
 
 
 class ItemSearch(Protocol):
@@ -110,7 +110,7 @@ def in_folder(save: Callable[[Any, Path], object], load: Callable[[Path], Any]) 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What requests are answered with, in whatever form: built, loaded, changed since, served.
+    """The parts that requests are answered with, in whatever form: built, loaded, changed since, served.
 
     Attributes:
         vectors: item vectors [N, D], which the user encoder reads; the index may have coarser ones. `vectors.npy`.
@@ -173,14 +173,14 @@ class BundleParts(Parts):
 
     @classmethod
     def read(cls, folder: Path, manifest: Manifest) -> Self:
-        """Read what `write` wrote; large parts are memory-mapped.
+        """Read the parts that `write` wrote; large ones are memory-mapped.
 
         Args:
             folder: the bundle's folder, whose files were checked.
             manifest: its manifest.
 
         Raises:
-            BundleError: a file that is what was written, and is nonsense all the same.
+            BundleError: a file is undamaged, and is nonsense all the same.
         """
         items, vectors = parsed(map_items, folder / MAPPED_ITEMS), parsed(map_vectors, folder / VECTORS)
         if vectors.shape != (manifest.items, manifest.dim) or len(items) != manifest.items:

@@ -24,7 +24,7 @@ def building(bundles: Path, purpose: str) -> Iterator[None]:
 
     Args:
         bundles: the folder that holds the versions and `current`.
-        purpose: what is being built, for whoever finds the folder locked.
+        purpose: shown to whoever finds the folder locked.
 
     Raises:
         Locked: another build is at work; the message names it.
@@ -46,7 +46,7 @@ def new_bundle(bundles: Path, version: str) -> Iterator[Path]:
     """Fill a folder out of sight; it appears as `bundles/version`, synced to disk, when the block ends well.
 
     Raises:
-        GateFailed: the disk ran full; what was written is removed.
+        GateFailed: the disk ran full; the folder is removed.
     """
     with disk_full_said(bundles / version), new_directory(bundles / version) as folder:
         yield folder

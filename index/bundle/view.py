@@ -15,8 +15,8 @@ from towers import History
 class Narrowing(Protocol):
     """Finds the rows that a filter leaves."""
 
-    def __call__(self, wanted: Filter, /) -> Any:
-        """What searches of the same view take as `allowed`.
+    def __call__(self, condition: Filter, /) -> Any:
+        """The rows it leaves, as searches of the same view take them for `allowed`.
 
         Raises:
             UnfitColumn: the items lack a column that the filter asks of.
@@ -42,7 +42,7 @@ class BundleView(Parts):
         row_of: row of each item id.
         item_ids: the callers' strings, by row [N].
         titles: by row [N].
-        texts: what the cross-encoder reads of each row [N].
+        texts: by row as the cross-encoder is shown them [N].
         categories: by row [N], None where an item has none; None where the items have no such column.
         allowed: makes the rows that a filter leaves ready for a search.
         history: stored history of a user.

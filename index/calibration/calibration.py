@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from data_prep.progress import track
 from index.calibration.measures import milliseconds_a_query, recall_against, recall_by_query
-from index.search.effort import Effort
+from index.search.effort import Effort, SearchParameters
 from index.search.exact import Hits, exact_search, first_keys, ranking_keys
-from index.search.item_index import ItemIndex, SearchParameters
+from index.search.item_index import ItemIndex
 from index.search.stored_vectors import StoredVectors
 
 RESCORE_STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
-"""Candidates re-scored for each answer wanted."""
+"""Candidates re-scored for each answer."""
 
 LEAST_GAIN = 0.001
 """Once the target is reached, an effort that adds less recall than this is the last that is tried."""
@@ -31,7 +31,7 @@ class Point:
 
     Attributes:
         nprobe: lists visited; of a graph the length of its queue.
-        rescore: candidates re-scored for each answer wanted.
+        rescore: candidates re-scored for each answer.
         recall: index recall@k on the users it was tried on.
         milliseconds: of processor time for one query in a batch of 64, on one thread.
     """
@@ -44,12 +44,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What calibration found.
+    """How an index is searched, and the recall that this reaches.
 
     Attributes:
         parameters: the cheapest setting that reached the target, or the best where none did.
         target: the recall aimed for.
-        recall: index recall@k of that setting on the other half of the users, who had no say in it.
+        recall: index recall@k of that setting on the other half of the users, on whom it was not chosen.
         reached: whether the target was reached.
         users: number of user vectors, both halves together.
         curve: the settings that recall more than every cheaper one, cheapest first.
@@ -65,7 +65,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Sample:
-    """Users and what exact search finds for them.
+    """Users and their exact answers.
 
     Attributes:
         queries: [B, D] their vectors.
@@ -78,21 +78,21 @@ class Sample:
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What indexes of the same vectors are measured by.
+    """The measure of indexes of the same vectors.
 
     Attributes:
         vectors: [N, D].
         k: depth of the recall.
         users: number of users.
-        choosing: half of them, who choose how hard to look.
-        judging: the other half.
+        choosing: half of them, on whom it is chosen how hard to look.
+        held_out: the other half, whose recall is reported.
     """
 
     vectors: NDArray[np.float32]
     k: int
     users: int
     choosing: Sample
-    judging: Sample
+    held_out: Sample
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32], users: NDArray[np.float32], k: int) -> Self:
@@ -115,7 +115,7 @@ def calibrate(index: Any, yardstick: Yardstick, target: float, stored: StoredVec
     """Find the least work that reaches a recall against exact search.
 
     The settings are compared by the work they make (codes scanned, rows re-scored), not by the clock, so that
-    the same index and users always give the same answer. Half the users choose, the other half judge.
+    the same index and users always give the same answer. Half the users choose, recall is reported of the other half.
 
     Args:
         index: a trained `faiss.Index`, filled with the yardstick's vectors.
@@ -123,17 +123,17 @@ def calibrate(index: Any, yardstick: Yardstick, target: float, stored: StoredVec
         target: index recall@k to reach.
         stored: the vectors as search keeps them; None for as they are.
     """
-    k, judging = yardstick.k, yardstick.judging
+    k, held_out = yardstick.k, yardstick.held_out
     stored = StoredVectors.keep(yardstick.vectors, "float32") if stored is None else stored
     curve = _curve(index, stored, yardstick, target)
     good = [point for point in curve if point.recall >= target]
     choice = good[0] if good else curve[-1]
     parameters = SearchParameters(choice.nprobe, choice.rescore, k)
-    found = ItemIndex(stored, index, parameters).search(judging.queries, k)
+    answers = ItemIndex(stored, index, parameters).search(held_out.queries, k)
     return Calibration(
         parameters=parameters,
         target=target,
-        recall=recall_against(found, judging.truth, yardstick.vectors, judging.queries),
+        recall=recall_against(answers, held_out.truth, yardstick.vectors, held_out.queries),
         reached=bool(good),
         users=yardstick.users,
         curve=curve,
@@ -185,7 +185,7 @@ def _recalls(index: ItemIndex, yardstick: Yardstick) -> list[float]:
     keys[rows < 0], worth[rows < 0] = np.iinfo(np.int64).max, -np.inf
     recalls = []
     for rescore in (step for step in RESCORE_STEPS if step <= index.parameters.rescore):
-        first = first_keys(keys[:, : math.ceil(rescore * k)], k) & 0xFFFFFFFF  # [U, k] places among the candidates
-        found = np.take_along_axis(worth, np.minimum(first, deepest - 1), axis=1)
-        recalls.append(float(np.mean(recall_by_query(list(found), truth))))
+        first = first_keys(keys[:, : math.ceil(rescore * k)], k) & 0xFFFFFFFF  # [U, k] positions among the candidates
+        scores = np.take_along_axis(worth, np.minimum(first, deepest - 1), axis=1)
+        recalls.append(float(np.mean(recall_by_query(list(scores), truth))))
     return recalls

@@ -13,9 +13,9 @@ CURVE = "curve.png"
 
 
 def draw_curve(path: Path, calibration: Calibration, trials: Sequence[IndexTrial]) -> None:
-    """Draw index recall against time, the setting taken, and what other indexes reached.
+    """Draw index recall against time, the setting taken, and the other indexes.
 
-    Without matplotlib, which is an extra, a line in the log says what is missing and nothing is drawn.
+    Without matplotlib, which is an extra, a line in the log says so and nothing is drawn.
 
     Args:
         path: PNG file to write.

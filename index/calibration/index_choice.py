@@ -16,7 +16,7 @@ class IndexChoice(Protocol):
         """The indexes worth trying for `count` vectors of `dim` numbers, at least one; one alone is not tried.
 
         Raises:
-            UsageError: what was asked for cannot be made.
+            UsageError: FAISS cannot make such an index.
         """
         ...
 
@@ -59,7 +59,7 @@ class Factory:
 
 @dataclass(frozen=True)
 class Auto:
-    """Exact while the catalogue is small enough for it; above, what costs least of several that are tried.
+    """Exact while the catalogue is small enough for it; above, the cheapest of several that are tried.
 
     Args:
         exact_below: catalogues with fewer vectors than this are searched exactly.

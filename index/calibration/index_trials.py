@@ -20,23 +20,23 @@ from index.search.list_means import find_by_the_better
 from index.search.stored_vectors import AUTO, FORMATS, StoredVectors, bytes_of
 
 FORM_SHARE = 0.25
-"""Of the recall that the target leaves open, what rounding the stored vectors may take."""
+"""Share of the recall that the target leaves open which rounding the stored vectors may take."""
 
 FORM_QUERIES = 256
-"""User vectors that judge a format."""
+"""User vectors that a format is compared on."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class IndexTrial:
-    """What an index reached when it was tried.
+    """An index that was tried, and the recall and time it reached.
 
     Attributes:
         factory: FAISS's factory string.
         vectors: format of the stored vectors.
         bytes_per_item: of index and stored vectors together.
-        recall: index recall@k at the setting below, on users who had no say in it; null where it was not searched,
+        recall: index recall@k at the setting below, on users on whom it was not chosen; null where it was not searched,
             being over the budget.
         nprobe, rescore: the cheapest setting that reaches the target, or the best there is.
         milliseconds: of processor time a query at that setting, all indexes timed by turns.
@@ -58,11 +58,11 @@ class ChosenIndex:
     """The index that was taken.
 
     Attributes:
-        plan: what it is, and why.
+        plan: its factory string, and the reason for it.
         index: trained and filled, a CPU `faiss.Index`.
         stored: the vectors that its candidates are scored again with.
-        calibration: how it is searched, and what that reaches.
-        trials: what was tried, none where there was nothing to choose.
+        calibration: how it is searched, and the recall that this reaches.
+        trials: the indexes that were tried, none where there was nothing to choose.
         tried_on: items they were tried on.
     """
 
@@ -139,7 +139,7 @@ def take_over(
     """An index that was chosen and trained before, filled with other vectors; None where it is not good enough.
 
     Args:
-        plan: what it is.
+        plan: of the index.
         trained: a trained, empty `faiss.Index`.
         vectors, users, settings: as `choose_index`'s.
     """
@@ -164,8 +164,8 @@ def coarsest_form(vectors: NDArray[np.float32], users: NDArray[np.float32], k: i
     truth = exact_search(vectors, queries, k)
     for form in ("int8", "float16"):
         stored = StoredVectors.keep(vectors, form)
-        found = exact_search(stored.numbers, stored.weighed(queries), k)
-        lost = 1 - recall_against(found, truth, vectors, queries)
+        answers = exact_search(stored.numbers, stored.weighed(queries), k)
+        lost = 1 - recall_against(answers, truth, vectors, queries)
         log.info("vectors stored as %s: exact search over them loses %.4f of recall@%d", form, lost, k)
         if lost <= FORM_SHARE * (1 - target):
             return form
@@ -215,17 +215,17 @@ def _tried(plan: Plan, index: Any, yardstick: Yardstick, settings: IndexSettings
 def _cheapest(
     candidates: list[_Candidate], queries: NDArray[np.float32], budget: float | None
 ) -> tuple[_Candidate, _Fit, list[IndexTrial]]:
-    """The candidate to take, and what all of them reached: cheapest first, those that miss the target last."""
+    """The candidate to take, and the trials of all of them: cheapest first, those that miss the target last."""
     times = _times(candidates, queries)
     trials = {id(each): _trial(each, times.get(id(each))) for each in candidates}
 
-    def place(candidate: _Candidate) -> tuple[bool, bool, float]:
+    def order(candidate: _Candidate) -> tuple[bool, bool, float]:
         trial = trials[id(candidate)]
         if trial.milliseconds is None or trial.recall is None:
             return True, True, trial.bytes_per_item
         return False, not trial.reached, trial.milliseconds if trial.reached else -trial.recall
 
-    ordered = sorted(candidates, key=place)
+    ordered = sorted(candidates, key=order)
     if ordered[0].fit is None:
         raise GateFailed(
             f"no index is within bytes_per_item={budget:g}: the smallest, {ordered[0].plan.factory}, takes "
@@ -235,7 +235,7 @@ def _cheapest(
 
 
 def _times(candidates: list[_Candidate], queries: NDArray[np.float32]) -> dict[int, float]:
-    """Milliseconds a query of each that was calibrated, by turns: what disturbs one disturbs all."""
+    """Milliseconds a query of each that was calibrated, by turns, so that a disturbance is shared."""
     times: dict[int, float] = {}
     for _ in range(TIMED_ROUNDS):
         for each in candidates:
@@ -250,19 +250,19 @@ def _trial(candidate: _Candidate, taken: float | None) -> IndexTrial:
     tried = IndexTrial(candidate.plan.factory, candidate.plan.vectors, round(candidate.bytes_per_item, 1))
     if candidate.fit is None:
         return tried
-    found = candidate.fit.calibration
+    calibration = candidate.fit.calibration
     return replace(
         tried,
-        recall=found.recall,
-        nprobe=found.parameters.nprobe,
-        rescore=found.parameters.rescore,
+        recall=calibration.recall,
+        nprobe=calibration.parameters.nprobe,
+        rescore=calibration.parameters.rescore,
         milliseconds=taken,
-        reached=found.reached,
+        reached=calibration.reached,
     )
 
 
 def _reason(plan: Plan, trials: list[IndexTrial], rows: int) -> str:
-    """What was planned, and how it stood against the others."""
+    """The reason of the plan, and how the index did against the others."""
     first, *others = trials
     rivals = [
         f"{each.factory} {each.milliseconds:.2f} ms{'' if each.reached else ', under the target'}"

@@ -1,4 +1,4 @@
-"""Index recall against exact search, and what a query costs: how any index of a catalogue is measured."""
+"""Index recall against exact search, and time of a query: how any index of a catalogue is measured."""
 
 import time
 from typing import Any
@@ -24,29 +24,31 @@ def index_recall(
     """Mean share of exact search's k best that the index finds, equal scores being equally good.
 
     Args:
-        index: what is measured, whole: candidates, re-scoring, fallbacks.
+        index: measured as a whole: candidates, re-scoring, fallbacks.
         queries: [B, D].
         k: depth; at most the number of items.
-        vectors: [N, D] what exact search compares; None for the vectors that the index stores, as they are stored.
+        vectors: [N, D] that exact search compares; None for the vectors that the index stores, as they are stored.
         allowed: ascending rows that both are narrowed to; None for all.
     """
     if vectors is None:
-        compared, asked = index.stored.numbers, index.stored.weighed(queries)
+        compared, asking = index.stored.numbers, index.stored.weighed(queries)
     else:
-        compared, asked = vectors, queries
-    truth = exact_search(compared, asked, k, allowed=allowed)
-    return recall_against(index.search(queries, k, allowed=allowed), truth, compared, asked)
+        compared, asking = vectors, queries
+    truth = exact_search(compared, asking, k, allowed=allowed)
+    return recall_against(index.search(queries, k, allowed=allowed), truth, compared, asking)
 
 
-def recall_against(found: list[Hits], truth: list[Hits], vectors: NDArray[Any], queries: NDArray[np.float32]) -> float:
+def recall_against(
+    answers: list[Hits], truth: list[Hits], vectors: NDArray[Any], queries: NDArray[np.float32]
+) -> float:
     """Mean share of the places of exact answers that are filled as well, equal scores being equally good.
 
     Args:
-        found: answers to the queries, however they were found.
+        answers: answers to the queries, however they were answers.
         truth: exact ones.
-        vectors, queries: [N, D] and [B, D] what the exact ones were found in, and with.
+        vectors, queries: [N, D] and [B, D] that the exact ones were computed from.
     """
-    scores = [exact_scores(vectors[hits.rows], query) for hits, query in zip(found, queries, strict=True)]
+    scores = [exact_scores(vectors[hits.rows], query) for hits, query in zip(answers, queries, strict=True)]
     return float(np.mean(recall_by_query(scores, truth)))
 
 
@@ -68,6 +70,6 @@ def milliseconds_a_query(index: ItemIndex, queries: NDArray[np.float32], k: int)
 def recall_by_query(scores: list[NDArray[np.float32]], truth: list[Hits]) -> list[float]:
     """For each query, how many of k places are filled as well as exact search fills its last one."""
     return [
-        min(1.0, np.count_nonzero(found >= exact.scores[-1]) / len(exact.scores))
-        for found, exact in zip(scores, truth, strict=True)
+        min(1.0, np.count_nonzero(answers >= exact.scores[-1]) / len(exact.scores))
+        for answers, exact in zip(scores, truth, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""What a bundle is at one moment of its life: its own items and those that came since, as if they were one."""
+"""A bundle at one moment of its life: its items and those that came since, as if they were one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class LiveRows(Mapping[str, int]):
     """Row of each item id: the bundle's, but for what has changed.
 
     Args:
-        bundle: the bundle's own.
+        bundle: of the bundle as it was built.
         changed: rows of items put in or changed; None for one that was taken out.
     """
 
@@ -65,15 +65,15 @@ class LiveNarrowing:
     added: pd.DataFrame
     index: ItemIndex | None
 
-    def __call__(self, wanted: Filter, /) -> LiveSelection:
+    def __call__(self, condition: Filter, /) -> LiveSelection:
         """The rows that a filter leaves.
 
         Raises:
             UnfitColumn: the items lack a column that the filter asks of.
         """
         if self.index is None:
-            return LiveSelection(self.main(wanted), None)
-        return LiveSelection(self.main(wanted), self.index.allow(self._attributes.rows(wanted)))
+            return LiveSelection(self.main(condition), None)
+        return LiveSelection(self.main(condition), self.index.allow(self._attributes.rows(condition)))
 
     @cached_property
     def _attributes(self) -> Attributes:
@@ -160,7 +160,7 @@ class LiveView(BundleView):
         )
 
     def _texts(self, items: pd.DataFrame) -> NDArray[np.object_]:
-        """What the cross-encoder reads of items, [n]."""
+        """Texts of items as the cross-encoder is shown them, [n]."""
         if self.cross_encoder is None:
             return items[Columns.TEXT].to_numpy(dtype=object)
         return np.array(self.cross_encoder.input_template.items(items), dtype=object)

@@ -1,15 +1,15 @@
-"""Search: the index factory, search over what it makes, exact search, stored vectors, filters, GPUs."""
+"""Search: the index factory, search over its indexes, exact search, stored vectors, filters, GPUs."""
 
 from typing import TYPE_CHECKING
 
 from data_prep.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from index.search.effort import Selection
+    from index.search.effort import SearchParameters, Selection
     from index.search.exact import Hits, exact_scores, exact_search
     from index.search.factory import Plan, fill, train_index
     from index.search.filters import Attributes, Filter, UnfitColumn
-    from index.search.item_index import ItemIndex, SearchParameters
+    from index.search.item_index import ItemIndex
     from index.search.stored_vectors import StoredVectors
 
 __all__ = [
@@ -36,7 +36,7 @@ __getattr__ = lazy_names(
         "Hits": "index.search.exact",
         "ItemIndex": "index.search.item_index",
         "Plan": "index.search.factory",
-        "SearchParameters": "index.search.item_index",
+        "SearchParameters": "index.search.effort",
         "Selection": "index.search.effort",
         "StoredVectors": "index.search.stored_vectors",
         "UnfitColumn": "index.search.filters",

@@ -1,4 +1,4 @@
-"""Which FAISS index a catalogue gets, and why; then that index, trained and filled."""
+"""The index factory: which FAISS index a catalogue gets, and why; then that index, trained and filled."""
 
 import logging
 import math
@@ -23,7 +23,7 @@ CODE_CENTROIDS = 256
 """Centroids of an 8-bit code, the most any code has."""
 
 ROWS_PER_ADD = 65_536
-"""Vectors handed to FAISS at once: bounds what it copies beside the index itself."""
+"""Vectors handed to FAISS at once: bounds its copies beside the index itself."""
 
 ROTATION_ROUNDS = 8
 """Rounds of OPQ's training; FAISS's own 50 take minutes and end where these do."""
@@ -31,7 +31,7 @@ ROTATION_ROUNDS = 8
 FLAT = "Flat"
 
 OURS = {"Refine": "re-scoring", "RFlat": "re-scoring", "IDMap": "the table of ids"}
-"""Parts of a factory string for what is done here already."""
+"""Parts of a factory string whose work is done here already."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def plan_index(template: str, count: int, dim: int, lists_per_root: float, vecto
         UsageError: FAISS does not know the string, or it makes something that cannot be served well.
     """
     root = math.sqrt(count)
-    wanted = _power_of_two_below(lists_per_root * root)
-    lists = min(wanted, _power_of_two_below(count / POINTS_PER_CENTROID))
+    most = _power_of_two_below(lists_per_root * root)
+    lists = min(most, _power_of_two_below(count / POINTS_PER_CENTROID))
     try:
         factory = template.format(lists=lists, dim=dim, half=max(1, dim // 2))
     except (KeyError, IndexError, ValueError) as error:
@@ -81,8 +81,8 @@ def plan_index(template: str, count: int, dim: int, lists_per_root: float, vecto
     reason = f"{count:,} vectors"
     if "{lists}" in template:
         reason += f": {lists:,} lists ({lists / root:.1f} √n)"
-        if lists < wanted:
-            reason += f", not {wanted:,}, as a list needs {POINTS_PER_CENTROID} training vectors"
+        if lists < most:
+            reason += f", not {most:,}, as a list needs {POINTS_PER_CENTROID} training vectors"
     return Plan(factory, f"{reason}, best candidates re-scored exactly", vectors)
 
 
@@ -93,14 +93,16 @@ def parse_factory(factory: str, dim: int) -> Any:
         UsageError: FAISS does not know the string; it re-scores or maps ids, which is done here; it would train
             polysemous codes; its metric cannot be the inner product.
     """
-    for part, what in OURS.items():
+    for part, work in OURS.items():
         if part in factory:
-            raise UsageError(f"index.factory: '{factory}' has {part}, but {what} is this package's; leave it out")
+            raise UsageError(f"index.factory: '{factory}' has {part}, but {work} is this package's; leave it out")
     try:
         index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:
-        said = str(error).rsplit("Error: ", 1)[-1].strip()
-        raise UsageError(f"index.factory: FAISS makes no index of dimension {dim} from '{factory}': {said}") from error
+        reason = str(error).rsplit("Error: ", 1)[-1].strip()
+        raise UsageError(
+            f"index.factory: FAISS makes no index of dimension {dim} from '{factory}': {reason}"
+        ) from error
     if index.metric_type != faiss.METRIC_INNER_PRODUCT:
         raise UsageError(f"index.factory: '{factory}' cannot search by inner product, the towers' metric")
     inner = inner_index(index)

@@ -1,4 +1,4 @@
-"""The one place that knows of GPUs: they train centroids, the costly part of a build, and search what they can.
+"""The one place that knows of GPUs: they train centroids, the costly part of a build, and search where they can.
 
 The index itself is made, filled and written on the CPU, so it is the same kind of file whatever machine built it, and
 4-bit codes, which have no GPU twin, can be used everywhere. To search, an index is copied to the GPUs.
@@ -20,7 +20,7 @@ FAISS: Any = faiss
 """FAISS's own type hints know nothing of GPUs."""
 
 GPU_LIMIT = 2048
-"""The most lists a GPU visits and the most candidates it returns; what asks for more is the CPU's."""
+"""The most lists a GPU visits and the most candidates it returns; a search that asks for more is the CPU's."""
 
 
 def train(index: Any, sample: NDArray[np.float32], require_gpu: bool) -> None:
@@ -112,7 +112,7 @@ class OnGpus:
             self._free.put(FAISS.index_cpu_to_gpu(resources, device, index, options))
 
     def takes(self, depth: int, effort: int) -> bool:
-        """Whether a search is within what a GPU can do."""
+        """Whether a search is within the limits of a GPU."""
         return max(depth, effort) <= GPU_LIMIT
 
     def search(self, queries: NDArray[np.float32], depth: int, effort: int) -> tuple[Any, Any]:
@@ -120,7 +120,7 @@ class OnGpus:
 
         Args:
             queries: [B, D].
-            depth: candidates wanted.
+            depth: candidates to return.
             effort: lists visited.
         """
         parameters = FAISS.SearchParametersIVF(nprobe=effort) if self._lists else None

@@ -4,14 +4,13 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
 from typing import Any, Self
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.effort import Effort, Selection
+from index.search.effort import Effort, SearchParameters, Selection
 from index.search.exact import (
     Hits,
     among,
@@ -41,22 +40,6 @@ NOTHING = np.iinfo(np.int64).max
 
 # A child forked after a search on several threads waits in its first one for threads that only its parent has.
 os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))
-
-
-@dataclass(frozen=True)
-class SearchParameters:
-    """How hard to look, as calibrated.
-
-    Attributes:
-        nprobe: inverted lists visited; of a graph the length of its queue; 1 for an index that has neither.
-        rescore: candidates scored again from their vectors, for each answer wanted.
-        k: the number of answers the two were calibrated for. More answers visit more lists in proportion;
-            fewer re-score as many candidates, as the approximate order misleads near the top too.
-    """
-
-    nprobe: int
-    rescore: float
-    k: int
 
 
 class ItemIndex:
@@ -123,7 +106,7 @@ class ItemIndex:
 
         Args:
             queries: [B, D], or [B, K, D] for queries of K vectors.
-            k: answers wanted; fewer come back only where fewer exist.
+            k: answers for each query; fewer come back only where fewer exist.
             exclude: for each query, rows that may not be returned.
             allowed: the only rows that may be, whatever the query; `allow` makes rows ready that are used again.
                 None for all.
@@ -135,10 +118,28 @@ class ItemIndex:
         if queries.ndim == 3:
             return self._search_interests(queries, k, exclude, allowed)
         queries = self._checked(queries, k)
-        excluded = self._barred(exclude, len(queries))
+        excluded = self._excluded(exclude, len(queries))
         if allowed is not None and not isinstance(allowed, Selection):
             allowed = self.allow(allowed)
         weighed = self.stored.weighed(queries)
+        hits = self._search_index(queries, weighed, k, excluded, allowed)
+        missing = [number for number in range(len(queries)) if number not in hits]
+        if missing:
+            left = [excluded[number] for number in missing]
+            rows_allowed = None if allowed is None else allowed.rows
+            scanned = exact_search(self.stored.numbers, weighed[missing], k, left, rows_allowed)
+            hits.update(zip(missing, scanned, strict=True))
+        return [hits[number] for number in range(len(queries))]
+
+    def _search_index(
+        self,
+        queries: NDArray[np.float32],
+        weighed: NDArray[np.float32],
+        k: int,
+        excluded: Sequence[NDArray[np.int64]],
+        allowed: Selection | None,
+    ) -> dict[int, Hits]:
+        """Answers of the index, by number of the query; those without have to be compared with all vectors."""
         hits: dict[int, Hits] = {}
         missing = list(range(len(queries)))
         for effort in self._efforts(k, allowed):
@@ -147,21 +148,16 @@ class ItemIndex:
             if not missing or depth > EXACT_SHARE * (len(self) if allowed is None else len(allowed.rows)):
                 break
             rough, rows = self.candidates(queries[missing], depth, effort, allowed)
-            keys, wanted = self._ranked(weighed[missing], rows, k, left, allowed)
-            found = hits_of(keys)
-            enough = np.count_nonzero(keys != NOTHING, axis=1) >= wanted
+            keys, due = self._ranked(weighed[missing], rows, k, left, allowed)
+            ranked = hits_of(keys)
+            enough = np.count_nonzero(keys != NOTHING, axis=1) >= due
             if self._longest is not None:  # a flat index promises exactness: no near-tie may be left unseen
                 clear = rough[:, -1] + rounding_slack(queries[missing], self._longest)
-                enough &= (wanted < k) | (found.scores[:, -1] > clear)
-            for place in np.flatnonzero(enough):
-                hits[missing[place]] = Hits(found.rows[place, : wanted[place]], found.scores[place, : wanted[place]])
+                enough &= (due < k) | (ranked.scores[:, -1] > clear)
+            for case in np.flatnonzero(enough):
+                hits[missing[case]] = Hits(ranked.rows[case, : due[case]], ranked.scores[case, : due[case]])
             missing = [number for number in missing if number not in hits]
-        if missing:
-            left = [excluded[number] for number in missing]
-            rows_allowed = None if allowed is None else allowed.rows
-            scanned = exact_search(self.stored.numbers, weighed[missing], k, left, rows_allowed)
-            hits.update(zip(missing, scanned, strict=True))
-        return [hits[number] for number in range(len(queries))]
+        return hits
 
     def allow(self, rows: NDArray[np.int64]) -> Selection:
         """Make the rows of a filter ready for `search`, for as many searches as want them.
@@ -203,7 +199,7 @@ class ItemIndex:
     def candidates(
         self, queries: NDArray[np.float32], depth: int, effort: int, allowed: Selection | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """What FAISS offers before re-scoring: its scores and rows, [B, depth] both, padded with row -1."""
+        """Candidates of FAISS before re-scoring: its scores and rows, [B, depth] both, padded with row -1."""
         if self._gpus is not None and allowed is None and self._gpus.takes(depth, effort):
             return self._gpus.search(queries, depth, effort)
         rough, rows = self.faiss_index.search(queries, depth, params=self._effort.parameters(effort, allowed))
@@ -229,9 +225,9 @@ class ItemIndex:
         hits = self.search(queries.reshape(batch * interests, dim), k, repeated, allowed)
         weighed = self.stored.weighed(queries.astype(np.float32, copy=False))
         answers = []
-        for place in range(batch):
-            rows = np.unique(np.concatenate([h.rows for h in hits[place * interests : (place + 1) * interests]]))
-            answers.append(best(rows, exact_scores(self.stored.numbers[rows], weighed[place]), k))
+        for number in range(batch):
+            rows = np.unique(np.concatenate([h.rows for h in hits[number * interests : (number + 1) * interests]]))
+            answers.append(best(rows, exact_scores(self.stored.numbers[rows], weighed[number]), k))
         return answers
 
     def _ranked(
@@ -242,15 +238,15 @@ class ItemIndex:
         excluded: Sequence[NDArray[np.int64]],
         allowed: Selection | None,
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Ranking keys of the k best of what FAISS offers, [B, k], and how many answers are wanted, [B]."""
+        """Ranking keys of the k best of FAISS's candidates, [B, k], and how many answers there must be, [B]."""
         keys = ranking_keys(self.stored.scores(weighed, rows), rows)
         keys[rows < 0] = NOTHING  # -1 is FAISS's "nothing"
-        wanted = np.full(len(rows), min(k, len(self) if allowed is None else len(allowed.rows)))
-        for place, some in enumerate(excluded):
+        due = np.full(len(rows), min(k, len(self) if allowed is None else len(allowed.rows)))
+        for number, some in enumerate(excluded):
             if len(some):
-                keys[place, among(rows[place], some)] = NOTHING
-                wanted[place] = min(k, self._left(some, allowed))
-        return first_keys(keys, k), wanted
+                keys[number, among(rows[number], some)] = NOTHING
+                due[number] = min(k, self._left(some, allowed))
+        return first_keys(keys, k), due
 
     def _left(self, excluded: NDArray[np.int64], allowed: Selection | None) -> int:
         if allowed is None:
@@ -296,7 +292,7 @@ class ItemIndex:
             raise ValueError(f"queries {broken[:20].tolist()} hold NaN or infinity; every number must be finite")
         return queries
 
-    def _barred(self, exclude: Sequence[NDArray[np.int64]] | None, batch: int) -> list[NDArray[np.int64]]:
+    def _excluded(self, exclude: Sequence[NDArray[np.int64]] | None, batch: int) -> list[NDArray[np.int64]]:
         if exclude is None:
             return [np.empty(0, np.int64)] * batch
         if len(exclude) != batch:

@@ -16,7 +16,7 @@ STEPS = 127
 """An int8 number is a multiple of a 127th of the largest in its dimension."""
 
 FLOAT16_BIAS = np.float32(2.0**112)
-"""What float16 bits are worth more than the same bits moved to where float32 has them (IEEE 754: 2^(127-15))."""
+"""Factor between float16 bits and the same bits moved to where float32 has them (IEEE 754: 2^(127-15))."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class StoredVectors:
 
     Attributes:
         numbers: [N, D] float32, float16 or int8, may be memory-mapped.
-        scale: [D] what one unit of a stored number is worth, by dimension; 1 for floats.
+        scale: [D] worth of one unit of a stored number, by dimension; 1 for floats.
     """
 
     numbers: NDArray[Any]
@@ -74,17 +74,17 @@ class StoredVectors:
         To the last bit those that `exact_scores` gives; a row -1 stands for nothing, its score means nothing.
 
         Args:
-            weighed: [B, D] what `weighed` made of the queries.
+            weighed: [B, D] the queries as `weighed` made them.
             rows: [B, n].
         """
         count, dim = rows.shape[1], self.numbers.shape[1]
         taken = np.empty((count, dim), self.numbers.dtype)  # reused by every query: both stay in the cache
         room = np.empty((count, dim), np.float32)
-        found = np.empty(rows.shape, np.float32)
-        for place, query in enumerate(weighed):
-            self.numbers.take(rows[place], axis=0, out=taken, mode="clip")
-            np.vecdot(as_float32(taken, room), query, out=found[place])
-        return found
+        scores = np.empty(rows.shape, np.float32)
+        for number, query in enumerate(weighed):
+            self.numbers.take(rows[number], axis=0, out=taken, mode="clip")
+            np.vecdot(as_float32(taken, room), query, out=scores[number])
+        return scores
 
 
 def bytes_of(form: str, dim: int) -> int:

@@ -1,4 +1,4 @@
-"""What a build reads and computes: the log as the run saw it, the user encoder once, no test event."""
+"""Sources of a build and its costs: the log as the run saw it, one user encoder, no test event."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""`python -m index.build`, whole: what it publishes, what it refuses, with which exit code, how fast."""
+"""`python -m index.build`, whole: the bundle it publishes, its refusals, its exit codes, its speed."""
 
 import json
 import os
@@ -303,7 +303,7 @@ def test_a_bundle_that_does_not_answer_as_its_index_is_not_published(config, tmp
     assert not list((tmp_path / "bundles").glob(".*.tmp-*"))
 
 
-def test_too_little_room_is_said_before_anything_is_computed(config, tmp_path, monkeypatch):
+def test_too_little_room_is_refused_before_anything_is_computed(config, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
     monkeypatch.setattr(OneVectorModel, "item_vectors", lambda *_: pytest.fail("computed before the check"))

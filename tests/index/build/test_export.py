@@ -1,4 +1,4 @@
-"""Graphs in a bundle: what runs them, what int8 costs, and when it is left alone."""
+"""Graphs in a bundle: which of them run, the cost of int8, and when it is left alone."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The build of a catalogue that was built before: what has changed is merged, told and encoded, nothing else is."""
+"""The build of a catalogue that was built before: changes are merged, counted and encoded, nothing else is."""
 
 import errno
 import json
@@ -108,7 +108,7 @@ def test_another_model_takes_nothing_over(rebuild, encoded):
     assert str(result.origin.comparison) == f"0 added, 0 changed, 0 removed since {first.version}"
 
 
-def test_a_changed_item_table_is_told_and_only_its_changes_are_encoded(rebuild, encoded, catalogue, capsys):
+def test_a_changed_item_table_is_compared_and_only_its_changes_are_encoded(rebuild, encoded, catalogue, capsys):
     first = rebuild()
     del encoded[:]
 

@@ -1,4 +1,4 @@
-"""What a build decides for those of whom nothing is known, and that the bundle has it."""
+"""The list for users without history: decided in a build, and held by the bundle."""
 
 import json
 from pathlib import Path
@@ -30,31 +30,31 @@ def sequences(tiny_data: Path):
     return read_sequences(Dataset.open(tiny_data), "")
 
 
-def test_the_list_is_judged_on_users_the_towers_did_not_see_and_counted_on_all_there_is(
+def test_the_list_is_chosen_on_users_the_towers_did_not_see_and_counted_on_all_there_is(
     tiny_run: Path, tiny_data: Path, sequences, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     dataset, model = Dataset.open(tiny_data), OneVectorModel.open(tiny_run)
     everything = model.towers.seen(sequences, dataset.items, None)
     popular = everything.interactions.counts()
     cases = Cases.held_out(sequences, [str(i) for i in dataset.items["item_id"]], Split.VALID, True, [10])
-    # A tiny shop's towers are good enough for strangers. These show what is wanted most last.
-    wanted = np.bincount(np.concatenate(cases.truth), minlength=len(popular))
-    monkeypatch.setattr("index.build.users_without_history.exact_scores", lambda *_: -wanted.astype(np.float32))
+    # A tiny shop's towers are good enough for users without history. These show what is relevant to most users last.
+    relevant = np.bincount(np.concatenate(cases.truth), minlength=len(popular))
+    monkeypatch.setattr("index.build.users_without_history.exact_scores", lambda *_: -relevant.astype(np.float32))
     result = built(tiny_run, tiny_data, tmp_path, "fallbacks=standard")
     bundle = Bundle.load(result.path)
-    told = json.loads((result.path / REPORT).read_text())["users_without_history"]
-    assert bundle.fallback is not None and told["name"] == bundle.fallback.name
-    assert set(told["compared"]) == {"popularity", "decayed_popularity", "trending"}
-    assert result.users_without_history.why == told["why"]
+    decision = json.loads((result.path / REPORT).read_text())["users_without_history"]
+    assert bundle.fallback is not None and decision["name"] == bundle.fallback.name
+    assert set(decision["compared"]) == {"popularity", "decayed_popularity", "trending"}
+    assert result.users_without_history.why == decision["why"]
     seen = model.towers.seen(sequences, dataset.items, Split.VALID)
     expected = as_newcomers(stranger_scores(Popularity().fit(seen)), cases)[:, 1].mean()
-    assert told["compared"]["popularity"]["after"] == pytest.approx(expected)
+    assert decision["compared"]["popularity"]["after"] == pytest.approx(expected)
     only = Bundle.load(built(tiny_run, tiny_data, tmp_path, "~fallbacks", "+baselines@fallbacks=popularity").path)
     assert only.fallback is not None and only.fallback.name == "popularity"
     assert only.fallback.rows.tolist() == np.argsort(-popular, kind="stable")[: (popular > 0).sum()].tolist()
 
 
-def test_without_lists_strangers_get_the_towers_answer(tiny_run: Path, tiny_data: Path, tmp_path: Path):
+def test_without_lists_users_without_history_get_the_towers_answer(tiny_run: Path, tiny_data: Path, tmp_path: Path):
     result = built(tiny_run, tiny_data, tmp_path, "fallbacks=none")
     assert Bundle.load(result.path).fallback is None
     assert result.users_without_history.why.startswith("towers")

@@ -13,7 +13,7 @@ import numpy as np
 from index.bundle.change_log import Merged
 from index.bundle.manifest import FORMAT, IndexRecord, Manifest, records
 from index.bundle.publication import building, new_bundle, switch_current
-from index.search.item_index import SearchParameters
+from index.search.effort import SearchParameters
 
 FILES = 25
 

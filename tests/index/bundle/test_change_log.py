@@ -1,4 +1,4 @@
-"""The log of changes: on disk before it is said so, and whatever is damaged is passed over and counted."""
+"""The log of changes: on disk before it is acknowledged, and whatever is damaged is passed over and counted."""
 
 import multiprocessing
 import os
@@ -117,7 +117,7 @@ print(log.append([Change("c", None)])[0].number)
 """
 
 
-def test_a_full_disk_is_said_and_leaves_the_log_as_it_was(path):
+def test_a_full_disk_is_reported_and_leaves_the_log_as_it_was(path):
     done = subprocess.run(
         [sys.executable, "-c", FILL_THE_DISK, str(path)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -125,8 +125,8 @@ def test_a_full_disk_is_said_and_leaves_the_log_as_it_was(path):
         text=True,
         timeout=60,
     )
-    said, number = done.stdout.splitlines()
-    assert "cannot be written: File too large; nothing was changed" in said and number == "2"
+    logged, number = done.stdout.splitlines()
+    assert "cannot be written: File too large; nothing was changed" in logged and number == "2"
     log = ChangeLog(path)
     assert ids(log.read_on()) == ["a", "c"] and log.damaged == 0
 
@@ -138,7 +138,7 @@ def write_for_ever(path, ready):
         ready.send_bytes(str(number).encode())
 
 
-def test_a_writer_killed_at_any_moment_loses_nothing_that_it_said_was_logged(path):
+def test_a_writer_killed_at_any_moment_loses_nothing_that_it_reported_as_logged(path):
     context = multiprocessing.get_context("fork")
     for kill in range(10):
         path.unlink(missing_ok=True)
@@ -150,14 +150,14 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_it_said_was_logged(pat
             receiver.recv_bytes()
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
-        said = 3 * kill
+        logged = 3 * kill
         while receiver.poll():
             try:
-                said = int(receiver.recv_bytes())
+                logged = int(receiver.recv_bytes())
             except EOFError:
                 break
         found = ids(ChangeLog(path).read_on())
-        assert found == [str(number) for number in range(len(found))] and len(found) > said
+        assert found == [str(number) for number in range(len(found))] and len(found) > logged
 
 
 def test_a_log_that_cannot_be_written_says_so(path, monkeypatch):

@@ -59,13 +59,13 @@ def test_every_truncation_is_refused(folder, name):
             check(folder)
 
 
-def test_a_wrong_size_is_told_with_both(folder):
+def test_a_wrong_size_is_refused_with_both(folder):
     (folder / "items.parquet").write_bytes(b"short")
     with pytest.raises(BundleError, match=r"items\.parquet has 5 bytes, its manifest says 250"):
         check(folder)
 
 
-def test_a_wrong_hash_is_told_with_both(folder):
+def test_a_wrong_hash_is_refused_with_both(folder):
     (folder / "model" / "config.json").write_bytes(b"[]")
     with pytest.raises(BundleError, match=r"config\.json is damaged: its SHA-256 is 4f53\w+, its manifest says 4413"):
         check(folder)

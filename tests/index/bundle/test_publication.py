@@ -43,7 +43,7 @@ def test_the_folder_of_bundles_can_be_moved(tmp_path):
     assert (current_bundle(tmp_path / "there") / "file").read_text() == "content"
 
 
-def test_nothing_published_yet_is_said_with_the_cure(tmp_path):
+def test_nothing_published_yet_is_refused_with_the_cure(tmp_path):
     with pytest.raises(BundleError, match=r"no current bundle in .*index\.build"):
         current_bundle(tmp_path)
 
@@ -86,7 +86,7 @@ def test_what_dead_builds_left_is_cleared_up(tmp_path):
         assert names(tmp_path) == ["current", "v1"]
 
 
-def test_a_second_build_is_refused_and_told_who_is_at_work(tmp_path):
+def test_a_second_build_is_refused_and_names_who_is_at_work(tmp_path):
     with building(tmp_path, "index.build run=artifacts/runs/demo"):
         with pytest.raises(Locked, match=rf"index\.build run=artifacts/runs/demo.*pid {os.getpid()}") as refusal:
             publish(tmp_path, "v1")
@@ -119,16 +119,16 @@ for write in (
 """
 
 
-def test_a_full_disk_is_said_and_leaves_the_old_version_alone(tmp_path):
+def test_a_full_disk_is_reported_and_leaves_the_old_version_alone(tmp_path):
     publish(tmp_path, "v1")
-    said = subprocess.run(
+    messages = subprocess.run(
         [sys.executable, "-c", FILL_THE_DISK, str(tmp_path)],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=60,
     ).stdout.splitlines()
-    assert [line.startswith(f"the disk ran full while writing {tmp_path / 'v2'}") for line in said] == [True, True]
+    assert [line.startswith(f"the disk ran full while writing {tmp_path / 'v2'}") for line in messages] == [True, True]
     assert names(tmp_path) == ["current", "v1"]
 
 

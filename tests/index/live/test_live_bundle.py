@@ -193,7 +193,7 @@ def test_changes_that_the_bundle_holds_are_not_made_again(live, folder, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("item", "said"),
+    ("item", "message"),
     [
         ({"text": "tea"}, "item_id must be a text that is not empty, got None"),
         ({"item_id": 7, "text": "tea"}, "item_id must be a text that is not empty, got 7"),
@@ -208,8 +208,8 @@ def test_changes_that_the_bundle_holds_are_not_made_again(live, folder, monkeypa
         ({"item_id": "new", "text": "tea", "category": 4}, "category must be a text, got 4"),
     ],
 )
-def test_an_item_that_cannot_be_served_is_refused_and_nothing_changes(live, folder, item, said):
-    with pytest.raises(ValueError, match=said):
+def test_an_item_that_cannot_be_served_is_refused_and_nothing_changes(live, folder, item, message):
+    with pytest.raises(ValueError, match=message):
         live.upsert([{"item_id": "good", "text": "tea"}, item])
     assert "good" not in live.view.row_of and not (folder.parent / "changes.log").exists()
 
@@ -217,14 +217,14 @@ def test_an_item_that_cannot_be_served_is_refused_and_nothing_changes(live, fold
 def test_a_wrong_search_is_refused_as_by_the_index(live):
     live.upsert([{"item_id": "new", "text": "tea"}])
     dim = live.view.index.dim
-    for queries, k, exclude, said in (
+    for queries, k, exclude, message in (
         (np.zeros((1, dim), np.float32), 0, None, "k must be at least 1"),
         (np.zeros((1, dim + 1), np.float32), 5, None, f"expected {dim}, got {dim + 1}"),
         (np.full((1, dim), np.nan, np.float32), 5, None, "NaN"),
         (np.zeros((1, dim), np.float32), 5, [], "exclude has 0 entries for 1 queries"),
         (np.zeros((1, dim), np.float32), 5, [np.array([31])], "there are rows 0…30"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             live.view.index.search(queries, k, exclude)
 
 

@@ -22,7 +22,7 @@ def planned(template, count, dim):
     return plan_index(template, count, dim, lists_per_root=4.0, vectors="int8")
 
 
-def test_a_small_catalogue_is_searched_exactly_and_told_why():
+def test_a_small_catalogue_is_searched_exactly_and_says_why():
     assert AUTO.plans(19_999, 128) == [Plan("Flat", "19,999 vectors, fewer than exact_below=20,000: exact")]
 
 

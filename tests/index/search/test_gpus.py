@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from data_prep.command import UsageError
+from index.search.effort import SearchParameters
 from index.search.exact import exact_search
 from index.search.factory import Plan
 from index.search.gpus import check_gpu
-from index.search.item_index import ItemIndex, SearchParameters
+from index.search.item_index import ItemIndex
 from tests.index.indexes import make_index
 
 PLAN = Plan("IVF16,PQ16x4fs", "test")

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.calibration.measures import index_recall
+from index.search.effort import SearchParameters
 from index.search.exact import best, exact_scores, exact_search
 from index.search.factory import Plan, plan_index
-from index.search.item_index import ItemIndex, SearchParameters
+from index.search.item_index import ItemIndex
 from index.search.stored_vectors import StoredVectors
 from tests.index.indexes import make_index
 
