@@ -17,8 +17,8 @@ import torch
 from benchmarks.ann.catalogue import Vectors
 from benchmarks.ann.synthetic import synthetic
 from data_prep.command import load_config
-from index.build.config import BuildConfig
-from index.search.factory import Plan, fill, train_index
+from index.build import BuildConfig
+from index.search import Plan, fill, train_index
 
 TURNS = 3
 

@@ -52,17 +52,15 @@ def around(vectors: NDArray[np.float32], count: int, seed: int) -> NDArray[np.fl
 def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) -> Path:
     """Build and publish the large bundle; its folder."""
     from data_prep.command import instantiate, load_config
-    from index.build.config import BuildConfig
-    from index.build.inputs import check_inputs
-    from index.build.write import Contents, name_version, write_contents
-    from index.bundle.histories import Histories
-    from index.bundle.publish import building, new_bundle, switch_current
-    from index.calibration.trial import choose_index
-    from towers import OneVectorModel
-    from towers.events import read_sequences
+    from index.build import BuildConfig, BuildReport, Contents, Origin, check_inputs, name_version, write_contents
+    from index.bundle import BundleParts, Histories, building, new_bundle, switch_current
+    from index.calibration import choose_index
+    from towers import CrossEncoder, OneVectorModel
+    from towers.candidates.fallback_choice import FallbackChoice
+    from towers.events.reading import read_sequences
 
     config = load_config(BuildConfig, "build", [*overrides, f"bundles={bundles}"])
-    inputs = check_inputs(config.run, config.data, config.reranker, config.funnel)
+    inputs = check_inputs(config.run, config.data, config.cross_encoder, config.funnel)
     model = OneVectorModel.open(inputs.run)
     small = inputs.dataset.items.reset_index(drop=True)
     vectors = around(model.item_vectors(small), count, config.seed)
@@ -79,11 +77,33 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
     encoder = model.user_encoder(items, vectors)
     asking = [histories.at(number) for number in range(config.calibration_users)]
     queries = encoder.encode(asking, [""] * len(asking))
-    chosen = choose_index(instantiate(config.index).plans(count, model.dim), vectors, queries, config)
+    chosen = choose_index(instantiate(config.index).plans(count, model.dim), vectors, queries, config.index_settings)
     recall, parameters = chosen.calibration.recall, chosen.calibration.parameters
     print(f"{chosen.plan.factory}, index recall@{config.recall_k} {recall:.4f}, {parameters}", flush=True)
     sequences = read_sequences(inputs.dataset, "", model.towers.users.attributes.columns)
-    contents = Contents(inputs, model, items, vectors, None, chosen, sequences, histories, None, None, None, {})
+    report = BuildReport(
+        plan=chosen.plan,
+        calibration=chosen.calibration,
+        trials=chosen.trials,
+        tried_on=chosen.tried_on,
+        floor=config.recall_floor,
+        model_recall=None,
+        origin=Origin(None, count, 0, 0, warm=False),
+        cross_encoder=inputs.cross_encoder,
+        funnel="the towers alone",
+        users_without_history=FallbackChoice("towers", "towers: made-up users were not asked", {}, {}),
+        seconds={},
+    )
+    parts = BundleParts(
+        items=items,
+        vectors=vectors,
+        index=chosen.searched,
+        user_encoder=encoder,
+        item_encoder=model.item_encoder(items, vectors, encoder),
+        histories=histories,
+        cross_encoder=None if inputs.cross_encoder.folder is None else CrossEncoder.load(inputs.cross_encoder.folder),
+    )
+    contents = Contents(parts, inputs, model, None, chosen, sequences, report)
     version = name_version(contents)
     with building(bundles, "benchmarks/load_bundle.py"):
         with new_bundle(bundles, version) as folder:
@@ -112,7 +132,7 @@ def measure(folder: Path) -> None:
     def imported() -> None:
         import sentence_transformers  # noqa: F401 - what a bundle's text encoder imports when it is loaded
 
-        import index.bundle.bundle  # noqa: F401
+        from index import Bundle  # noqa: F401
 
     _, imports = timed(imported)
     import faiss

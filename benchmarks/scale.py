@@ -29,12 +29,9 @@ from numpy.typing import NDArray
 
 from data_prep.command import instantiate, load_config
 from data_prep.vector_file import map_vectors
-from index.build.config import BuildConfig
-from index.build.encoding import encode_catalogue
-from index.calibration.calibrate import index_recall
-from index.calibration.trial import choose_index
-from index.search.search import ItemIndex, SearchParameters
-from index.search.stored import StoredVectors
+from index.build import BuildConfig, encode_catalogue
+from index.calibration import choose_index, index_recall
+from index.search import ItemIndex, SearchParameters, StoredVectors
 
 CENTRES = 20_000
 SPREAD = 0.6
@@ -164,7 +161,7 @@ def build(config: BuildConfig, folder: Path, count: int, dim: int) -> None:
     with watch("index"):
         users = catalogue.users(vectors, 2 * config.calibration_users)
         asked, fresh = users[: config.calibration_users], users[config.calibration_users :]
-        chosen = choose_index(instantiate(config.index).plans(count, dim), vectors, asked, config)
+        chosen = choose_index(instantiate(config.index).plans(count, dim), vectors, asked, config.index_settings)
         calibration = chosen.calibration
     print(f"{chosen.plan.factory}: {chosen.plan.reason}", flush=True)
     with watch("write"):

@@ -33,7 +33,7 @@ def main(config: ServeConfig) -> None:
             f"bundle={config.bundle}: there is no such folder; build one with `python -m index.build`, or name another"
         )
     # What follows is imported only here, for it takes seconds: what is wrong with the options is told at once.
-    from index.bundle.manifest import Manifest
+    from index import Manifest
 
     Manifest.read(config.bundle)
     stop = StopSignals()

@@ -70,6 +70,6 @@ def tiny_bundle(artifacts: Path, tiny_run: Path, tiny_data: Path) -> Path:
     from index.build.__main__ import build
     from index.build.config import BuildConfig
 
-    overrides = [f"run={tiny_run}", f"data={tiny_data}", f"artifacts={artifacts}", "reranker=always"]
+    overrides = [f"run={tiny_run}", f"data={tiny_data}", f"artifacts={artifacts}", "cross_encoder=always"]
     build(load_config(BuildConfig, "build", overrides))
     return artifacts / "bundles" / "current"

@@ -18,11 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.command import instantiate, load_config
-from index.build.config import BuildConfig
-from index.calibration.calibrate import index_recall
-from index.calibration.trial import choose_index
-from index.search import search
-from index.search.search import ItemIndex
+from index.build import BuildConfig
+from index.calibration import choose_index, index_recall
+from index.search import ItemIndex
 
 DIM = 128
 CENTRES = 2000
@@ -31,7 +29,7 @@ K = 100
 BATCHES = (64, 1)
 MEASURED = 256
 SHARES = (0.95, 0.5, 0.1, 0.01, 0.001)
-SCANNED = {"as planned": search.SCANNED_ROWS, "selector": 0, "scan": 10**9}
+SCANNED = {"as planned": ItemIndex.scanned_rows, "selector": 0, "scan": 10**9}
 
 Vectors = NDArray[np.float32]
 
@@ -92,7 +90,7 @@ def main() -> None:
     config = load_config(BuildConfig, "build", ["run=none", "data=none", *arguments.overrides])
     known, fresh = np.array_split(users, 2)
     plans = instantiate(config.index).plans(*vectors.shape)
-    chosen = choose_index(plans, vectors, known[: config.calibration_users], config)
+    chosen = choose_index(plans, vectors, known[: config.calibration_users], config.index_settings)
     index = chosen.searched
     print(f"{len(vectors):,} vectors, {chosen.plan.factory}, {chosen.plan.vectors}, {chosen.calibration.parameters}")
     print(f"index recall@{K} without a filter {index_recall(index, fresh[:MEASURED], K, vectors):.3f}")
@@ -101,7 +99,7 @@ def main() -> None:
         for share in SHARES:
             rows = rows_of(vectors, share, kind, rng)
             for plan, scanned in SCANNED.items():
-                with mock.patch.object(search, "SCANNED_ROWS", scanned):
+                with mock.patch.object(ItemIndex, "scanned_rows", scanned):
                     recall = index_recall(index, fresh[:MEASURED], K, vectors, rows)
                     times = [f"{milliseconds(index, fresh, batch, rows):.2f}" for batch in BATCHES]
                 print(f"{share:.1%} {kind}, {len(rows):,}, {plan}, {recall:.3f}, {', '.join(times)}", flush=True)

@@ -10,8 +10,7 @@ from benchmarks.quality.machine import commit, machine
 from benchmarks.serving import ceilings, drills, plot, shop
 from benchmarks.serving.load import LoadSample, closed_loop, method, open_loop
 from benchmarks.serving.process import Running, serving
-from index.bundle.bundle import HISTORIES, ITEMS
-from index.bundle.histories import Histories
+from index.bundle import HISTORIES, ITEMS, Histories
 from retrieval_server.client.requests import recall_request, recommend_request
 from retrieval_server.retrieval.v1.retrieval_pb2 import RecallResponse, RecommendResponse
 

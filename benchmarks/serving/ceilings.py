@@ -82,7 +82,7 @@ def measure(folder: Path, request: bytes, answer_bytes: int, k: int, batch: int,
     tower = _median(batches, lambda some: bundle.user_encoder.encode(users[some], asked)) / batch
     search = _median(batches, lambda some: bundle.index.search(vectors[some], k, seen[some])) / batch
     pair = 0.0
-    if bundle.reranker is not None:
+    if bundle.cross_encoder is not None:
         pair = _median(_readings(bundle, users[: len(batches)], vectors, candidates), lambda one: one()) / candidates
     with echoing(answer_bytes) as echo:
         echoed = []
@@ -96,15 +96,19 @@ def measure(folder: Path, request: bytes, answer_bytes: int, k: int, batch: int,
 def _readings(
     bundle: Bundle, users: Sequence[History], vectors: NDArray[np.float32], candidates: int
 ) -> list[Callable[[], object]]:
-    """For each user a reading of their recalled items."""
-    reranker, texts, titles = bundle.reranker, bundle.items["text"].to_numpy(), bundle.items["title"].to_numpy()
-    assert reranker is not None
+    """For each user the reading of what was recalled for them."""
+    cross_encoder, texts, titles = (
+        bundle.cross_encoder,
+        bundle.items["text"].to_numpy(),
+        bundle.items["title"].to_numpy(),
+    )
+    assert isinstance(cross_encoder, CrossEncoder)
     readings: list[Callable[[], object]] = []
     for user, vector in zip(users, vectors, strict=False):
         (hits,) = bundle.index.search(vector[np.newaxis], candidates, [np.unique(user.rows)])
-        read = user.last(reranker.input_template.context_items)
-        context = reranker.input_template.context(titles[read.rows].tolist(), read.events, "")
-        readings.append(partial(_read, reranker, context, texts[hits.rows].tolist(), hits.scores))
+        read = user.last(cross_encoder.input_template.context_items)
+        context = cross_encoder.input_template.context(titles[read.rows].tolist(), read.events, "")
+        readings.append(partial(_read, cross_encoder, context, texts[hits.rows].tolist(), hits.scores))
     return readings
 
 

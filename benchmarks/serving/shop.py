@@ -46,7 +46,9 @@ def make(folder: Path, items: int, dim: int) -> Path:
     _command("towers.train_ranker", f"run={run}", f"data={data}", place, "model.package=null",
              f"model.folder={encoder.parent / 'bert'}", "model.layers=2", "model.width=128", "mining.max_groups=200",
              "trainer.epochs=1", "trainer.threads=1")  # fmt: skip
-    _command("index.build", f"run={run}", f"data={data}", place, "threads=1", "recall_floor=0.9", "reranker=always")
+    _command(
+        "index.build", f"run={run}", f"data={data}", place, "threads=1", "recall_floor=0.9", "cross_encoder=always"
+    )
     return bundles
 
 

@@ -4,8 +4,8 @@ from data_prep.command import command, instantiate
 from index.build.config import BuildConfig
 from index.build.inputs import check_dim, check_inputs
 from index.build.report import BuildResult, show
-from index.bundle.publish import building
-from index.search.device import check_gpu
+from index.bundle.publication import building
+from index.search.gpus import check_gpu
 
 
 def build(config: BuildConfig) -> BuildResult:
@@ -19,7 +19,7 @@ def build(config: BuildConfig) -> BuildResult:
     choice = instantiate(config.index)
     if config.require_gpu:
         check_gpu(require_gpu=True)
-    inputs = check_inputs(config.run, config.data, config.reranker, config.funnel)
+    inputs = check_inputs(config.run, config.data, config.cross_encoder, config.funnel)
     check_dim(config.run, config.dim)
     with building(config.bundles, f"index.build run={config.run}"):
         # Only now: importing torch takes longer than a wrong input may take to be refused.
@@ -30,7 +30,7 @@ def build(config: BuildConfig) -> BuildResult:
 
 @command(BuildConfig, "build")
 def main(config: BuildConfig) -> BuildResult:
-    """Build, and show what was built and why."""
+    """Build, and show the bundle and the reasons for it."""
     result = build(config)
     show(result)
     return result

@@ -1,4 +1,4 @@
-"""The catalogue that a bundle is built of: the dataset's items, the changes logged since, what differs from before."""
+"""The catalogue that a bundle is built of: items, logged changes, the log of events, the difference from before."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,21 +9,61 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_prep.columns import Columns
-from index.bundle.changes import Change, ChangeLog, Merged
+from data_prep.columns import Columns, Split
+from data_prep.dataset import Dataset
+from index.build.gates import check_items
+from index.bundle.change_log import Change, ChangeLog, Merged
 from index.bundle.item_table import POPULARITY, as_table
+from towers.events.history import Sequences
+from towers.events.reading import LogSettings, read_sequences_of
 
 NAMED = 5
 """Ids that a comparison names of each kind."""
 
 
 @dataclass(frozen=True)
+class Catalogue:
+    """Items and the log over them.
+
+    Attributes:
+        items: item table with popularity; row order is index order.
+        sequences: the log as the run saw it, over those items.
+        rows: row of each item of the dataset among them; -1 where it has none.
+    """
+
+    items: pd.DataFrame
+    sequences: Sequences
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def read(cls, dataset: Dataset, log: LogSettings, changes: "LoggedChanges") -> "Catalogue":
+        """The dataset's items with the changes logged since, and its log under the run's split.
+
+        Args:
+            dataset: the prepared tables.
+            log: the part of the log that the run saw.
+            changes: to the items.
+
+        Raises:
+            GateFailed: items that cannot be served.
+        """
+        items = dataset.items.reset_index(drop=True)
+        check_items(items)
+        items, rows = changes.apply(items)
+        check_items(items)
+        sequences = read_sequences_of(dataset, log).over(rows)
+        training = sequences.rows[sequences.splits == Split.TRAIN]
+        popularity = np.bincount(training, minlength=len(items))
+        return cls(items.assign(**{POPULARITY: popularity}), sequences, rows)
+
+
+@dataclass(frozen=True)
 class LoggedChanges:
-    """What a log says of a catalogue.
+    """Changes of a catalogue's items that a log holds.
 
     Attributes:
         newest: the last change of each item, of those that count.
-        merged: what a bundle made with them holds of the log; None where there is no log.
+        merged: the part of the log that a bundle made with them holds; None where there is no log.
         since: changes from then on count; earlier ones were known when the item table was made.
     """
 
@@ -56,9 +96,7 @@ class LoggedChanges:
             return items, np.arange(len(items))
         put = as_table([change.item for change in self.newest if change.item is not None], items)
         ids = items[Columns.ITEM_ID]
-        former = pd.Index(ids).get_indexer(
-            pd.Index(put[Columns.ITEM_ID])
-        )  # row whose place is taken, -1 for a new item
+        former = pd.Index(ids).get_indexer(pd.Index(put[Columns.ITEM_ID]))  # row of the item replaced, -1 for a new one
         kept = ~ids.isin({change.item_id for change in self.newest})
         new = np.arange(len(items), len(items) + len(put))
         order = np.argsort(np.concatenate([np.flatnonzero(kept), np.where(former >= 0, former, new)]))
@@ -99,19 +137,19 @@ def same_items(before: pd.DataFrame, now: pd.DataFrame) -> NDArray[np.int64]:
         before: the earlier table.
         now: the table, N rows; an item is the same if all columns but its popularity are.
     """
-    place = pd.Index(before[Columns.ITEM_ID]).get_indexer(pd.Index(now[Columns.ITEM_ID]))
+    former = pd.Index(before[Columns.ITEM_ID]).get_indexer(pd.Index(now[Columns.ITEM_ID]))
     columns = [column for column in now.columns if column != POPULARITY]
     if set(columns) != {column for column in before.columns if column != POPULARITY}:
         return np.full(len(now), -1)
-    known = np.flatnonzero(place >= 0)
+    known = np.flatnonzero(former >= 0)
     same = np.ones(len(known), bool)
     for column in columns:
-        same &= _equal(before[column].iloc[place[known]], now[column].iloc[known])
-    return np.where(np.isin(np.arange(len(now)), known[same]), place, -1)
+        same &= _equal(before[column].iloc[former[known]], now[column].iloc[known])
+    return np.where(np.isin(np.arange(len(now)), known[same]), former, -1)
 
 
 def compare(version: str, before: pd.DataFrame, now: pd.DataFrame, same: NDArray[np.int64]) -> Comparison:
-    """Count what differs.
+    """Count the differences.
 
     Args:
         version: name of the earlier bundle.
@@ -135,8 +173,8 @@ def _equal(left: Any, right: Any) -> NDArray[np.bool_]:
         return np.array([_plain(a) == _plain(b) for a, b in pairs], bool)
     unknown = left.isna().to_numpy(dtype=bool) & right.isna().to_numpy(dtype=bool)
     equal = (left.reset_index(drop=True) == right.reset_index(drop=True)).fillna(False).to_numpy(dtype=bool)
-    found: NDArray[np.bool_] = equal | unknown
-    return found
+    same: NDArray[np.bool_] = equal | unknown
+    return same
 
 
 def _plain(value: Any) -> Any:

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from data_prep.command import UsageError
-from index.build.inputs import RERANKER_CHOICES
+from data_prep.config import require
+from data_prep.errors import UsageError
+from index.build.inputs import CROSS_ENCODER_CHOICES
+from index.calibration.settings import IndexSettings
 
 
 @dataclass
@@ -14,8 +16,8 @@ class ExportConfig:
     """How the models are run that a bundle serves with.
 
     Attributes:
-        enabled: whether user tower and reranker are written as ONNX graphs; without, torch runs them.
-        int8: whether the reranker may be in int8.
+        enabled: whether user tower and cross-encoder are written as ONNX graphs; without, torch runs them.
+        int8: whether the cross-encoder may be in int8.
         users: users on whose shortlists int8 is compared with float32.
         candidates: in each of them.
         max_ndcg_loss: the most NDCG@10 that int8 may cost where users went on to candidates.
@@ -31,13 +33,12 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         for name in ("users", "candidates"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"export.{name} must be at least 1, not {getattr(self, name)}")
+            require(f"export.{name}", getattr(self, name), 1)
 
 
 @dataclass
 class BuildConfig:
-    """What to build from, where to, and what must hold.
+    """Run and data to build from, the folder to build into, and gates that must hold.
 
     Attributes:
         run: folder of a training run.
@@ -49,7 +50,7 @@ class BuildConfig:
         index: how the index is chosen; a file of `conf/index/`.
         funnel: whether to publish the run's funnels, for users and for queries, as far as their training found them
             better than recall alone.
-        fallbacks: lists of which one may answer those of whom nothing is known, by name; conf/fallbacks.
+        fallbacks: lists of which one may answer users without history, by name; conf/fallbacks.
         recall_k: depth of index recall.
         recall_target: index recall that calibration aims for.
         recall_floor: index recall below which nothing is published.
@@ -58,8 +59,8 @@ class BuildConfig:
         trial_rows: items that several indexes are tried on; of a larger catalogue so many are drawn.
         kept_history: newest events remembered of each user, so that a caller need only name one; the towers read
             fewer, the others still count as seen.
-        reranker: whether to publish the run's reranker: `if_better` than the recall order on users or queries that it
-            did not learn from, `always` or `never`.
+        cross_encoder: whether to publish the run's cross-encoder: `if_better` than the recall order on users or queries
+            that it did not learn from, `always` or `never`.
         warm: take vectors of unchanged items, and the index's training, from the current bundle if its model is the
             same one.
         changes_since: changes logged from then on are merged into the item table, ISO 8601; null for when the data
@@ -84,7 +85,7 @@ class BuildConfig:
     bytes_per_item: float | None
     trial_rows: int
     kept_history: int
-    reranker: str
+    cross_encoder: str
     funnel: bool
     fallbacks: dict[str, Any]
     warm: bool
@@ -96,20 +97,32 @@ class BuildConfig:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.reranker not in RERANKER_CHOICES:
-            raise UsageError(f"reranker must be one of {', '.join(RERANKER_CHOICES)}, not {self.reranker!r}")
+        if self.cross_encoder not in CROSS_ENCODER_CHOICES:
+            choices = ", ".join(CROSS_ENCODER_CHOICES)
+            raise UsageError(f"cross_encoder must be one of {choices}, not {self.cross_encoder!r}")
         for name in ("recall_target", "recall_floor"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"{name} must lie within 0…1, not {getattr(self, name)}")
+            require(name, getattr(self, name), 0, 1)
         for name in ("recall_k", "calibration_users", "trial_rows", "kept_history", "points_per_list"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+            require(name, getattr(self, name), 1)
         if self.changes_since is not None:
             parse_time("changes_since", self.changes_since)
         if self.bytes_per_item is not None and self.bytes_per_item <= 0:
             raise UsageError(f"bytes_per_item must be above 0, or null for any, not {self.bytes_per_item}")
-        if self.threads is not None and self.threads < 1:
-            raise UsageError(f"threads must be at least 1, or null for one on each core, not {self.threads}")
+        if self.threads is not None:
+            require("threads", self.threads, 1)
+
+    @property
+    def index_settings(self) -> IndexSettings:
+        """How the index is trained, tried and calibrated."""
+        return IndexSettings(
+            recall_k=self.recall_k,
+            recall_target=self.recall_target,
+            bytes_per_item=self.bytes_per_item,
+            trial_rows=self.trial_rows,
+            points_per_list=self.points_per_list,
+            require_gpu=self.require_gpu,
+            seed=self.seed,
+        )
 
 
 def parse_time(name: str, text: str) -> datetime:

@@ -23,10 +23,10 @@ from towers.model.trained_towers import ITEMS_AT_ONCE
 log = logging.getLogger(__name__)
 
 WORKING = ".encoding-"
-"""What the names of working folders begin with, in the folder of bundles; what stands for their contents follows."""
+"""Prefix of the names of working folders, in the folder of bundles; a fingerprint of their contents follows."""
 
 SYNC_SECONDS = 10.0
-"""Between two moments at which what was encoded is known to be on disk: what an interruption costs, and one piece."""
+"""Between two moments at which vectors are known to be on disk: the cost of an interruption, and one piece."""
 
 VECTORS, PROGRESS = "vectors.npy", "progress.json"
 
@@ -50,7 +50,7 @@ class EncodedItems:
 
     Attributes:
         vectors: [N, D], memory-mapped.
-        computed, reused, resumed: items encoded now, taken from an earlier bundle, found in the file of an interrupted
+        computed, reused, resumed: items encoded now, taken from an earlier bundle, or from the file of an interrupted
             build.
     """
 

@@ -1,4 +1,4 @@
-"""What must hold of items and vectors before anything is built from them."""
+"""Gates that items and vectors must pass before anything is built from them."""
 
 from typing import Any
 
@@ -40,11 +40,11 @@ def check_vectors(vectors: NDArray[np.float32], items: pd.DataFrame, dim: int) -
     _refuse(items, np.logical_not(np.isfinite(vectors).all(axis=1)), "have a vector with NaN or infinity")
 
 
-def _refuse(items: pd.DataFrame, wrong: NDArray[np.bool_], what: str) -> None:
+def _refuse(items: pd.DataFrame, wrong: NDArray[np.bool_], fault: str) -> None:
     if not wrong.any():
         return
     ids: list[Any] = items.loc[wrong, Columns.ITEM_ID].drop_duplicates().tolist()
     raise GateFailed(
-        f"{int(wrong.sum()):,} of {len(items):,} items {what}: {', '.join(map(str, ids[:NAMED]))}"
+        f"{int(wrong.sum()):,} of {len(items):,} items {fault}: {', '.join(map(str, ids[:NAMED]))}"
         f"{', …' if len(ids) > NAMED else ''}; prepare the data again without them"
     )

@@ -1,4 +1,4 @@
-"""What the model is worth, as `towers.evaluate` found: never to be taken for index recall."""
+"""Model recall, as `towers.evaluate` measured it: never to be taken for index recall."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ class ModelRecall:
 
 
 def model_recall(run: Path, fingerprint: str, dim: int | None) -> ModelRecall | None:
-    """What a run's evaluation says of the vectors that are indexed; None where it was not evaluated so.
+    """Recall by a run's evaluation of the vectors that are indexed; None where it was not evaluated so.
 
     Args:
         run: folder of the run.

@@ -1,6 +1,5 @@
-"""What a build tells: tables on the terminal, `report.json` in the bundle."""
+"""The report of a build: tables on the terminal, `report.json` in the bundle."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from index.build.catalogue import Comparison
-from index.build.inputs import RerankerChoice
-from index.calibration.calibrate import Calibration
-from index.calibration.trial import ChosenIndex, IndexTrial
+from index.build.inputs import CrossEncoderChoice
+from index.calibration.calibration import Calibration
+from index.calibration.index_trials import IndexTrial
 from index.search.factory import Plan
 
 if TYPE_CHECKING:
-    from index.build.export import ServedReranker  # these import torch, which a wrong input is refused before
+    from index.build.export import ServedCrossEncoder  # these import torch, which a wrong input is refused before
     from index.build.model_recall import ModelRecall
     from towers import Funnel
     from towers.candidates.fallback_choice import FallbackChoice
@@ -29,8 +28,8 @@ class Origin:
     """Where a bundle's contents come from.
 
     Attributes:
-        comparison: what differs from the catalogue before; None where there was none.
-        computed, reused, resumed: items encoded by this build, taken from the bundle before, found in the file of an
+        comparison: difference from the catalogue before; None where there was none.
+        computed, reused, resumed: items encoded by this build, taken from the bundle before, taken from the file of an
             interrupted build.
         warm: whether the index has the centroids and codes of the bundle before.
     """
@@ -42,25 +41,74 @@ class Origin:
     warm: bool
 
 
-@dataclass(frozen=True)
-class BuildResult:
-    """What was built, and why so.
+@dataclass(frozen=True, kw_only=True)
+class BuildReport:
+    """Decisions of a build, and their reasons: all that is known once everything but the writing is done.
+
+    Attributes:
+        plan: the index and the reason for it.
+        calibration: how it is searched and the recall that this reaches.
+        trials: the indexes that were tried, the one taken first; none where there was nothing to choose.
+        tried_on: items that they were tried on.
+        floor: the index recall below which nothing is published.
+        model_recall: of the run's evaluation, for the vectors that are indexed; None where there is none.
+        origin: which contents are new, and which were taken over.
+        cross_encoder: whether the run's cross-encoder is in it, and why.
+        funnel: the channels that recall, in words.
+        users_without_history: the list that answers them, and why.
+        seconds: wall time of each stage.
+    """
+
+    plan: Plan
+    calibration: Calibration
+    trials: list[IndexTrial]
+    tried_on: int
+    floor: float
+    model_recall: "ModelRecall | None"
+    origin: Origin
+    cross_encoder: CrossEncoderChoice
+    funnel: str
+    users_without_history: "FallbackChoice"
+    seconds: dict[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """The contents of `report.json`."""
+        calibration, cross_encoder = self.calibration, self.cross_encoder
+        return {
+            "index": asdict(self.plan),
+            "tried": {"items": self.tried_on, "indexes": [asdict(trial) for trial in self.trials]},
+            "index_recall": {
+                "k": calibration.parameters.k,
+                "measured": calibration.recall,
+                "target": calibration.target,
+                "floor": self.floor,
+                "target_reached": calibration.reached,
+                "user_vectors": calibration.users,
+            },
+            "model_recall": None if self.model_recall is None else asdict(self.model_recall),
+            "parameters": asdict(calibration.parameters),
+            "curve": [asdict(point) for point in calibration.curve],
+            "catalogue": asdict(self.origin),
+            "cross_encoder": {
+                "published": cross_encoder.folder is not None,
+                "why": cross_encoder.why,
+                "compared": {kind: asdict(gain) for kind, gain in cross_encoder.compared.items()},
+            },
+            "funnel": self.funnel,
+            "users_without_history": asdict(self.users_without_history),
+            "seconds": dict(self.seconds),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildResult(BuildReport):
+    """The bundle that was built, and the reasons for it.
 
     Attributes:
         version, path: name and folder of the bundle.
         items, users, dim: its sizes.
-        plan: the index and the reason for it.
-        calibration: how it is searched and what that reaches.
-        trials: the indexes that were tried, the one taken first; none where there was nothing to choose.
-        floor: the index recall below which nothing would have been published.
-        model_recall: what the run's evaluation says of the vectors, where there is one.
         sizes: bytes of each file or folder.
-        seconds: wall time of each stage.
-        origin: what is new in it, and what was taken over.
-        reranker: whether the run's reranker is in it, and why.
-        served: how it is run; None where there is none.
-        funnel: what recalls, in words.
-        newcomers: what answers those of whom nothing is known, and why, in words.
+        served: how the cross-encoder is run; None where there is none.
     """
 
     version: str
@@ -68,56 +116,12 @@ class BuildResult:
     items: int
     users: int
     dim: int
-    plan: Plan
-    calibration: Calibration
-    trials: list[IndexTrial]
-    floor: float
-    model_recall: "ModelRecall | None"
     sizes: dict[str, int]
-    seconds: dict[str, float]
-    origin: Origin
-    reranker: RerankerChoice
-    served: "ServedReranker | None"
-    funnel: str
-    newcomers: str
+    served: "ServedCrossEncoder | None"
 
 
-def as_json(
-    chosen: ChosenIndex,
-    floor: float,
-    model: "ModelRecall | None",
-    origin: Origin,
-    reranker: RerankerChoice,
-    funnel: str,
-    newcomers: "FallbackChoice",
-    seconds: Mapping[str, float],
-) -> dict[str, Any]:
-    """The contents of `report.json`: what is known once everything but the writing is done."""
-    calibration = chosen.calibration
-    return {
-        "index": asdict(chosen.plan),
-        "tried": {"items": chosen.tried_on, "indexes": [asdict(trial) for trial in chosen.trials]},
-        "index_recall": {
-            "k": calibration.parameters.k,
-            "measured": calibration.recall,
-            "target": calibration.target,
-            "floor": floor,
-            "target_reached": calibration.reached,
-            "user_vectors": calibration.users,
-        },
-        "model_recall": None if model is None else asdict(model),
-        "parameters": asdict(calibration.parameters),
-        "curve": [asdict(point) for point in calibration.curve],
-        "catalogue": asdict(origin),
-        "reranker": {"published": reranker.folder is not None, "why": reranker.why, "compared": reranker.compared},
-        "funnel": funnel,
-        "newcomers": asdict(newcomers),
-        "seconds": dict(seconds),
-    }
-
-
-def told_of(funnel: "Funnel | None", query_funnel: "Funnel | None") -> str:
-    """What recalls, in words: the bundle's funnel, and where another one answers queries, that too."""
+def channels_of(funnel: "Funnel | None", query_funnel: "Funnel | None") -> str:
+    """The channels that recall, in words, and where others answer queries, those too."""
     if query_funnel is None:
         return _channels(funnel)
     return f"{_channels(funnel)}; for a query {_channels(query_funnel)}"
@@ -141,37 +145,44 @@ def show(result: BuildResult) -> None:
 
 
 def _summary(result: BuildResult) -> Table:
-    calibration, parameters = result.calibration, result.calibration.parameters
-    searched = "every vector compared"
-    if len(calibration.curve) > 1:
-        searched = (
-            f"effort {parameters.nprobe}, {parameters.rescore:g} candidates an answer scored again "
-            f"with {result.plan.vectors} vectors"
-        )
-    table = Table(title="what was built", title_justify="left", box=SIMPLE, show_header=False)
+    """The bundle, verdict first: index recall, then the parts that answer, then sizes and times."""
+    parameters, plan = result.calibration.parameters, result.plan
+    table = Table(title="bundle", title_justify="left", box=SIMPLE, show_header=False)
     table.add_column(style="bold")
     table.add_column()
+    table.add_row(f"index recall@{parameters.k}", _index_recall(result))
+    table.add_row("model recall", _model_recall(result.model_recall))
+    table.add_row("index", f"{plan.factory}: {plan.reason}")
+    table.add_row("search", _search(result))
+    table.add_row("recall", result.funnel)
+    table.add_row("cross-encoder", result.cross_encoder.why)
+    if result.served is not None:
+        table.add_row("its precision", f"{result.served.precision or 'float32'}: {result.served.why}")
+    table.add_row("without history", result.users_without_history.why)
     table.add_row("items", f"{result.items:,} vectors of dimension {result.dim}")
     if result.origin.comparison is not None:
         table.add_row("changes", str(result.origin.comparison))
     table.add_row("vectors", _vectors(result.origin))
     table.add_row("users", f"{result.users:,} histories")
-    table.add_row("index", f"{result.plan.factory}: {result.plan.reason}")
-    table.add_row("search", searched)
-    table.add_row(
-        f"index recall@{parameters.k}",
-        f"{calibration.recall:.4f} against exact search on {calibration.users:,} users (floor {result.floor:g})",
-    )
-    table.add_row("model recall", _model_recall(result.model_recall))
-    table.add_row("recall", result.funnel)
-    table.add_row("newcomers", result.newcomers)
-    table.add_row("reranker", result.reranker.why)
-    if result.served is not None:
-        table.add_row("it runs in", f"{result.served.precision or 'float32'}: {result.served.why}")
     largest = [f"{name} {size / 1e6:,.1f}" for name, size in result.sizes.items() if size >= 100_000]
     table.add_row("size", f"{sum(result.sizes.values()) / 1e6:,.1f} MB ({', '.join(largest)})")
     table.add_row("time", ", ".join(f"{stage} {taken:.1f} s" for stage, taken in result.seconds.items()))
     return table
+
+
+def _index_recall(result: BuildResult) -> str:
+    calibration = result.calibration
+    return f"{calibration.recall:.4f} against exact search on {calibration.users:,} users (floor {result.floor:g})"
+
+
+def _search(result: BuildResult) -> str:
+    parameters = result.calibration.parameters
+    if len(result.calibration.curve) <= 1:
+        return "every vector compared"
+    return (
+        f"effort {parameters.nprobe}, {parameters.rescore:g} candidates an answer scored again "
+        f"with {result.plan.vectors} vectors"
+    )
 
 
 def _vectors(origin: Origin) -> str:
@@ -180,11 +191,11 @@ def _vectors(origin: Origin) -> str:
     return ", ".join(parts) + ("; centroids and codes of the bundle before" if origin.warm else "")
 
 
-def _model_recall(found: "ModelRecall | None") -> str:
-    if found is None:
+def _model_recall(recall: "ModelRecall | None") -> str:
+    if recall is None:
         return "unknown: python -m towers.evaluate measures it"
-    means = ", ".join(f"@{name.partition('@')[2]} {mean:.4f}" for name, mean in found.recall.items())
-    return f"{means} on {found.users:,} users' {found.split} events ({found.scorer}, ranked exactly)"
+    means = ", ".join(f"@{name.partition('@')[2]} {mean:.4f}" for name, mean in recall.recall.items())
+    return f"{means} on {recall.users:,} users' {recall.split} events ({recall.scorer}, ranked exactly)"
 
 
 def _trials(trials: list[IndexTrial], k: int) -> Table:

@@ -1,19 +1,17 @@
-"""What a bundle has for those of whom nothing is known."""
+"""The list that answers users without history, or the towers' own answer where that is as good."""
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from data_prep.columns import Columns
 from data_prep.command import instantiate
+from index.build.catalogue import Catalogue
 from index.build.config import BuildConfig
-from index.build.inputs import Inputs
+from index.bundle.parts import UserEncoding
 from index.search.exact import exact_scores
 from towers import History, OneVectorModel
 from towers.baselines import Baseline
 from towers.candidates import TOWERS, Fallback, FallbackChoice, choose_fallback
-from towers.events.history import Sequences
-from towers.events.reading import read_sequences_of
 from towers.metrics.cases import Cases
 from towers.metrics.ranking_metrics import CUTOFF
 from towers.metrics.users_without_history import stranger_scores
@@ -22,36 +20,33 @@ from towers.model.run_record import RunRecord
 
 def decide(
     config: BuildConfig,
-    inputs: Inputs,
+    run: RunRecord,
     model: OneVectorModel,
-    items: pd.DataFrame,
+    catalogue: Catalogue,
     vectors: NDArray[np.float32],
-    sequences: Sequences,
-    places: NDArray[np.int64],
+    users: UserEncoding,
 ) -> tuple[FallbackChoice, Fallback | None]:
-    """Decide on users of the first split that the towers have not seen, and count the list anew on all there is.
+    """Decide on users of the first split that the towers have not seen, and count the list anew on the whole log.
 
     Args:
         config: the command's.
-        inputs: run and data.
+        run: its record.
         model: of the run.
-        items: the bundle's item table.
+        catalogue: the items and the log over them.
         vectors: of those items, [N, D].
-        sequences: the whole log, over those items.
-        places: row of each item of the dataset among them; -1 where it has none.
+        users: encodes users over those items.
 
     Returns:
-        What was decided, and the list; None for the towers' own answer.
+        The decision, and the list; None for the towers' own answer.
     """
-    run = RunRecord.read(inputs.run)
-    until, settings = run.until, run.settings.evaluation
-    log = read_sequences_of(inputs.dataset, run.settings.log).over(places)
+    items, sequences = catalogue.items, catalogue.sequences
+    until = run.until
     item_ids = [str(item_id) for item_id in items[Columns.ITEM_ID]]
-    cases = Cases.held_out(log, item_ids, until, model.exclude_seen, [CUTOFF])
-    (stranger,) = model.user_encoder(items, vectors).encode([History.empty()], [""])  # [D] or [interests, D]
-    towers = exact_scores(vectors, stranger)
-    bootstrap = settings.bootstrap(config.seed)
-    choice = choose_fallback(towers, config.fallbacks, model.towers.seen(log, items, until), cases, bootstrap)
+    cases = Cases.held_out(sequences, item_ids, until, model.exclude_seen, [CUTOFF])
+    (vector,) = users.encode([History.empty()], [""])  # [D] or [interests, D]
+    bootstrap = run.settings.evaluation.bootstrap(config.seed)
+    training = model.towers.seen(sequences, items, until)
+    choice = choose_fallback(exact_scores(vectors, vector), config.fallbacks, training, cases, bootstrap)
     if choice.name == TOWERS:
         return choice, None
     chosen: Baseline = instantiate(config.fallbacks[choice.name])

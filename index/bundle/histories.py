@@ -1,4 +1,4 @@
-"""What the bundle remembers of its users, so that a caller need only name one."""
+"""Histories of users in a bundle, so that a caller need only name one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from towers.events.history import History, Sequences
 
 ATTRIBUTE = "attribute."
-"""What the names of columns that hold users' attributes begin with."""
+"""Prefix of the columns that hold users' attributes."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,14 @@ class Histories:
 
     @classmethod
     def collect(cls, sequences: Sequences, kept: int) -> Self:
-        """The last `kept` events of each user, of every split: serving knows all there is."""
+        """The last `kept` events of each user, of every split: a server knows all there is."""
         ends = sequences.offsets[1:]
         starts = np.maximum(sequences.offsets[:-1], ends - kept)
         keep = np.zeros(len(sequences.rows) + 1, np.int64)
         np.add.at(keep, starts, 1)
         np.add.at(keep, ends, -1)
         inside = np.cumsum(keep[:-1]) > 0
-        names, codes = np.unique(sequences.events[inside].astype(str), return_inverse=True)
+        codes, names = pd.factorize(sequences.events[inside].astype(str), sort=True)
         return cls(
             user_ids=sequences.user_ids,
             offsets=np.concatenate([[0], np.cumsum(ends - starts)]),
@@ -75,7 +76,7 @@ class Histories:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote."""
+        """Read a file that `save` wrote."""
         table = pq.read_table(path).combine_chunks()
         rows, events, timestamps = (_flat(table[name]) for name in ("row", "event", "timestamp"))
         lengths = table["row"].combine_chunks().value_lengths().to_numpy()
@@ -100,19 +101,19 @@ class Histories:
 
     def of(self, user_id: str) -> History | None:
         """A user's newest events, or None for somebody the bundle does not know."""
-        place = self._places.get(user_id)
-        return None if place is None else self.at(place)
+        user = self._numbers.get(user_id)
+        return None if user is None else self.at(user)
 
-    def at(self, place: int) -> History:
-        """The events of the user at a place of `user_ids`."""
-        part = slice(int(self.offsets[place]), int(self.offsets[place + 1]))
+    def at(self, user: int) -> History:
+        """The events of a user, by position in `user_ids`."""
+        part = slice(int(self.offsets[user]), int(self.offsets[user + 1]))
         events = [self.event_names[code] for code in self.event_codes[part]]
-        known = {name: str(values[place]) for name, values in self.attributes.items()}
+        known = {name: str(values[user]) for name, values in self.attributes.items()}
         return History(self.rows[part], events, self.timestamps[part], known)
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        return {user_id: place for place, user_id in enumerate(self.user_ids.tolist())}
+    def _numbers(self) -> dict[str, int]:
+        return {user_id: number for number, user_id in enumerate(self.user_ids.tolist())}
 
 
 def _flat(lists: pa.ChunkedArray) -> pa.Array:

@@ -14,10 +14,10 @@ POPULARITY = "popularity"
 """Column of the bundle's items: training events of each, for whoever reads the bundle."""
 
 SHOWN = 8
-"""Faults that one error tells."""
+"""Faults that an error names."""
 
 MOST = 20
-"""Columns of a catalogue that an error tells."""
+"""Columns of a catalogue that an error names."""
 
 REQUIRED = (Columns.ITEM_ID, Columns.TEXT)
 
@@ -39,7 +39,7 @@ class UnfitItems(ValueError):
     """Some of the items given cannot be served.
 
     Args:
-        faults: why, for the place of each of them.
+        faults: reason for each of them, by its position.
     """
 
     def __init__(self, faults: Mapping[int, UnfitItem]) -> None:
@@ -54,11 +54,11 @@ def checked_items(items: Sequence[Mapping[str, Any]], catalogue: pd.DataFrame) -
         UnfitItems: with all that are.
     """
     checked, faults = [], {}
-    for place, item in enumerate(items):
+    for number, item in enumerate(items):
         try:
             checked.append(checked_item(item, catalogue))
         except UnfitItem as fault:
-            faults[place] = fault
+            faults[number] = fault
     if faults:
         raise UnfitItems(faults)
     return checked
@@ -94,7 +94,7 @@ def as_table(items: Sequence[Mapping[str, Any]], catalogue: pd.DataFrame) -> pd.
     """Checked items as a table with the columns of a catalogue, in their order; nobody has had them yet.
 
     Args:
-        items: n items, by another catalogue's columns perhaps: what this one lacks is left out, what they lack unknown.
+        items: n items, perhaps by another catalogue's columns: those it lacks here are left out, others are unknown.
         catalogue: the item table whose columns and types are taken.
     """
     table = pd.DataFrame(list(items)).reindex(columns=catalogue.columns)
@@ -126,9 +126,9 @@ def _checked(item: Mapping[str, Any], column: str, kind: Any) -> Any:
     return _plain(item, column, value)
 
 
-def _of_kind(item: Mapping[str, Any], column: str, value: Any, kind: Any, wanted: str) -> Any:
+def _of_kind(item: Mapping[str, Any], column: str, value: Any, kind: Any, expected: str) -> Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise UnfitItem(f"{name_of(item)}: {column} must be {wanted}, got {_shown(value)}", column)
+        raise UnfitItem(f"{name_of(item)}: {column} must be {expected}, got {_shown(value)}", column)
     return value
 
 
@@ -145,11 +145,11 @@ def _plain(item: Mapping[str, Any], column: str, value: Any) -> Any:
 
 
 def name_of(item: Mapping[str, Any]) -> str:
-    """What errors call an item."""
+    """Name of an item in errors."""
     return f"item {str(item.get(Columns.ITEM_ID))[:80]!r}"
 
 
 def _shown(value: Any) -> str:
-    """What errors tell of a value: they travel where there is little room."""
+    """A value as errors show it: shortened, for they travel where there is little room."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:80]}…"

@@ -1,4 +1,4 @@
-"""What a bundle says of itself, and the proof that its files are the ones it speaks of."""
+"""The manifest of a bundle: its description, and size and hash of every file."""
 
 import hashlib
 import json
@@ -11,10 +11,10 @@ from typing import Any, Self
 
 from data_prep.command import UsageError
 from data_prep.files import sha256, write_json
-from index.bundle.changes import Merged
-from index.search.search import SearchParameters
+from index.bundle.change_log import Merged
+from index.search.effort import SearchParameters
 
-FORMAT = 5
+FORMAT = 6
 """Version of the bundle's layout; a loader refuses every other."""
 
 MANIFEST = "manifest.json"
@@ -26,7 +26,7 @@ CODE = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth", 
 
 
 class BundleError(UsageError):
-    """A bundle is missing, damaged, or does not belong to what it is used with."""
+    """A bundle is missing, damaged, or does not belong to the things it is used with."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class IndexRecord:
-    """The index of a bundle: FAISS's factory string, why that one, how it is searched, what it reached.
+    """The index of a bundle: FAISS's factory string, why that one, how it is searched, the recall it reached.
 
     Attributes:
         vectors: format of the stored vectors, which scores are exact for.
@@ -67,9 +67,9 @@ class Manifest:
         users: number of users whose history the bundle holds.
         exclude_seen: whether items of a history are left out of its answers unless asked for.
         index: the index.
-        fingerprints: of `dataset` and `run`, and of the `reranker` where there is one.
-        changes: what it holds of the log of changes; None where there was no log.
-        libraries: versions of what wrote the bundle.
+        fingerprints: of `dataset` and `run`, and of `cross_encoder` and funnels where there are some.
+        changes: the part of the log of changes that it holds; None where there was no log.
+        libraries: versions of the libraries that wrote the bundle.
         files: every file of the bundle but the manifest and its hash, by path inside the folder.
     """
 
@@ -134,8 +134,8 @@ class Manifest:
         Raises:
             BundleError: a file is missing, unlisted, a link, of another size, or of another hash.
         """
-        found = listing(folder)
-        extra, missing = sorted(found - self.files.keys()), sorted(self.files.keys() - found)
+        present = listing(folder)
+        extra, missing = sorted(present - self.files.keys()), sorted(self.files.keys() - present)
         if extra:
             raise BundleError(f"{folder} holds files its manifest does not list, remove them: {extra[:20]}")
         if missing:
@@ -171,7 +171,7 @@ def listing(folder: Path) -> set[str]:
     Raises:
         BundleError: something in it is neither a plain file nor a folder, or is a kind that can run code.
     """
-    found = set()
+    files = set()
     for parent, folders, names in os.walk(folder):
         for name in [*folders, *names]:
             path = Path(parent, name)
@@ -179,8 +179,8 @@ def listing(folder: Path) -> set[str]:
                 raise BundleError(f"{path} is neither a plain file nor a folder; a bundle holds nothing else")
             if path.suffix.lower() in CODE:
                 raise BundleError(f"{path} could run code when read; a bundle holds no {path.suffix} files")
-        found |= {str(PurePosixPath(Path(parent, name).relative_to(folder))) for name in names}
-    return found - {MANIFEST, CHECKSUM}
+        files |= {str(PurePosixPath(Path(parent, name).relative_to(folder))) for name in names}
+    return files - {MANIFEST, CHECKSUM}
 
 
 def _checksum_line(manifest: bytes) -> str:

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from index.calibration.calibrate import Calibration
-from index.calibration.trial import IndexTrial
+from index.calibration.calibration import Calibration
+from index.calibration.index_trials import IndexTrial
 
 log = logging.getLogger(__name__)
 
@@ -13,9 +13,9 @@ CURVE = "curve.png"
 
 
 def draw_curve(path: Path, calibration: Calibration, trials: Sequence[IndexTrial]) -> None:
-    """Draw index recall against time, the setting taken, and what other indexes reached.
+    """Draw index recall against time, the setting taken, and the other indexes.
 
-    Without matplotlib, which is an extra, a line in the log says what is missing and nothing is drawn.
+    Without matplotlib, which is an extra, a line in the log says so and nothing is drawn.
 
     Args:
         path: PNG file to write.

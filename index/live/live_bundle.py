@@ -14,7 +14,7 @@ from data_prep.columns import Columns
 from data_prep.errors import UsageError
 from data_prep.files import fingerprint
 from index.bundle.bundle import Bundle
-from index.bundle.changes import CHANGES, Change, ChangeLog
+from index.bundle.change_log import CHANGES, Change, ChangeLog
 from index.bundle.item_table import UnfitItem, UnfitItems, as_table, checked_items, name_of
 from index.live.live_view import LiveView
 from towers.model.item_encoder import NEW
@@ -68,7 +68,7 @@ class LiveBundle:
         return self._log.damaged
 
     def upsert(self, items: Sequence[Mapping[str, Any]]) -> LiveView:
-        """Put items in, each in the place of what had its id; they are on disk and can be found on return.
+        """Put items in, each in the place of the one that had its id; they are on disk and can be found on return.
 
         Args:
             items: n items, each with `item_id` and `text`, and any other column of the catalogue; of two with one id
@@ -79,15 +79,18 @@ class LiveBundle:
             GateFailed: the disk is full; nothing is changed.
         """
         checked = checked_items(items, self.bundle.items)
-        places = {item["item_id"]: place for place, item in enumerate(checked)}
-        distinct = {item_id: checked[place] for item_id, place in places.items()}
+        numbers = {item["item_id"]: number for number, item in enumerate(checked)}  # the later of two with one id
+        distinct = {item_id: checked[number] for item_id, number in numbers.items()}
         if not distinct:
             return self.view
         table = as_table(list(distinct.values()), self.bundle.items)
         sentences = self.bundle.item_encoder.sentences(table)
-        self._require_encodable(table, sentences, list(places.values()))  # what is not must not be logged
+        self._require_encodable(table, sentences, list(numbers.values()))  # items that are not must not be logged
         return self._write(
-            [Change.upsert(item, one, self._encoder) for item, one in zip(distinct.values(), sentences, strict=True)]
+            [
+                Change.upsert(item, sentence, self._encoder)
+                for item, sentence in zip(distinct.values(), sentences, strict=True)
+            ]
         )
 
     def delete(self, item_ids: Sequence[str]) -> LiveView:
@@ -99,21 +102,21 @@ class LiveBundle:
         return self._write([Change.delete(item_id) for item_id in dict.fromkeys(item_ids)])
 
     def catch_up(self) -> LiveView:
-        """Take in what other processes have logged since the last change."""
+        """Take in the changes that other processes have logged since the last one."""
         with self._writing:
             self._apply(self._log.read_on())
             return self.view
 
-    def _require_encodable(self, table: pd.DataFrame, sentences: NDArray[np.float32], places: Sequence[int]) -> None:
+    def _require_encodable(self, table: pd.DataFrame, sentences: NDArray[np.float32], numbers: Sequence[int]) -> None:
         try:
             self._encode(table, sentences)
         except (ValueError, UsageError):
             faults = {}
-            for row, place in enumerate(places):
+            for row, number in enumerate(numbers):
                 try:
                     self._encode(table.iloc[[row]], sentences[[row]])
                 except (ValueError, UsageError) as error:
-                    faults[place] = UnfitItem(f"{name_of(dict(table.iloc[row]))}: {error}")
+                    faults[number] = UnfitItem(f"{name_of(dict(table.iloc[row]))}: {error}")
             raise UnfitItems(faults) from None
 
     def _write(self, changes: Sequence[Change]) -> LiveView:
@@ -152,12 +155,12 @@ class LiveBundle:
         """Sentence vectors of changes, [n, text_dim]; texts that another encoder read are read again."""
         encoder = self.bundle.item_encoder
         known = [change.sentence_by(self._encoder) for change in changes]
-        unread = [place for place, sentence in enumerate(known) if sentence is None]
+        unread = [row for row, sentence in enumerate(known) if sentence is None]
         sentences = np.zeros((len(changes), encoder.text_dim), np.float32)
         sentences[unread] = encoder.sentences(table.iloc[unread])
-        for place, sentence in enumerate(known):
+        for row, sentence in enumerate(known):
             if sentence is not None:
-                sentences[place] = sentence
+                sentences[row] = sentence
         return sentences
 
     def _encode(self, table: pd.DataFrame, sentences: NDArray[np.float32]) -> AddedItems:

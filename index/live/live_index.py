@@ -9,12 +9,12 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.effort import Selection
+from index.search.effort import SearchParameters, Selection
 from index.search.exact import Hits, merged
-from index.search.search import ItemIndex, SearchParameters
+from index.search.item_index import ItemIndex
 
 SPARE = 8
-"""Answers asked for beyond what items taken out are expected to cost; if it is not enough, four times as many."""
+"""Answers asked for beyond those that items taken out are expected to cost; if it is not enough, four times as many."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class LiveIndex:
 
         Args:
             queries: [B, D] or [B, K, D].
-            k: answers wanted; fewer come back only where fewer exist.
+            k: answers for each query; fewer come back only where fewer exist.
             exclude: for each query, rows that may not be returned; an item that has changed is meant by its former
                 rows too.
 
@@ -89,9 +89,9 @@ class LiveIndex:
         if self.added is None or (allowed is not None and added is None):
             return hits
         dead = np.flatnonzero(~self.added_alive)
-        own = [np.append(rows[rows >= count] - count, dead) for rows in excluded]
-        found = self.added.search(queries, k, own, added)
-        moved = (Hits(answer.rows + count, answer.scores) for answer in found)
+        excluded_added = [np.append(rows[rows >= count] - count, dead) for rows in excluded]
+        answers = self.added.search(queries, k, excluded_added, added)
+        moved = (Hits(answer.rows + count, answer.scores) for answer in answers)
         return [merged(pair, k) for pair in zip(hits, moved, strict=True)]
 
     def returnable(
@@ -99,13 +99,13 @@ class LiveIndex:
     ) -> NDArray[np.bool_]:
         """Which of some rows [n] may come back, [n]; see `ItemIndex.returnable`."""
         count, excluded = len(self.main), self._with_successors(exclude)
-        may, own = np.zeros(len(rows), bool), rows < count
+        may, of_bundle = np.zeros(len(rows), bool), rows < count
         main = None if allowed is None else allowed.main
-        may[own] = self.alive[rows[own]] & self.main.returnable(rows[own], excluded, main)
+        may[of_bundle] = self.alive[rows[of_bundle]] & self.main.returnable(rows[of_bundle], excluded, main)
         added = None if allowed is None else allowed.added
         if self.added is not None and (allowed is None or added is not None):
-            later = rows[~own] - count
-            may[~own] = self.added_alive[later] & self.added.returnable(later, excluded - count, added)
+            later = rows[~of_bundle] - count
+            may[~of_bundle] = self.added_alive[later] & self.added.returnable(later, excluded - count, added)
         return may
 
     def current(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -134,13 +134,14 @@ class LiveIndex:
             raise ValueError(f"exclude names row {rows.max()}; there are rows 0…{total - 1}")
         if not self.successors:
             return rows
-        later = [self.successors[row] for row in rows.tolist() if row in self.successors]
-        return np.append(rows, np.array(later, np.int64))
+        former, later = self._moved
+        at = np.minimum(np.searchsorted(former, rows), len(former) - 1)
+        return np.append(rows, later[at[former[at] == rows]])
 
     def _search_main(
         self, queries: NDArray[np.float32], k: int, exclude: Sequence[NDArray[np.int64]], allowed: Selection | None
     ) -> list[Hits]:
-        """What is best among the bundle's own items: more are asked for than wanted, as some are gone."""
+        """The best of the bundle's items: more are asked for than are answered, as some are gone."""
         gone = self._gone
         if gone == 0:
             return self.main.search(queries, k, exclude, allowed)
@@ -148,11 +149,11 @@ class LiveIndex:
         missing = list(range(len(queries)))
         spare = min(gone, SPARE + 2 * k * gone // len(self.alive))
         while missing:
-            found = self.main.search(queries[missing], k + spare, [exclude[number] for number in missing], allowed)
-            for number, answer in zip(missing, found, strict=True):
+            answers = self.main.search(queries[missing], k + spare, [exclude[number] for number in missing], allowed)
+            for number, answer in zip(missing, answers, strict=True):
                 there = self.alive[answer.rows]
                 hits[number] = Hits(answer.rows[there][:k], answer.scores[there][:k])
-            cut = [number for number, answer in zip(missing, found, strict=True) if len(answer.rows) == k + spare]
+            cut = [number for number, answer in zip(missing, answers, strict=True) if len(answer.rows) == k + spare]
             missing = [number for number in cut if len(hits[number].rows) < k]
             spare = min(gone, 4 * spare)
         return [hits[number] for number in range(len(queries))]

@@ -1,4 +1,4 @@
-"""How hard FAISS looks: what each kind of index calls it, and how a search is narrowed to some rows."""
+"""How hard FAISS looks, whatever each kind of index calls it, and how a search is narrowed to some rows."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.device import inner_index
+from index.search.gpus import inner_index
 from index.search.list_means import lists_of_rows
 
 FAISS: Any = faiss
@@ -50,7 +50,7 @@ class Effort:
     """
 
     def __init__(self, index: Any) -> None:
-        self._whole = index  # what follows are bare pointers into it
+        self._whole = index  # the next ones are bare pointers into it
         self._transformed = isinstance(index, faiss.IndexPreTransform)
         inner = self._inner = inner_index(index)
         self.lists = int(getattr(inner, "nlist", 0))
@@ -77,7 +77,7 @@ class Effort:
         return sorted({*np.rint(steps).astype(int).tolist(), last})
 
     def nanoseconds(self, effort: int, depth: int) -> float:
-        """About what a query costs: only the ratios between settings of one index are meant.
+        """Rough cost of a query: only the ratios between settings of one index are meant.
 
         Args:
             effort: lists visited, or length of the queue.
@@ -134,3 +134,19 @@ class Effort:
         if not self._transformed:
             return parameters
         return FAISS.SearchParametersPreTransform(index_params=parameters)
+
+
+@dataclass(frozen=True)
+class SearchParameters:
+    """How hard to look, as calibrated.
+
+    Attributes:
+        nprobe: inverted lists visited; of a graph the length of its queue; 1 for an index that has neither.
+        rescore: candidates scored again from their vectors, for each answer.
+        k: the number of answers the two were calibrated for. More answers visit more lists in proportion;
+            fewer re-score as many candidates, as the approximate order misleads near the top too.
+    """
+
+    nprobe: int
+    rescore: float
+    k: int

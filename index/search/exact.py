@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search.stored import as_float32
+from index.search.stored_vectors import as_float32
 
 ROWS_AT_ONCE = 16_384
 QUERIES_AT_ONCE = 256
@@ -70,7 +70,7 @@ def first_keys(keys: NDArray[np.int64], k: int) -> NDArray[np.int64]:
 
 
 def hits_of(keys: NDArray[np.int64]) -> Hits:
-    """What was ranked: the rows and scores that keys were made of."""
+    """The rows and scores that keys were made of."""
     ascending = ~(keys >> 32).astype(np.int32)
     bits: NDArray[np.int32] = ascending ^ ((ascending >> 31) & np.int32(0x7FFFFFFF))
     return Hits(keys & 0xFFFFFFFF, bits.view(np.float32))
@@ -84,10 +84,10 @@ def best(rows: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Hits:
 def merged(hits: Sequence[Hits], k: int) -> Hits:
     """The k best of several answers; an item in more than one has its highest score."""
     rows = np.concatenate([answer.rows for answer in hits])
-    found = best(rows, np.concatenate([answer.scores for answer in hits]), len(rows))
-    _, first = np.unique(found.rows, return_index=True)
+    ranked = best(rows, np.concatenate([answer.scores for answer in hits]), len(rows))
+    _, first = np.unique(ranked.rows, return_index=True)
     kept = np.sort(first)[:k]
-    return Hits(found.rows[kept], found.scores[kept])
+    return Hits(ranked.rows[kept], ranked.scores[kept])
 
 
 def longest(vectors: NDArray[np.float32]) -> float:
@@ -117,7 +117,7 @@ def exact_search(
     Args:
         vectors: [N, D] finite float32, float16 or int8, may be memory-mapped.
         queries: [B, D] finite.
-        k: answers wanted for each query; fewer come back when fewer exist.
+        k: answers for each query; fewer come back when fewer exist.
         exclude: for each query, rows that may not be returned.
         allowed: ascending rows, the only ones that may be; None for all.
     """
@@ -143,7 +143,7 @@ def _search_some(
         stop = min(start + ROWS_AT_ONCE, count)
         rows = np.arange(start, stop) if allowed is None else allowed[start:stop]
         block = as_float32(vectors[start:stop] if allowed is None else vectors[rows])
-        # The matrix product only decides what is scored: all within rounding of the k-th best.
+        # The matrix product only decides which rows are scored: all within rounding of the k-th best.
         rough = queries @ block.T  # [B, R]
         slack = rounding_slack(queries, longest(block))  # [B]
         for number, query in enumerate(queries):
@@ -153,10 +153,10 @@ def _search_some(
                 scores[np.searchsorted(rows, here[among(here, rows)])] = -np.inf
             bound = max(_kth(hits[number].scores, k), _kth_largest(scores, k)) - slack[number]
             near = np.flatnonzero((scores >= bound) & (scores > -np.inf))
-            found = exact_scores(block[near], query)
+            exact = exact_scores(block[near], query)
             hits[number] = best(
                 np.concatenate([hits[number].rows, rows[near]]),
-                np.concatenate([hits[number].scores, found]),
+                np.concatenate([hits[number].scores, exact]),
                 k,
             )
     return hits
@@ -166,8 +166,8 @@ def among(some: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.bool_]
     """Which of some rows are among ascending ones."""
     if not len(rows):
         return np.zeros(len(some), bool)
-    found: NDArray[np.bool_] = rows.take(np.searchsorted(rows, some), mode="clip") == some
-    return found
+    present: NDArray[np.bool_] = rows.take(np.searchsorted(rows, some), mode="clip") == some
+    return present
 
 
 def _kth(descending: NDArray[np.float32], k: int) -> float:

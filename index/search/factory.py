@@ -1,4 +1,4 @@
-"""Which FAISS index a catalogue gets, and why; then that index, trained and filled."""
+"""The index factory: which FAISS index a catalogue gets, and why; then that index, trained and filled."""
 
 import logging
 import math
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.command import UsageError
-from index.search.device import inner_index, train
+from index.search.gpus import inner_index, train
 from index.search.list_means import assign_by_directions, finds_by_means
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ CODE_CENTROIDS = 256
 """Centroids of an 8-bit code, the most any code has."""
 
 ROWS_PER_ADD = 65_536
-"""Vectors handed to FAISS at once: bounds what it copies beside the index itself."""
+"""Vectors handed to FAISS at once: bounds its copies beside the index itself."""
 
 ROTATION_ROUNDS = 8
 """Rounds of OPQ's training; FAISS's own 50 take minutes and end where these do."""
@@ -31,7 +31,7 @@ ROTATION_ROUNDS = 8
 FLAT = "Flat"
 
 OURS = {"Refine": "re-scoring", "RFlat": "re-scoring", "IDMap": "the table of ids"}
-"""Parts of a factory string for what is done here already."""
+"""Parts of a factory string whose work is done here already."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Plan:
     Attributes:
         factory: FAISS's factory string, `IVF1024,PQ128x4fs`.
         reason: why this one, for the log and the report.
-        vectors: format of the vectors that candidates are scored again with; one of `index.search.stored.FORMATS`,
+        vectors: format of the vectors that candidates are scored again with, one of `FORMATS` of the stored vectors,
             or `auto`.
     """
 
@@ -64,8 +64,8 @@ def plan_index(template: str, count: int, dim: int, lists_per_root: float, vecto
         UsageError: FAISS does not know the string, or it makes something that cannot be served well.
     """
     root = math.sqrt(count)
-    wanted = _power_of_two_below(lists_per_root * root)
-    lists = min(wanted, _power_of_two_below(count / POINTS_PER_CENTROID))
+    most = _power_of_two_below(lists_per_root * root)
+    lists = min(most, _power_of_two_below(count / POINTS_PER_CENTROID))
     try:
         factory = template.format(lists=lists, dim=dim, half=max(1, dim // 2))
     except (KeyError, IndexError, ValueError) as error:
@@ -81,8 +81,8 @@ def plan_index(template: str, count: int, dim: int, lists_per_root: float, vecto
     reason = f"{count:,} vectors"
     if "{lists}" in template:
         reason += f": {lists:,} lists ({lists / root:.1f} √n)"
-        if lists < wanted:
-            reason += f", not {wanted:,}, as a list needs {POINTS_PER_CENTROID} training vectors"
+        if lists < most:
+            reason += f", not {most:,}, as a list needs {POINTS_PER_CENTROID} training vectors"
     return Plan(factory, f"{reason}, best candidates re-scored exactly", vectors)
 
 
@@ -93,14 +93,16 @@ def parse_factory(factory: str, dim: int) -> Any:
         UsageError: FAISS does not know the string; it re-scores or maps ids, which is done here; it would train
             polysemous codes; its metric cannot be the inner product.
     """
-    for part, what in OURS.items():
+    for part, work in OURS.items():
         if part in factory:
-            raise UsageError(f"index.factory: '{factory}' has {part}, but {what} is this package's; leave it out")
+            raise UsageError(f"index.factory: '{factory}' has {part}, but {work} is this package's; leave it out")
     try:
         index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:
-        said = str(error).rsplit("Error: ", 1)[-1].strip()
-        raise UsageError(f"index.factory: FAISS makes no index of dimension {dim} from '{factory}': {said}") from error
+        reason = str(error).rsplit("Error: ", 1)[-1].strip()
+        raise UsageError(
+            f"index.factory: FAISS makes no index of dimension {dim} from '{factory}': {reason}"
+        ) from error
     if index.metric_type != faiss.METRIC_INNER_PRODUCT:
         raise UsageError(f"index.factory: '{factory}' cannot search by inner product, the towers' metric")
     inner = inner_index(index)
@@ -118,32 +120,6 @@ def parse_factory(factory: str, dim: int) -> Any:
     return index
 
 
-def make_index(
-    plan: Plan,
-    vectors: NDArray[np.float32],
-    points_per_list: int,
-    seed: int,
-    require_gpu: bool,
-    centroids: NDArray[np.float32] | None = None,
-) -> Any:
-    """Train and fill the index of a plan; its metric is the inner product, as the towers'.
-
-    Args:
-        plan: what was chosen.
-        vectors: [N, D] finite, may be memory-mapped.
-        points_per_list: training vectors for each inverted list, which bounds the sample's size.
-        seed: of that sample.
-        require_gpu: refuse to train without one.
-        centroids: [lists, D] of the inverted lists, from an index of as many; None to train them.
-
-    Returns:
-        a CPU `faiss.Index` with ids 0…N-1.
-    """
-    index = train_index(plan, vectors, points_per_list, seed, require_gpu, centroids)
-    fill(index, vectors)
-    return index
-
-
 def train_index(
     plan: Plan,
     vectors: NDArray[np.float32],
@@ -152,7 +128,19 @@ def train_index(
     require_gpu: bool,
     centroids: NDArray[np.float32] | None = None,
 ) -> Any:
-    """The trained, empty index of a plan; arguments as `make_index`'s."""
+    """The trained, empty index of a plan; its metric is the inner product, as the towers'.
+
+    Args:
+        plan: which index.
+        vectors: [N, D] finite, may be memory-mapped.
+        points_per_list: training vectors for each inverted list, which bounds the sample's size.
+        seed: of that sample.
+        require_gpu: refuse to train without one.
+        centroids: [lists, D] of the inverted lists, from an index of as many; None to train them.
+
+    Returns:
+        a CPU `faiss.Index`; `fill` adds vectors.
+    """
     index = parse_factory(plan.factory, vectors.shape[1])
     inner = inner_index(index)
     if isinstance(index, faiss.IndexPreTransform):

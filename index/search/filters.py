@@ -56,7 +56,7 @@ class UnfitColumn(ValueError):
 
     Args:
         column: the column.
-        message: what is wrong with it, and the cure.
+        message: the fault, and the cure.
     """
 
     def __init__(self, column: str, message: str) -> None:
@@ -76,7 +76,7 @@ class Attributes:
         self._items = items
         self._row_of = row_of
 
-    def rows(self, wanted: Filter) -> Rows:
+    def rows(self, condition: Filter) -> Rows:
         """The rows that satisfy a filter, ascending.
 
         The condition that fewest items satisfy gives its rows, the others sift them.
@@ -84,30 +84,30 @@ class Attributes:
         Raises:
             UnfitColumn: the items lack a column that the filter asks of.
         """
-        conditions = self._conditions(wanted)
+        conditions = self._conditions(condition)
         if conditions:
-            first, *others = sorted(conditions, key=lambda condition: condition.count)
+            first, *others = sorted(conditions, key=lambda each: each.count)
             rows = first.rows()
         else:
             others, rows = [], np.arange(len(self._items))
-        for condition in others:
-            rows = rows[condition.holds(rows)]
-        if wanted.deny:
-            rows = rows[~among(rows, self._known(wanted.deny))]
+        for other in others:
+            rows = rows[other.holds(rows)]
+        if condition.deny:
+            rows = rows[~among(rows, self._known(condition.deny))]
         return rows
 
-    def _conditions(self, wanted: Filter) -> list["_Condition"]:
+    def _conditions(self, condition: Filter) -> list["_Condition"]:
         conditions = []
-        if wanted.categories is not None:
-            conditions.append(self._categories.condition(wanted.categories))
-        if wanted.brands is not None:
-            conditions.append(self._brands.condition(wanted.brands))
-        if wanted.price_range != (-inf, inf):
-            conditions.append(self._prices.condition(*wanted.price_range))
-        if wanted.in_stock is not None:
-            conditions.append(self._stock.condition(wanted.in_stock, wanted.in_stock))
-        if wanted.allow is not None:
-            rows = self._known(wanted.allow)
+        if condition.categories is not None:
+            conditions.append(self._categories.condition(condition.categories))
+        if condition.brands is not None:
+            conditions.append(self._brands.condition(condition.brands))
+        if condition.price_range != (-inf, inf):
+            conditions.append(self._prices.condition(*condition.price_range))
+        if condition.in_stock is not None:
+            conditions.append(self._stock.condition(condition.in_stock, condition.in_stock))
+        if condition.allow is not None:
+            rows = self._known(condition.allow)
             conditions.append(_Condition(len(rows), lambda: rows, lambda some: among(some, rows)))
         return conditions
 
@@ -163,8 +163,8 @@ class _Labels:
         self._order = np.argsort(codes, kind="stable")
         self._ends = np.searchsorted(codes[self._order], np.arange(-1, len(values)), side="right")
 
-    def condition(self, wanted: Collection[str]) -> _Condition:
-        codes = np.array(sorted(self._code_of[value] for value in wanted if value in self._code_of), np.int32)
+    def condition(self, values: Collection[str]) -> _Condition:
+        codes = np.array(sorted(self._code_of[value] for value in values if value in self._code_of), np.int32)
         lists = [self._order[self._ends[code] : self._ends[code + 1]] for code in codes]
         return _Condition(
             count=sum(map(len, lists)),

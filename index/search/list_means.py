@@ -1,4 +1,4 @@
-"""By what a query finds the lists to visit: their centroids, or the means of their items.
+"""Centroids by which a query finds the lists to visit: those that were trained, or the means of the lists' items.
 
 FAISS keeps the centroids of an inner-product index at unit length. That is fair for assigning items to lists. To find
 lists the mean itself may be better: with it a query has the inner product that it has with the list's items on average,
@@ -49,7 +49,7 @@ def find_by_the_better(
 
     Args:
         index: any; where `finds_by_means` is false nothing happens.
-        vectors: [N, D] what it was filled with, may be memory-mapped.
+        vectors: [N, D] of its items, may be memory-mapped.
         queries: [B, D] vectors of users.
         truth: for each query the rows to be found.
         share: of them that the lists visited have to hold.
@@ -63,29 +63,29 @@ def find_by_the_better(
     sizes = np.bincount(lists, minlength=index.nlist)  # [lists]
     centroids = faiss.downcast_index(index.quantizer).reconstruct_n(0, index.nlist)
     means = np.where(sizes[:, np.newaxis] > 0, _means(lists, vectors, sizes), centroids).astype(np.float32)
-    wanted = [lists[rows] for rows in truth]
-    if _codes(queries @ means.T, sizes, wanted, share) >= _codes(queries @ centroids.T, sizes, wanted, share):
+    targets = [lists[rows] for rows in truth]
+    if _codes(queries @ means.T, sizes, targets, share) >= _codes(queries @ centroids.T, sizes, targets, share):
         return False
     _put(index, means)
     return True
 
 
 def _codes(
-    scores: NDArray[np.float32], sizes: NDArray[np.int64], wanted: Sequence[NDArray[np.int32]], share: float
+    scores: NDArray[np.float32], sizes: NDArray[np.int64], targets: Sequence[NDArray[np.int32]], share: float
 ) -> float:
-    """Codes that are met for a query, on average, where so many lists are visited that they hold a share of the wanted.
+    """Codes met for a query, on average, where the lists visited hold a share of all rows to be found.
 
     Args:
         scores: [B, lists] by which they are visited, highest first.
         sizes: [lists].
-        wanted: for each query the lists of what is wanted.
-        share: of all that is wanted.
+        targets: for each query the lists of the rows to be found.
+        share: of all those rows.
     """
     order = np.argsort(-scores, axis=1, kind="stable")  # [B, lists]
-    place = np.empty_like(order)
-    np.put_along_axis(place, order, np.arange(len(sizes))[np.newaxis], axis=1)
-    places = np.sort(np.concatenate([row[some] for row, some in zip(place, wanted, strict=True)]))
-    visited = 1 + places[min(int(np.ceil(share * len(places))), len(places)) - 1]
+    position = np.empty_like(order)
+    np.put_along_axis(position, order, np.arange(len(sizes))[np.newaxis], axis=1)
+    positions = np.sort(np.concatenate([row[lists] for row, lists in zip(position, targets, strict=True)]))
+    visited = 1 + positions[min(int(np.ceil(share * len(positions))), len(positions)) - 1]
     return float(sizes[order[:, :visited]].sum(axis=1).mean())
 
 
@@ -94,22 +94,22 @@ def _means(lists: NDArray[np.int32], vectors: NDArray[np.float32], sizes: NDArra
     sums = np.zeros((len(sizes), vectors.shape[1]))
     for start in range(0, len(vectors), ROWS_AT_ONCE):
         block = vectors[start : start + ROWS_AT_ONCE]  # [R, D]
-        places = (lists[start : start + ROWS_AT_ONCE], np.arange(len(block)))
-        sums += csr_array((np.ones(len(block)), places), shape=(len(sizes), len(block))) @ block
+        entries = (lists[start : start + ROWS_AT_ONCE], np.arange(len(block)))
+        sums += csr_array((np.ones(len(block)), entries), shape=(len(sizes), len(block))) @ block
     return sums / np.maximum(sizes, 1)[:, np.newaxis]
 
 
 def lists_of_rows(index: Any, count: int) -> NDArray[np.int32]:
     """The inverted list of each of `count` rows, [count]."""
-    found = np.empty(count, np.int32)
+    list_of = np.empty(count, np.int32)
     lists = index.invlists
     for number in range(index.nlist):
         size = lists.list_size(number)
         if size:
             held = lists.get_ids(number)
-            found[faiss.rev_swig_ptr(held, size)] = number
+            list_of[faiss.rev_swig_ptr(held, size)] = number
             lists.release_ids(number, held)
-    return found
+    return list_of
 
 
 def _put(index: Any, centroids: NDArray[np.float32]) -> None:

@@ -13,9 +13,7 @@ from rich.table import Table
 
 from data_prep.columns import Columns
 from data_prep.errors import CommandError, ExitCode
-from index.bundle.bundle import HISTORIES, ITEMS, RERANKER
-from index.bundle.histories import Histories
-from index.bundle.publish import current_bundle
+from index.bundle import CROSS_ENCODER, HISTORIES, ITEMS, Histories, current_bundle
 from retrieval_server.client.channel import DEFAULT_ADDRESS
 from retrieval_server.client.errors import RetrievalError
 from retrieval_server.client.retrieval_client import RetrievalClient
@@ -48,7 +46,7 @@ def tour(client: RetrievalClient, bundle: Path, users: int, seed: int) -> None:
             "Recall": [titles[i] for i in recalled.item_ids],
             "Recommend": [titles[i] for i in recommended.item_ids],
         }
-        if (bundle / RERANKER).is_dir():
+        if (bundle / CROSS_ENCODER).is_dir():
             reranked = client.rerank(recalled.item_ids, user_id=user_id)
             columns["Rerank of Recall's"] = [titles[i] for i in reranked.item_ids]
         show(f"user {user_id}, bundle {recommended.bundle_version}", columns)

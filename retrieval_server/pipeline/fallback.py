@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index import Hits
-from retrieval_server.bundles.served_bundle import ItemSearch, ServedBundle
+from index import Hits, ItemSearch
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.pipeline.profile import Profile
 from towers.candidates.candidate_pool import TOWERS
 from towers.candidates.fallback import Fallback

@@ -146,7 +146,7 @@ class Pipeline:
         Raises:
             NoReranker: the bundle cannot.
         """
-        if bundle.reranker is None:
+        if bundle.cross_encoder is None:
             raise NoReranker(bundle.version)
         distinct = dict.fromkeys(candidate_ids)
         unknown = [item_id for item_id in distinct if item_id not in bundle.row_of]
@@ -184,9 +184,9 @@ class Pipeline:
         ranker = bundle.funnel.ranker if bundle.funnel is not None else None
         if ranker is not None and not profile.query:
             return self._blended(bundle, ranker, profile, wanted, budget)
-        needed = bundle.reranker is not None or wanted.diversity is not None
+        needed = bundle.cross_encoder is not None or wanted.diversity is not None
         recalled = self._found(bundle, profile, wanted, max(wanted.k, wanted.pool if needed else 0), budget)
-        if bundle.reranker is None:
+        if bundle.cross_encoder is None:
             budget.degraded[Stage.RERANK] = Reason.NO_RERANKER
         reranked, order, scores = self._ordered(bundle, profile, recalled, budget)
         rows = recalled.rows[order]
@@ -283,15 +283,15 @@ class Pipeline:
         recalled = _descending(recall_scores)  # places of the rows, best first
         if budget.pressure >= Pressure.NO_RERANK:
             budget.degraded[Stage.RERANK] = Reason.OVERLOAD
-        if bundle.reranker is None or not len(rows) or budget.pressure >= Pressure.NO_RERANK:
+        if bundle.cross_encoder is None or not len(rows) or budget.pressure >= Pressure.NO_RERANK:
             return 0, recalled, recall_scores[recalled]
-        input_template = bundle.reranker.input_template
+        input_template = bundle.cross_encoder.input_template
         read = profile.history.last(input_template.context_items)
         context = input_template.context(list(bundle.titles[read.rows]), read.events, profile.query)
         texts = list(bundle.texts[rows[recalled]])
         weighed = ranking.for_reranker()[recalled]
         with budget.stage(Stage.RERANK):
-            scored = self._reranking.score(bundle.reranker, context, texts, weighed, budget)
+            scored = self._reranking.score(bundle.cross_encoder, context, texts, weighed, budget)
         count = len(scored)
         if not count:
             return 0, recalled, recall_scores[recalled]

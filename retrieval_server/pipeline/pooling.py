@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index import Hits, exact_scores
-from retrieval_server.bundles.served_bundle import ItemSearch, ServedBundle
+from index import Hits, ItemSearch, exact_scores
+from retrieval_server.bundles.served_bundle import ServedBundle
 from towers import Funnel, History
 from towers.candidates.candidate_pool import CandidatePools, ChannelCandidates
 

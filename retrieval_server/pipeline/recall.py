@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index import Filter
+from index import Filter, ItemSearch
 from retrieval_server.api.budget import Budget, Pressure, Reason, Stage, Took
-from retrieval_server.bundles.served_bundle import ItemSearch, ServedBundle
+from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import Batch, Cache
 from retrieval_server.pipeline.batching import MicroBatcher
 from retrieval_server.pipeline.fallback import fallback_of, listed

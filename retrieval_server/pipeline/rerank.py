@@ -9,8 +9,8 @@ from threading import TIMEOUT_MAX, Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from index import Scoring
 from retrieval_server.api.budget import Budget, Reason, Stage
-from retrieval_server.bundles.served_bundle import Scoring
 from retrieval_server.runtime.threads import limit_beside
 
 log = logging.getLogger(__name__)

@@ -35,7 +35,7 @@ class Loaded:
     def of(cls, server: RetrievalServer, bundle: ServedBundle) -> "Loaded":
         """What one server is about to serve."""
         metrics = () if server.metrics is None else (server.metrics.address,)
-        return cls(bundle.version, len(bundle.row_of), bundle.reranker is not None, metrics)
+        return cls(bundle.version, len(bundle.row_of), bundle.cross_encoder is not None, metrics)
 
 
 def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:

@@ -54,7 +54,7 @@ class AdminService(AdminServiceServicer):
             bundle_version=bundle.version if bundle else "",
             previous_version=self._swapper.previous,
             items=len(bundle.row_of) if bundle else 0,
-            reranker=bundle is not None and bundle.reranker is not None,
+            reranker=bundle is not None and bundle.cross_encoder is not None,
             uptime_seconds=time.monotonic() - self._started,
             swaps=self._swapper.swaps,
             skipped_event_lines=self._skipped,

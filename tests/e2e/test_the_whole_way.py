@@ -38,7 +38,7 @@ def test_logs_become_answers(tiny_logs: tuple[Path, Path], tiny_encoder: Path, t
     assert said.startswith("cross-encoder: ") and "users it did not learn from" in said
     table = run("towers.evaluate", trained, artifacts, "evaluation.cutoffs=[5,10]", "threads=1")
     assert all(name in table for name in ("two towers", "popularity", "item-knn", "text similarity"))
-    assert "is current" in run("index.build", trained, artifacts, "threads=1", "reranker=always")
+    assert "is current" in run("index.build", trained, artifacts, "threads=1", "cross_encoder=always")
 
     bundle = tmp_path / "bundles" / "current"
     server = subprocess.Popen(

@@ -51,7 +51,7 @@ def shop() -> ServedBundle:
         lighter_index=ExactSearch(vectors[: ITEMS // 2]),
         allowed=Attributes(attributes(), row_of).rows,
         user_encoder=MeanEncoder(vectors),
-        reranker=PlainReranker(),
+        cross_encoder=PlainReranker(),
         history={"ann": stored}.get,
     )
 

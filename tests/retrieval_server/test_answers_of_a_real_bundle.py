@@ -95,14 +95,14 @@ def test_strange_queries_reach_the_real_model_and_come_back_finite(real_client: 
 def test_the_reranker_reads_the_newest_titles_the_texts_and_the_towers_scores(
     real_client: RetrievalClient, bundle: Bundle
 ) -> None:
-    assert bundle.reranker is not None
+    assert bundle.cross_encoder is not None
     history = History(np.array([3, 1, 2]), [""] * 3, np.full(3, np.nan))
     candidates = np.array([5, 6, 7, 8])
     (vector,) = bundle.user_encoder.encode([history], ["sweet"])
     titles = [bundle.items["title"].iloc[row] for row in history.rows]
-    context = bundle.reranker.input_template.context(titles, history.events, "sweet")
+    context = bundle.cross_encoder.input_template.context(titles, history.events, "sweet")
     texts = [bundle.items["text"].iloc[row] for row in candidates]
-    scores = bundle.reranker.score(context, texts, bundle.vectors[candidates] @ vector)
+    scores = bundle.cross_encoder.score(context, texts, bundle.vectors[candidates] @ vector)
     answer = real_client.rerank(
         [bundle.item_ids[row] for row in candidates],
         history=[bundle.item_ids[row] for row in history.rows],
@@ -133,8 +133,8 @@ def test_callers_at_the_same_time_get_what_each_would_get_alone(real_client: Ret
 def test_the_tour_goes_on_where_a_bundle_has_no_reranker(
     server_for: ServerFor, bundle: Bundle, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plain = shutil.copytree(tiny_bundle, tmp_path / "plain", ignore=shutil.ignore_patterns("reranker"))
-    without = replace(ServedBundle.of(bundle), reranker=None)
+    plain = shutil.copytree(tiny_bundle, tmp_path / "plain", ignore=shutil.ignore_patterns("cross_encoder"))
+    without = replace(ServedBundle.of(bundle), cross_encoder=None)
     with server_for(without) as server, RetrievalClient(server.address) as client:
         tour(client, plain, users=1, seed=0)
     shown = capsys.readouterr().out

@@ -84,7 +84,7 @@ def test_the_best_candidates_are_scored_first_and_the_rest_keep_recalls_order(
     server_for: ServerFor, shop: ServedBundle
 ) -> None:
     reranker = Counted(fast=16)
-    with server_for(replace(shop, reranker=reranker)) as server, RetrievalClient(server.address) as client:
+    with server_for(replace(shop, cross_encoder=reranker)) as server, RetrievalClient(server.address) as client:
         recalled = client.recall(history=[item(1)], k=30)
         answer = client.recommend(history=[item(1)], k=30, candidates=30, budget_ms=1500)
         reranker.gate.set()
@@ -99,7 +99,7 @@ def test_the_best_candidates_are_scored_first_and_the_rest_keep_recalls_order(
 
 def test_rerank_keeps_recalls_order_for_what_it_did_not_get_to(server_for: ServerFor, shop: ServedBundle) -> None:
     reranker = Counted(fast=16)
-    with server_for(replace(shop, reranker=reranker)) as server, RetrievalClient(server.address) as client:
+    with server_for(replace(shop, cross_encoder=reranker)) as server, RetrievalClient(server.address) as client:
         recalled = client.recall(history=[item(1)], k=20)
         answer = client.rerank(["gone", *reversed(recalled.item_ids)], history=[item(1)], budget_ms=1500)
         reranker.gate.set()
@@ -114,7 +114,7 @@ def test_rerank_keeps_recalls_order_for_what_it_did_not_get_to(server_for: Serve
 def test_a_failing_reranker_leaves_recalls_order_and_no_error(
     server_for: ServerFor, shop: ServedBundle, caplog: pytest.LogCaptureFixture, call: str, score: float | None
 ) -> None:
-    with server_for(replace(shop, reranker=Failing(score))) as server, RetrievalClient(server.address) as client:
+    with server_for(replace(shop, cross_encoder=Failing(score))) as server, RetrievalClient(server.address) as client:
         recalled = client.recall(history=[item(1)], k=10)
         if call == "rerank":
             answer = client.rerank(list(reversed(recalled.item_ids)), history=[item(1)])
@@ -129,7 +129,7 @@ def test_a_failing_reranker_leaves_recalls_order_and_no_error(
 
 def test_a_late_reranker_leaves_recalls_order_and_no_error(server_for: ServerFor, shop: ServedBundle) -> None:
     reranker = Counted(fast=0)
-    with server_for(replace(shop, reranker=reranker)) as server, RetrievalClient(server.address) as client:
+    with server_for(replace(shop, cross_encoder=reranker)) as server, RetrievalClient(server.address) as client:
         recalled = client.recall(history=[item(1)], k=10)
         answer = client.recommend(history=[item(1)], k=10, budget_ms=50)
         reranker.gate.set()

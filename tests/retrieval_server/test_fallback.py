@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from index import Bundle, LiveBundle
-from index.bundle.changes import ChangeLog
+from index.bundle.change_log import ChangeLog
 from retrieval_server import RetrievalClient
 from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.config import Cache, ServeConfig

@@ -56,7 +56,7 @@ def funnel_bundle(tiny_run: Path, tiny_data: Path, tmp_path_factory: pytest.Temp
     (run / "funnel-forced" / "run.json").write_bytes((run / "funnel" / "run.json").read_bytes())
     shutil.rmtree(run / "funnel")
     (run / "funnel-forced").rename(run / "funnel")
-    overrides = [f"run={run}", f"data={tiny_data}", f"artifacts={root}", "reranker=always"]
+    overrides = [f"run={run}", f"data={tiny_data}", f"artifacts={root}", "cross_encoder=always"]
     build(load_config(BuildConfig, "build", overrides))
     return root / "bundles" / "current"
 

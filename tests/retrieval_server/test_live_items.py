@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from data_prep.errors import ExitCode
 from index import Bundle, LiveBundle
-from index.bundle.changes import ChangeLog
+from index.bundle.bundle import narrowing
+from index.bundle.change_log import ChangeLog
+from index.search.filters import Attributes
 from retrieval_server import RetrievalClient, RetrievalError
 from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.client.__main__ import main
@@ -68,7 +70,8 @@ def live(tiny_bundle: Path, tmp_path: Path) -> LiveBundle:
     """A bundle with columns of several kinds."""
     bundle = Bundle.load(tiny_bundle)
     items = bundle.items.assign(in_stock=True, grams=[100] * ITEMS, photo=[[0.5, 1.0]] * ITEMS)
-    return LiveBundle(replace(bundle, items=items), ChangeLog(tmp_path / "changes.log"))
+    allowed = narrowing(bundle.index, Attributes(items, bundle.row_of))
+    return LiveBundle(replace(bundle, items=items, allowed=allowed), ChangeLog(tmp_path / "changes.log"))
 
 
 @pytest.fixture

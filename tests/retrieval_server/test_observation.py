@@ -98,7 +98,7 @@ def test_calls_are_counted_by_what_became_of_them(
 
 
 def test_a_degraded_answer_is_counted(observed: RetrievalServer, asking: RetrievalClient, shop: ServedBundle) -> None:
-    observed.slot.put(replace(shop, reranker=None))
+    observed.slot.put(replace(shop, cross_encoder=None))
     asking.recommend(query="milk", k=3)
     assert samples(observed)['retrieval_degraded_total{reason="no_reranker",stage="rerank"}'] == 1
 
@@ -116,7 +116,7 @@ def metric_names(server: RetrievalServer) -> set[str]:
 
 def test_the_board_asks_for_metrics_that_there_are(observed: RetrievalServer, asking: RetrievalClient) -> None:
     use_everything(asking)
-    observed.slot.put(replace(observed.slot.take(), reranker=None))
+    observed.slot.put(replace(observed.slot.take(), cross_encoder=None))
     asking.recommend(query="milk")
     board = json.loads((DOCS / "grafana.json").read_text())
     queries = [target["expr"] for panel in board["panels"] for target in panel["targets"]]

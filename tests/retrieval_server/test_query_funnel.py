@@ -61,7 +61,7 @@ def asked_run(tiny_run: Path, tiny_data: Path, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="module")
 def asked_bundle(asked_run: Path, tiny_data: Path) -> Path:
-    overrides = [f"run={asked_run}", f"data={tiny_data}", f"artifacts={asked_run.parent}", "reranker=always"]
+    overrides = [f"run={asked_run}", f"data={tiny_data}", f"artifacts={asked_run.parent}", "cross_encoder=always"]
     build(load_config(BuildConfig, "build", overrides))
     return asked_run.parent / "bundles" / "current"
 
@@ -204,9 +204,9 @@ def test_the_reranker_orders_anew_what_the_fused_order_offers_and_weighs_its_sco
     fused = (scores @ [1.0, 2.0]).astype(np.float32)
     unit = scores[:, 0].std() / fused.std()
     weighed = ((fused - fused.mean()) * unit + scores[:, 0].mean()).astype(np.float32)
-    assert bundle.reranker is not None
-    context = bundle.reranker.input_template.context([], [], "green tea")
-    reranked = bundle.reranker.score(context, list(bundle.texts[rows]), weighed)
+    assert bundle.cross_encoder is not None
+    context = bundle.cross_encoder.input_template.context([], [], "green tea")
+    reranked = bundle.cross_encoder.score(context, list(bundle.texts[rows]), weighed)
     answer = client.recommend(query="green tea", k=K)
     assert answer.reranked_count == K and not answer.ranked and not answer.degraded
     assert list(answer.item_ids) == ids(bundle, rows[np.argsort(-reranked, kind="stable")])
@@ -249,7 +249,8 @@ def test_an_item_that_comes_is_found_by_its_words_and_one_that_goes_is_not(
 
 
 def test_a_build_without_funnels_answers_queries_by_the_towers(asked_run: Path, tiny_data: Path, tmp_path: Path):
-    overrides = [f"run={asked_run}", f"data={tiny_data}", f"artifacts={tmp_path}", "funnel=false", "reranker=never"]
+    overrides = [f"run={asked_run}", f"data={tiny_data}", f"artifacts={tmp_path}", "funnel=false"]
+    overrides += ["cross_encoder=never"]
     result = build(load_config(BuildConfig, "build", overrides))
     assert result.funnel == "the towers alone"
     assert Bundle.load(result.path).query_funnel is None

@@ -23,12 +23,12 @@ from towers import History, InputTemplate
 
 def scores_of(shop: ServedBundle, rows: list[int], query: str, candidates: list[int]) -> np.ndarray:
     """The reranker's scores for a history, fed by hand."""
-    assert shop.reranker is not None
-    context = shop.reranker.input_template.context([shop.titles[row] for row in rows], [""] * len(rows), query)
+    assert shop.cross_encoder is not None
+    context = shop.cross_encoder.input_template.context([shop.titles[row] for row in rows], [""] * len(rows), query)
     history = History(np.array(rows, np.int64), [""] * len(rows), np.full(len(rows), np.nan))
     (vector,) = shop.user_encoder.encode([history], [query])
     recall_scores = np.array([shop.vectors[row] @ vector for row in candidates], np.float32)
-    return shop.reranker.score(context, [shop.texts[row] for row in candidates], recall_scores)
+    return shop.cross_encoder.score(context, [shop.texts[row] for row in candidates], recall_scores)
 
 
 def test_candidates_come_in_the_rerankers_order_with_its_scores(client: RetrievalClient, shop: ServedBundle) -> None:
@@ -55,7 +55,7 @@ def test_a_candidates_recall_score_is_that_of_its_best_interest(shop: ServedBund
         def score(self, context: str, candidates: Sequence[str], recall_scores: np.ndarray) -> np.ndarray:
             return recall_scores
 
-    bundle = replace(shop, user_encoder=TwoInterests(), reranker=Recorded())
+    bundle = replace(shop, user_encoder=TwoInterests(), cross_encoder=Recorded())
     profile = resolve(bundle, Asker(query="milk"))
     recalling = Recalling(Batch(1, 0.0), Cache(0, 0.0), Observer(log_calls=False))
     pipeline = Pipeline(recalling, Reranking(at_once=4, workers=1, threads=1))
@@ -101,7 +101,7 @@ def test_the_history_is_accounted_for_as_in_recall(client: RetrievalClient) -> N
 
 
 def test_rerank_without_a_reranker_is_refused_with_the_cure(server_for: ServerFor, shop: ServedBundle) -> None:
-    with server_for(replace(shop, reranker=None)) as server, RetrievalClient(server.address) as client:
+    with server_for(replace(shop, cross_encoder=None)) as server, RetrievalClient(server.address) as client:
         with pytest.raises(RetrievalError, match=r"towers\.train_ranker") as refused:
             client.rerank([item(1)], query="milk")
         assert refused.value.code is grpc.StatusCode.FAILED_PRECONDITION
@@ -134,7 +134,7 @@ def test_recommend_leaves_the_history_out_unless_told(client: RetrievalClient) -
 
 
 def test_recommend_without_a_reranker_is_recall_and_says_so(server_for: ServerFor, shop: ServedBundle) -> None:
-    with server_for(replace(shop, reranker=None)) as server, RetrievalClient(server.address) as client:
+    with server_for(replace(shop, cross_encoder=None)) as server, RetrievalClient(server.address) as client:
         recalled = client.recall(history=[item(1)], k=7, with_titles=True)
         answer = client.recommend(history=[item(1)], k=7, with_titles=True)
     assert answer.item_ids == recalled.item_ids

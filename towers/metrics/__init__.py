@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from towers.metrics.evaluation import Outcome, Scorer, evaluate, mean_metrics
     from towers.metrics.judgement_split import judged_to_judge_by, judged_to_learn_from
     from towers.metrics.judgements import Judgements
+    from towers.metrics.paired import PairedComparison
     from towers.metrics.ranking_metrics import metric_names
     from towers.metrics.users_without_history import stranger_scores
 
@@ -23,6 +24,7 @@ __all__ = [
     "JudgementConfig",
     "Judgements",
     "Outcome",
+    "PairedComparison",
     "Scorer",
     "evaluate",
     "judged_to_judge_by",
@@ -44,6 +46,7 @@ __getattr__ = lazy_names(
         "JudgementConfig": "towers.metrics.config",
         "Judgements": "towers.metrics.judgements",
         "Outcome": "towers.metrics.evaluation",
+        "PairedComparison": "towers.metrics.paired",
         "Scorer": "towers.metrics.evaluation",
         "evaluate": "towers.metrics.evaluation",
         "judged_to_judge_by": "towers.metrics.judgement_split",

@@ -8,10 +8,9 @@ import numpy as np
 from worker import Rows, Search, Vectors
 
 from data_prep.command import instantiate, load_config
-from index.build.config import BuildConfig
-from index.calibration.calibrate import Yardstick, calibrate
-from index.calibration.trial import ChosenIndex, choose_index
-from index.search.search import ItemIndex
+from index.build import BuildConfig
+from index.calibration import ChosenIndex, Yardstick, calibrate, choose_index
+from index.search import ItemIndex
 
 
 class Ours:
@@ -53,5 +52,5 @@ def build(vectors: Vectors, users: str, overrides: list[str]) -> Ours:
     faiss.omp_set_num_threads(1)
     config = load_config(BuildConfig, "build", ["run=none", "data=none", *overrides])
     asked = np.load(Path(users))[: config.calibration_users]
-    chosen = choose_index(instantiate(config.index).plans(*vectors.shape), vectors, asked, config)
+    chosen = choose_index(instantiate(config.index).plans(*vectors.shape), vectors, asked, config.index_settings)
     return Ours(chosen, Yardstick.of(vectors, asked, config.recall_k))
