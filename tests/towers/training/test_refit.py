@@ -153,9 +153,9 @@ def test_a_refit_run_is_built_with_funnel_and_reranker(
     bert = tiny_encoder.parent / "bert"
     overrides = [f"run={run}", f"artifacts={artifacts}", f"model.folder={bert}", *RANKER_OVERRIDES]
     assert train_ranker(load_config(RankerConfig, "train_ranker", overrides)).users is not None
-    built = build(load_config(BuildConfig, "build", [f"run={run}", f"artifacts={tmp_path}", "reranker=always"]))
+    built = build(load_config(BuildConfig, "build", [f"run={run}", f"artifacts={tmp_path}", "cross_encoder=always"]))
     assert list(Funnel.load(built.path / FUNNEL).channels) == kept
-    assert (built.path / "reranker").is_dir()
+    assert (built.path / "cross_encoder").is_dir()
     report = evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", "baselines=none"]))
     assert report.funnel is not None
     assert report.funnel.stages.keys() >= {"recall", "fused", "cross-encoder"}
