@@ -39,7 +39,7 @@ class LiveItems:
 
     Args:
         slot: where requests take their bundle from.
-        observer: is told of the version served.
+        observer: notes the version served.
         seconds: from one look to the next.
     """
 
@@ -64,7 +64,7 @@ class LiveItems:
             self._show(bundle)
 
     def upsert(self, items: Sequence[ItemColumns]) -> AppliedChange:
-        """Put items in, each in the place of what had its id; the next request finds them.
+        """Put items in, each replacing the item of its id; the next request finds them.
 
         Raises:
             NotReady: the first bundle is still loading.

@@ -13,7 +13,7 @@ from data_prep.grown_table import Table
 from index import Bundle, Filter, Hits, ItemIndex, LiveBundle, LiveIndex, LiveView
 from retrieval_server.api.errors import NotReady
 from towers import Funnel, History, InputTemplate
-from towers.candidates.fallback import Fallback
+from towers.candidates import Fallback
 
 
 class ItemSearch(Protocol):

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from data_prep.columns import Columns
 from data_prep.errors import CommandError, ExitCode
+from index import current_bundle
 from index.bundle.bundle import HISTORIES, ITEMS, RERANKER
 from index.bundle.histories import Histories
-from index.bundle.publish import current_bundle
 from retrieval_server.client.channel import DEFAULT_ADDRESS
 from retrieval_server.client.errors import RetrievalError
 from retrieval_server.client.retrieval_client import RetrievalClient

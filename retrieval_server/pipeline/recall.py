@@ -28,7 +28,7 @@ class Ranking:
 
     Attributes:
         rows: rows of the items [n].
-        scores: what put them into this order [n], descending.
+        scores: of each, by which they are ordered [n], descending.
         pool: the channels' views, of these items and as many more as a ranker looks at; None where the index recalled
             alone.
         channel: the channel that recalled, where it was one alone.
@@ -69,7 +69,7 @@ class BatchedRecall:
     Args:
         batching: how calls are gathered.
         cache: how long results are kept.
-        observer: is told of batches and lookups.
+        observer: notes batches and lookups.
 
     Attributes:
         batcher: gathers calls.

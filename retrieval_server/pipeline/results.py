@@ -42,9 +42,9 @@ class RecallResult:
 
     Attributes:
         rows: rows of the items [n].
-        scores: what put them into this order [n], descending.
+        scores: of each, by which they are ordered [n], descending.
         diversified: how they were chosen among what was recalled; None for the best ones.
-        recalled: what they were chosen from.
+        recalled: the ranking they were chosen from.
     """
 
     rows: NDArray[np.int64]
@@ -59,7 +59,7 @@ class RerankResult:
 
     Attributes:
         item_ids: every distinct candidate [n], the unknown ones last.
-        scores: what put them into this order [n], descending; `LOWEST_SCORE` for one that was not scored.
+        scores: of each, by which they are ordered [n], descending; `LOWEST_SCORE` for one that was not scored.
         titles: titles [n], "" for an unknown candidate.
         unknown: the candidates that the bundle does not have, in the request's order.
         reranked: how many the cross-encoder scored, the first ones.
@@ -78,12 +78,12 @@ class RecommendResult:
 
     Attributes:
         rows: rows of the items [n].
-        scores: what put them into this order [n], descending; `LOWEST_SCORE` for one that was not scored.
-        recall_scores: what recall gave each of them [n].
+        scores: of each, by which they are ordered [n], descending; `LOWEST_SCORE` for one that was not scored.
+        recall_scores: recall's score of each [n].
         reranked: how many the cross-encoder scored, the first ones.
         diversified: how they were chosen among what was recalled; None for the best ones.
         ranked: whether a ranker gave the scores.
-        recalled: what they were chosen from.
+        recalled: the ranking they were chosen from.
     """
 
     rows: NDArray[np.int64]

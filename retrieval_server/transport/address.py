@@ -1,4 +1,4 @@
-"""The one address a server listens on: which it is, whether it may, and why it cannot."""
+"""The address a server listens on: resolved, permitted, free, bound."""
 
 import errno
 import ipaddress

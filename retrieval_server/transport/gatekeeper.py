@@ -29,7 +29,7 @@ class Gatekeeper(grpc.ServerInterceptor):
         anonymous: the role of everybody when there are no tokens.
         admission: says when there is too much to do.
         side: runs the refusals, so that none waits behind the calls that are taken.
-        observer: is told of refusals.
+        observer: notes refusals.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Gatekeeper(grpc.ServerInterceptor):
         return self._refusal(error)
 
     def _refusal(self, error: CallError) -> Handler:
-        """The handler that refuses; made once for what is said to many, while there is the least time for it."""
+        """The handler that refuses; made once for an error of many calls, while there is the least time for it."""
         if error is not self._refused:
             self._refused, self._refusing = error, self._side.refusal(error)
         return self._refusing

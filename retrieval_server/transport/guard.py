@@ -34,7 +34,7 @@ class Guard(grpc.ServerInterceptor):
     A method whose requests are a stream gets them as bytes, and reads each with `parsed`.
 
     Args:
-        observer: is told how calls end.
+        observer: notes how calls end.
         services: full names of the services.
     """
 

@@ -62,7 +62,7 @@ class ServiceParts:
         recorder: records users' events, and gives the recent ones.
         streams: the streams of requests that are open.
         admission: says what there is time for.
-        observer: is told of the stages of answers.
+        observer: notes the stages of answers.
     """
 
     slot: BundleSlot
@@ -164,7 +164,7 @@ class RetrievalService(RetrievalServiceServicer):
     def _constraints(
         self, bundle: ServedBundle, request: RecallRequest | RecommendRequest, diverse: bool
     ) -> Constraints:
-        """What may come back, and where it is to be diverse, the size of the pool that it is chosen from."""
+        """The constraints of a request, and where it is to be diverse, the size of the pool that is chosen from."""
         constraints = Constraints(request.k, request.include_seen, request.exclude_ids, filter_of(request.filter))
         if not diverse:
             return constraints

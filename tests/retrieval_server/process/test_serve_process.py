@@ -193,7 +193,7 @@ def test_sigterm_while_loading_ends_the_process_in_order(
     [
         ("limits.kk=5", "kk"),
         ("port=many", "port"),
-        ("workers=0", "workers=0"),
+        ("workers=0", "workers must be at least 1"),
         ("workers=2", "event_store=redis"),
         ("bundle=no/such/folder", "bundle=no/such/folder"),
         ("host=0.0.0.0", "allow_insecure=true"),
