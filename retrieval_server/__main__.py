@@ -1,4 +1,4 @@
-"""`python -m retrieval_server`: serve one bundle until told to stop.
+"""`python -m retrieval_server`: serve one bundle until a signal stops it.
 
 Exit codes: 0 stopped by SIGTERM with every accepted call answered; 1 the address cannot be had, or calls were cut off
 at the end of the grace; 2 a wrong configuration or an unsound bundle; 130 stopped by Ctrl-C, or by a second signal.
@@ -32,7 +32,7 @@ def main(config: ServeConfig) -> None:
         raise UsageError(
             f"bundle={config.bundle}: there is no such folder; build one with `python -m index.build`, or name another"
         )
-    # What follows is imported only here, for it takes seconds: what is wrong with the options is told at once.
+    # Imported only here, for it takes seconds: wrong options are reported at once.
     from index import Manifest
 
     Manifest.read(config.bundle)

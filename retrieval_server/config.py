@@ -5,44 +5,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from data_prep.config import require
 from data_prep.errors import UsageError
+from retrieval_server.api.limits import Limits
 from towers.diversity import DiversityConfig
 
 
 @dataclass
-class Limits:
-    """What one request may ask for.
-
-    Attributes:
-        k: items of one answer.
-        history: events of one request's history.
-        candidates: items that one request may have reranked.
-        exclude: items that one request may keep out.
-        filter_values: categories, and brands, of one request's filter.
-        filter_ids: items that one request's filter may allow, and deny.
-        budget_ms: milliseconds that one request may take for itself.
-        events: events that one request may record.
-        items: items that one request may put in, or take out.
-        query_bytes: bytes of a query in UTF-8.
-        id_bytes: bytes of any one identifier or event type in UTF-8.
-    """
-
-    k: int
-    history: int
-    candidates: int
-    exclude: int
-    filter_values: int
-    filter_ids: int
-    budget_ms: int
-    events: int
-    items: int
-    query_bytes: int
-    id_bytes: int
-
-
-@dataclass
-class Metrics:
-    """Where Prometheus reads.
+class MetricsConfig:
+    """Address at which Prometheus reads.
 
     Attributes:
         host: address to listen on.
@@ -54,7 +25,7 @@ class Metrics:
 
 
 @dataclass
-class Tls:
+class TlsConfig:
     """Encryption, all null for none.
 
     Attributes:
@@ -69,8 +40,8 @@ class Tls:
 
 
 @dataclass
-class AdmissionBounds:
-    """What is taken on, in calls waiting for each handler.
+class AdmissionConfig:
+    """Bounds of admission, in calls waiting for each handler.
 
     Attributes:
         degrade_at: from here on answers are cut down.
@@ -82,8 +53,8 @@ class AdmissionBounds:
 
 
 @dataclass
-class Batch:
-    """How calls that come at the same time are computed in one go.
+class BatchingConfig:
+    """Batching of calls that come at the same time.
 
     Attributes:
         largest: calls in one batch.
@@ -95,8 +66,8 @@ class Batch:
 
 
 @dataclass
-class Cache:
-    """What is kept of recalls.
+class CacheConfig:
+    """Cache of recalls.
 
     Attributes:
         entries: how many, 0 for none.
@@ -108,8 +79,8 @@ class Cache:
 
 
 @dataclass
-class Rerank:
-    """How the reranker is run.
+class RerankingConfig:
+    """Running of the cross-encoder.
 
     Attributes:
         candidates: items that Recommend reranks when the request does not say.
@@ -139,11 +110,11 @@ class TracingConfig:
 
 
 @dataclass
-class Events:
-    """How the log of events is kept.
+class EventLogConfig:
+    """Log of events on the disk.
 
     Attributes:
-        folder: where it is.
+        folder: of its files.
         sync_seconds: how long an acknowledged event may wait to be forced to the disk; 0 for not at all.
         segment_bytes: size at which another file is begun.
     """
@@ -169,7 +140,7 @@ class ServeConfig:
         handlers: calls that each of them works on at once.
         threads: threads that each of these may use inside the models.
         core: the processor core that they keep to, in the second process the next one; null for any.
-        metrics: where Prometheus reads.
+        metrics: address at which Prometheus reads.
         json_log: whether the log's lines are JSON objects.
         log_calls: whether each call gets a line.
         tracing: traces by OpenTelemetry.
@@ -180,46 +151,46 @@ class ServeConfig:
         grace_seconds: time from SIGTERM until unfinished calls are cut off.
         budget_ms: milliseconds that an answer may take when the request does not say; what does not fit is left out.
         streams: streams of requests that may be open; each holds a thread.
-        batch: how calls that come at the same time are computed in one go.
-        cache: what is kept of recalls.
+        batch: batching of calls that come at the same time.
+        cache: of recalls.
         catch_up_seconds: how often a process looks for items that others have changed.
-        rerank: how the reranker is run.
-        diversify: whether Recommend makes answers diverse that nobody asked it of.
-        diversity: what holds where a request for diversity does not say otherwise.
-        events: how the log of events is kept.
-        event_store: what remembers events; a file of `conf/event_store/`.
-        limits: what one request may ask for.
+        rerank: running of the cross-encoder.
+        diversify: whether Recommend makes answers diverse without being asked.
+        diversity: defaults of a request for diversity.
+        events: log of events on the disk.
+        event_store: memory of events while serving; a file of `conf/event_store/`.
+        limits: of one request.
     """
 
     bundle: Path
     host: str
     port: int
     allow_insecure: bool
-    tls: Tls
+    tls: TlsConfig
     tokens: Path | None
     reflection: bool
     workers: int
     handlers: int
     threads: int
     core: int | None
-    metrics: Metrics
+    metrics: MetricsConfig
     json_log: bool
     log_calls: bool
     tracing: TracingConfig
     max_concurrent_calls: int
-    admission: AdmissionBounds
+    admission: AdmissionConfig
     max_message_bytes: int
     lame_duck_seconds: float
     grace_seconds: float
     budget_ms: int
     streams: int
-    batch: Batch
-    cache: Cache
+    batch: BatchingConfig
+    cache: CacheConfig
     catch_up_seconds: float
-    rerank: Rerank
+    rerank: RerankingConfig
     diversify: bool
     diversity: DiversityConfig
-    events: Events
+    events: EventLogConfig
     event_store: Any
     limits: Limits
 
@@ -230,56 +201,61 @@ def require_sound(config: ServeConfig) -> None:
     Raises:
         UsageError: naming the key, its value and what it may be.
     """
-    _require_counts(config)
-    limits, admission, most = config.limits, config.admission, math.inf
-    ranges: dict[str, tuple[float | None, float, float, str]] = {
-        "port": (config.port, 0, 65535, "0 (any free port) to 65535"),
-        "metrics.port": (config.metrics.port, 0, 65535, "null, 0 (any free port) or up to 65535"),
-        "rerank.candidates": (
-            config.rerank.candidates,
-            1,
-            limits.candidates,
-            f"1 to limits.candidates={limits.candidates}",
-        ),
-        "core": (config.core, 0, most, "null, or 0 and up"),
-        "budget_ms": (config.budget_ms, 1, limits.budget_ms, f"1 to limits.budget_ms={limits.budget_ms}"),
-        "tracing.share": (config.tracing.share, 0, 1, "0 to 1"),
-        "events.sync_seconds": (config.events.sync_seconds, 0, 60, "0 to 60"),
-        "batch.window_ms": (config.batch.window_ms, 0, 100, "0 to 100"),
-        "catch_up_seconds": (config.catch_up_seconds, 0.01, 3600, "0.01 to 3600"),
-        "cache.entries": (config.cache.entries, 0, most, "at least 0"),
-        "cache.seconds": (config.cache.seconds, 0, most, "at least 0"),
-    }
-    for key, (value, least, greatest, allowed) in ranges.items():
-        if value is not None and not least <= value <= greatest:
-            raise UsageError(f"{key}={value}: must be {allowed}")
-    if not 0 <= config.lame_duck_seconds < config.grace_seconds:
+    for key, count in _counts(config).items():
+        require(key, count, 1)
+    for key, (value, least, most) in _ranges(config).items():
+        if value is not None:
+            require(key, value, least, most)
+    _require_at_most("rerank.candidates", config.rerank.candidates, "limits.candidates", config.limits.candidates)
+    _require_at_most("budget_ms", config.budget_ms, "limits.budget_ms", config.limits.budget_ms)
+    _require_at_most(
+        "admission.degrade_at", config.admission.degrade_at, "admission.refuse_at", config.admission.refuse_at
+    )
+    if config.admission.degrade_at == 0:
+        raise UsageError("admission.degrade_at must be above 0: no call would be answered in full")
+    if config.lame_duck_seconds >= config.grace_seconds:
         raise UsageError(
-            f"lame_duck_seconds={config.lame_duck_seconds}: must be at least 0 and below "
-            f"grace_seconds={config.grace_seconds}"
-        )
-    if not 0 < admission.degrade_at <= admission.refuse_at:
-        raise UsageError(
-            f"admission.degrade_at={admission.degrade_at}: must be above 0 and at most "
-            f"admission.refuse_at={admission.refuse_at}"
+            f"lame_duck_seconds must be below grace_seconds={config.grace_seconds:g}, not {config.lame_duck_seconds:g}"
         )
 
 
-def _require_counts(config: ServeConfig) -> None:
+def _counts(config: ServeConfig) -> dict[str, int]:
+    """Values that are at least 1, by key."""
     limits = config.limits
-    at_least_one = {
+    return {
         "workers": config.workers,
         "handlers": config.handlers,
         "threads": config.threads,
         "max_concurrent_calls": config.max_concurrent_calls,
         "max_message_bytes": config.max_message_bytes,
         "streams": config.streams,
+        "budget_ms": config.budget_ms,
         "batch.largest": config.batch.largest,
+        "rerank.candidates": config.rerank.candidates,
         "rerank.at_once": config.rerank.at_once,
         "rerank.workers": config.rerank.workers,
         "events.segment_bytes": config.events.segment_bytes,
         **{f"limits.{field.name}": getattr(limits, field.name) for field in fields(limits)},
     }
-    for key, value in at_least_one.items():
-        if value < 1:
-            raise UsageError(f"{key}={value}: must be at least 1")
+
+
+def _ranges(config: ServeConfig) -> dict[str, tuple[float | None, float, float]]:
+    """Values with the least and the most that each may be, by key; None is always accepted."""
+    return {
+        "port": (config.port, 0, 65535),
+        "metrics.port": (config.metrics.port, 0, 65535),
+        "core": (config.core, 0, math.inf),
+        "tracing.share": (config.tracing.share, 0, 1),
+        "events.sync_seconds": (config.events.sync_seconds, 0, 60),
+        "batch.window_ms": (config.batch.window_ms, 0, 100),
+        "catch_up_seconds": (config.catch_up_seconds, 0.01, 3600),
+        "cache.entries": (config.cache.entries, 0, math.inf),
+        "cache.seconds": (config.cache.seconds, 0, math.inf),
+        "lame_duck_seconds": (config.lame_duck_seconds, 0, math.inf),
+        "admission.degrade_at": (config.admission.degrade_at, 0, math.inf),
+    }
+
+
+def _require_at_most(key: str, value: float, limit_key: str, limit: float) -> None:
+    if value > limit:
+        raise UsageError(f"{key} must be at most {limit_key}={limit:g}, not {value:g}")

@@ -1,15 +1,38 @@
 """One tiny shop for every room: its logs, its dataset, a trained run, a bundle. Each is made once, by the real code."""
 
 import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests import processes
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two shared cores: more threads would only wait for each other
+os.environ[processes.MARK] = str(os.getpid())
 torch.set_num_threads(1)
 
 from tests.tiny import RANKER_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides, write_encoder, write_logs  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_is_left_behind() -> Iterator[None]:
+    """Fail the run, at its end, if a process that a test started still runs. Under xdist each worker checks its own."""
+    yield
+    survivors = processes.left_behind()
+    processes.kill(survivors)
+    listed = "\n".join(f"  {number}: {line}" for number, line in survivors.items())
+    assert not survivors, f"processes that tests left behind (killed now):\n{listed}"
+
+
+@pytest.fixture
+def start_process() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts processes; those that still run when the test ends are killed."""
+    with ExitStack() as running:
+        yield lambda arguments, **options: running.enter_context(processes.started(arguments, **options))
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,7 @@ from index.calibration.index_choice import IndexChoice
 from index.calibration.index_trials import ChosenIndex, choose_index, take_over
 from index.search.factory import Plan
 from towers import CrossEncoder, Funnel, History, ModelEncoder, OneVectorModel
+from towers.model import RunRecord
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""What a request may cost, what it did cost, and what it did without: looked at before every stage."""
+"""The time budget of a request: looked at before every stage, with what each took and what was left out."""
 
 import math
 import time
@@ -14,7 +14,7 @@ SENDING = 0.002
 
 
 class Pressure(IntEnum):
-    """How much there is to do, and so what is left out of an answer."""
+    """Load of the server, and so the parts left out of an answer."""
 
     NONE = 0
     NO_RERANK = 1
@@ -22,7 +22,7 @@ class Pressure(IntEnum):
     """Nothing is reranked either."""
 
 
-class Stage(StrEnum):
+class AnswerStage(StrEnum):
     """Parts of an answer, by the names that its timings and `degraded` use."""
 
     RESOLVE = "resolve"
@@ -34,10 +34,10 @@ class Stage(StrEnum):
     EVENTS = "events"
 
 
-class Reason(StrEnum):
+class DegradedReason(StrEnum):
     """Why a part of an answer was skipped or cut short."""
 
-    NO_RERANKER = "no_reranker"
+    NO_CROSS_ENCODER = "no_reranker"
     BUDGET = "budget"
     FAILED = "failed"
     OVERLOAD = "overload"
@@ -45,10 +45,10 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True)
-class Took:
-    """When a stage ran, by the monotonic clock, in seconds."""
+class StageSpan:
+    """Start and end of a stage by the monotonic clock, in seconds."""
 
-    stage: Stage
+    stage: AnswerStage
     started: float
     ended: float
 
@@ -57,15 +57,15 @@ class Budget:
     """One request's means. Made when the request is begun; durations are the monotonic clock's.
 
     Args:
-        seconds: what the answer may take; what does not fit is left out of it.
+        seconds: that the answer may take; what does not fit is left out of it.
         deadline: seconds until the caller stops waiting, after which there is no use in any answer.
         waiting: whether the caller is still there.
         pressure: how much else there is to do.
 
     Attributes:
         pressure: as given.
-        took: when stages ran so far; one may have run several times.
-        degraded: what was skipped or cut short so far, and why.
+        spans: of the stages that ran so far; one may have run several times.
+        degraded: the stages skipped or cut short so far, and why.
     """
 
     def __init__(
@@ -80,15 +80,15 @@ class Budget:
         self._deadline = now + deadline
         self._waiting = waiting
         self.pressure = pressure
-        self.took: list[Took] = []
-        self.degraded: dict[Stage, Reason] = {}
+        self.spans: list[StageSpan] = []
+        self.degraded: dict[AnswerStage, DegradedReason] = {}
 
     @property
-    def timings(self) -> dict[Stage, float]:
+    def timings(self) -> dict[AnswerStage, float]:
         """Seconds that each stage took so far, in the order they ended."""
-        total: dict[Stage, float] = {}
-        for one in self.took:
-            total[one.stage] = total.get(one.stage, 0.0) + one.ended - one.started
+        total: dict[AnswerStage, float] = {}
+        for span in self.spans:
+            total[span.stage] = total.get(span.stage, 0.0) + span.ended - span.started
         return total
 
     def remaining(self) -> float:
@@ -112,7 +112,7 @@ class Budget:
             raise CallerGone
 
     @contextmanager
-    def stage(self, name: Stage) -> Iterator[None]:
+    def stage(self, name: AnswerStage) -> Iterator[None]:
         """Run a stage, if somebody still waits for what it makes, and note what it took.
 
         Raises:
@@ -124,4 +124,4 @@ class Budget:
         try:
             yield
         finally:
-            self.took.append(Took(name, started, time.monotonic()))
+            self.spans.append(StageSpan(name, started, time.monotonic()))

@@ -1,4 +1,4 @@
-"""What a caller can be told: one class per documented status, with its google.rpc details."""
+"""Errors that end a call: one class per documented reason, with its status and google.rpc details."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class CallError(Exception):
 
     code: ClassVar[grpc.StatusCode]
     reason: ClassVar[str]
-    """What programs tell errors of one status apart by; documented in `docs/api.md`."""
+    """Distinguishes errors of one status for programs; documented in `docs/api.md`."""
 
     def __init__(self, message: str, *details: Message) -> None:
         super().__init__(message)
@@ -79,15 +79,15 @@ class InvalidRequest(CallError):
         self.violations = tuple(violations)
 
 
-class NoReranker(CallError):
-    """Reranking was asked of a bundle that cannot."""
+class NoCrossEncoder(CallError):
+    """A Rerank was asked of a bundle without a cross-encoder."""
 
     code = grpc.StatusCode.FAILED_PRECONDITION
     reason = "NO_RERANKER"
 
     def __init__(self, version: str) -> None:
         message = (
-            f"bundle {version} has no reranker; train one with `python -m towers.train_ranker`, build a new "
+            f"bundle {version} has no cross-encoder; train one with `python -m towers.train_ranker`, build a new "
             "bundle with `python -m index.build` and serve that, or call Recall"
         )
         violation = PreconditionFailure.Violation(type="RERANKER", subject=version, description=message)

@@ -1,21 +1,34 @@
-"""Strings of requests checked against the limits, in bytes of UTF-8."""
+"""Limits of one request, each a configuration value."""
 
-from collections.abc import Iterator, Sequence
-
-from retrieval_server.api.errors import Violation
-from retrieval_server.config import Limits
+from dataclasses import dataclass
 
 
-def identifiers(field: str, values: Sequence[str], limits: Limits) -> Iterator[Violation]:
-    """A violation for each identifier that is too long."""
-    for place, value in enumerate(values):
-        # The longest character takes four bytes: a short string need not be encoded to be measured.
-        if len(value) * 4 > limits.id_bytes:
-            yield from size(f"{field}[{place}]", value, limits.id_bytes, "limits.id_bytes")
+@dataclass
+class Limits:
+    """Largest values of one request.
 
+    Attributes:
+        k: items of one answer.
+        history: events of one request's history.
+        candidates: items that one request may have reranked.
+        exclude: items that one request may keep out.
+        filter_values: categories, and brands, of one request's filter.
+        filter_ids: items that one request's filter may allow, and deny.
+        budget_ms: milliseconds that one request may take for itself.
+        events: events that one request may record.
+        items: items that one request may put in, or take out.
+        query_bytes: bytes of a query in UTF-8.
+        id_bytes: bytes of any one identifier or event type in UTF-8.
+    """
 
-def size(field: str, value: str, limit: int, name: str) -> Iterator[Violation]:
-    """A violation for a string above a limit of that name."""
-    found = len(value.encode())
-    if found > limit:
-        yield Violation(field, f"has {found} bytes in UTF-8; send at most {limit} ({name})")
+    k: int
+    history: int
+    candidates: int
+    exclude: int
+    filter_values: int
+    filter_ids: int
+    budget_ms: int
+    events: int
+    items: int
+    query_bytes: int
+    id_bytes: int

@@ -1,12 +1,12 @@
-"""What a request says about the one asking."""
+"""The requester of a Recall, Rerank or Recommend: whom its answer is for, as the message names them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Asker:
-    """Who is asking, by any of: a name, what they did, what they typed.
+class Requester:
+    """Whom a request is for, by any of: a name, what they did, what they typed.
 
     Attributes:
         user_id: the caller's name for them, "" when not given.

@@ -2,24 +2,24 @@
 
 import logging
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
-from typing import Any
 
 from data_prep.errors import GateFailed
 from index import LiveBundle, LiveView
 from retrieval_server.api.errors import NotChanged
+from retrieval_server.bundles.item_columns import ItemColumns
 from retrieval_server.bundles.served_bundle import BundleSlot, ServedBundle
 from retrieval_server.runtime.memory import give_back
-from retrieval_server.telemetry.observation import Observer
+from retrieval_server.telemetry.observer import Observer
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Applied:
-    """What a change did.
+class AppliedChange:
+    """Effect of a change of items.
 
     Attributes:
         version: the bundle that has it.
@@ -39,7 +39,7 @@ class LiveItems:
 
     Args:
         slot: where requests take their bundle from.
-        observer: is told what is served.
+        observer: notes the version served.
         seconds: from one look to the next.
     """
 
@@ -63,8 +63,8 @@ class LiveItems:
                 self._former.append(weakref.ref(former.live))
             self._show(bundle)
 
-    def upsert(self, items: Sequence[Mapping[str, Any]]) -> Applied:
-        """Put items in, each in the place of what had its id; the next request finds them.
+    def upsert(self, items: Sequence[ItemColumns]) -> AppliedChange:
+        """Put items in, each replacing the item of its id; the next request finds them.
 
         Raises:
             NotReady: the first bundle is still loading.
@@ -72,9 +72,9 @@ class LiveItems:
             NotChanged: they could not be written down.
         """
         view = self._change(lambda live: live.upsert(items))
-        return Applied(view.version, len({item["item_id"] for item in items}))
+        return AppliedChange(view.version, len({item["item_id"] for item in items}))
 
-    def delete(self, item_ids: Sequence[str]) -> Applied:
+    def delete(self, item_ids: Sequence[str]) -> AppliedChange:
         """Take items out; the next request does not find them.
 
         Raises:
@@ -89,7 +89,7 @@ class LiveItems:
             return live.delete(item_ids)
 
         view = self._change(change)
-        return Applied(view.version, len(set(item_ids)) - len(unknown), unknown)
+        return AppliedChange(view.version, len(set(item_ids)) - len(unknown), unknown)
 
     def catch_up(self) -> None:
         """Take in what other processes have changed."""
@@ -102,8 +102,8 @@ class LiveItems:
     def tidy(self) -> None:
         """Give back the memory of versions that are not served any more and that no request holds any more."""
         with self._lock:
-            gone = [one for one in self._former if one() is None]
-            self._former = [one for one in self._former if one not in gone]
+            gone = [reference for reference in self._former if reference() is None]
+            self._former = [reference for reference in self._former if reference not in gone]
         if gone:
             give_back()
 

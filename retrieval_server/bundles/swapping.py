@@ -16,17 +16,17 @@ from retrieval_server.api.errors import InvalidRequest, SwapRefused, SwapUnderWa
 log = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
-"""What a version may be called over the wire: the name of a folder beside the one being served, never a path."""
+"""A version's name over the wire: that of a folder beside the one being served, never a path."""
 
 
 @dataclass(frozen=True)
-class Swapped:
-    """What a swap did.
+class SwapResult:
+    """Versions before and after a swap.
 
     Attributes:
         version: being served now.
         previous: was served before; the same when there was nothing to do.
-        seconds: what it took.
+        seconds: that it took.
     """
 
     version: str
@@ -34,8 +34,8 @@ class Swapped:
     seconds: float
 
 
-class Swapping(Protocol):
-    """What an operator's call is passed on to; `Swapper` is one."""
+class SwapControl(Protocol):
+    """Swaps on an operator's call: `Swapper` in the process itself, or all workers of a supervisor together."""
 
     @property
     def previous(self) -> str:
@@ -43,15 +43,15 @@ class Swapping(Protocol):
         ...
 
     @property
-    def swaps(self) -> int:
-        """How many swaps there were."""
+    def count(self) -> int:
+        """Swaps since the start, rollbacks counted."""
         ...
 
-    def swap(self, version: str) -> Swapped:
+    def swap(self, version: str) -> SwapResult:
         """Serve another version."""
         ...
 
-    def rollback(self) -> Swapped:
+    def rollback(self) -> SwapResult:
         """Serve the version before the last swap."""
         ...
 
@@ -60,7 +60,7 @@ class Swapper:
     """Swaps versions, one swap at a time.
 
     Args:
-        source: what the server was started with: a version's folder, or a link to one. Versions are looked for beside
+        source: the server's `bundle` option: a version's folder, or a link to one. Versions are looked for beside
             it.
         current: the version being served.
         put: checks, loads and warms up the bundle in a folder and serves it; until its very last step nothing that is
@@ -68,7 +68,7 @@ class Swapper:
 
     Attributes:
         previous: the version that a rollback would serve, "" for none.
-        swaps: how many there were, rollbacks counted.
+        count: swaps since the start, rollbacks counted.
     """
 
     def __init__(self, source: Path, current: Callable[[], str], put: Callable[[Path], str]) -> None:
@@ -77,9 +77,9 @@ class Swapper:
         self._put = put
         self._lock = Lock()
         self.previous = ""
-        self.swaps = 0
+        self.count = 0
 
-    def swap(self, version: str) -> Swapped:
+    def swap(self, version: str) -> SwapResult:
         """Serve another version.
 
         Args:
@@ -96,7 +96,7 @@ class Swapper:
         with self._alone():
             return self._swapped(folder.resolve())
 
-    def rollback(self) -> Swapped:
+    def rollback(self) -> SwapResult:
         """Serve the version before the last swap.
 
         Raises:
@@ -118,21 +118,21 @@ class Swapper:
         finally:
             self._lock.release()
 
-    def _swapped(self, folder: Path) -> Swapped:
+    def _swapped(self, folder: Path) -> SwapResult:
         started = time.monotonic()
         before = self._current()
         if folder.name == before:
-            return Swapped(before, before, time.monotonic() - started)
+            return SwapResult(before, before, time.monotonic() - started)
         try:
             version = self._put(folder)
         except CommandError as error:
             log.warning("refused to swap: %s", error)
             raise SwapRefused(folder.name, f"{error}; {before} is still being served") from error
         self.previous = before
-        self.swaps += 1
+        self.count += 1
         seconds = time.monotonic() - started
         log.info("swapped bundle %s for %s in %.1f s", before, version, seconds)
-        return Swapped(version, before, seconds)
+        return SwapResult(version, before, seconds)
 
 
 def require_name(version: str) -> None:

@@ -1,4 +1,4 @@
-"""The client: two small classes, one of them for asyncio, and the command `python -m retrieval_server.client`."""
+"""The client: a class for threads and one for asyncio, and the command `python -m retrieval_server.client`."""
 
 from retrieval_server.client.async_client import AsyncRetrievalClient
 from retrieval_server.client.channel import Security

@@ -10,11 +10,11 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from retrieval_server.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, OPEN, Security, channel_options
 from retrieval_server.client.errors import RetrievalError
 from retrieval_server.client.requests import (
-    Asking,
-    Likening,
-    Recalling,
-    Recommending,
-    Recording,
+    EventFields,
+    RecallOptions,
+    RecommendOptions,
+    RerankOptions,
+    SimilarOptions,
     recall_request,
     recommend_request,
     record_request,
@@ -39,8 +39,8 @@ class AsyncRetrievalClient:
     >>> async with AsyncRetrievalClient("127.0.0.1:50051") as client:  # doctest: +SKIP
     ...     first, second = await asyncio.gather(client.recall(user_id="208"), client.recall(query="milk"))
 
-    The arguments of each call are told in `retrieval_server.client.requests`. Every call raises `RetrievalError` when
-    the server refuses, fails, or cannot be reached.
+    The arguments of each call are documented in `retrieval_server.client.requests`. Every call raises `RetrievalError`
+    when the server refuses, fails, or cannot be reached.
 
     Args:
         address: `host:port`.
@@ -62,47 +62,47 @@ class AsyncRetrievalClient:
         self._retrieval: Any = RetrievalServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
 
-    async def recall(self, **wanted: Unpack[Recalling]) -> RecallResponse:
+    async def recall(self, **options: Unpack[RecallOptions]) -> RecallResponse:
         """The best k items of the whole catalogue."""
-        return await self._call(self._retrieval.Recall, recall_request(**wanted))
+        return await self._call(self._retrieval.Recall, recall_request(**options))
 
-    async def rerank(self, candidate_ids: Sequence[str], **wanted: Unpack[Asking]) -> RerankResponse:
+    async def rerank(self, candidate_ids: Sequence[str], **options: Unpack[RerankOptions]) -> RerankResponse:
         """The candidates in order."""
-        return await self._call(self._retrieval.Rerank, rerank_request(candidate_ids, **wanted))
+        return await self._call(self._retrieval.Rerank, rerank_request(candidate_ids, **options))
 
-    async def recommend(self, **wanted: Unpack[Recommending]) -> RecommendResponse:
+    async def recommend(self, **options: Unpack[RecommendOptions]) -> RecommendResponse:
         """The best k items of the whole catalogue, recalled and reranked."""
-        return await self._call(self._retrieval.Recommend, recommend_request(**wanted))
+        return await self._call(self._retrieval.Recommend, recommend_request(**options))
 
     async def recommend_many(
-        self, requests: Iterable[Recommending], timeout: float | None = None
+        self, requests: Iterable[RecommendOptions], timeout: float | None = None
     ) -> AsyncIterator[RecommendResponse | RetrievalError]:
         """Recommend for many users over one stream.
 
         Args:
-            requests: what `recommend` takes, a dictionary for each user; read as the answers are.
+            requests: arguments of `recommend`, a dictionary for each user; read as the answers are.
             timeout: seconds that the whole stream may take, None for any.
 
         Yields:
             an answer for each request, in their order; the error in its place for one that was refused.
         """
-        messages = (recommend_request(**wanted) for wanted in requests)
+        messages = (recommend_request(**arguments) for arguments in requests)
         stream = self._retrieval.RecommendStream(messages, timeout=timeout, metadata=self._metadata)
         try:
-            async for found in stream:
-                refused = found.WhichOneof("outcome") == "error"
-                yield RetrievalError.in_stream(found.error) if refused else found.answer
+            async for response in stream:
+                refused = response.WhichOneof("outcome") == "error"
+                yield RetrievalError.in_stream(response.error) if refused else response.answer
         except grpc.RpcError as error:
             raise RetrievalError.of(error) from None
         finally:
             stream.cancel()
 
-    async def similar_items(self, item_ids: Sequence[str], **wanted: Unpack[Likening]) -> SimilarItemsResponse:
+    async def similar_items(self, item_ids: Sequence[str], **options: Unpack[SimilarOptions]) -> SimilarItemsResponse:
         """The items most like these."""
-        return await self._call(self._retrieval.SimilarItems, similar_request(item_ids, **wanted))
+        return await self._call(self._retrieval.SimilarItems, similar_request(item_ids, **options))
 
-    async def record_events(self, events: Sequence[Recording]) -> RecordEventsResponse:
-        """Write down what users did; each event once, however often it is sent."""
+    async def record_events(self, events: Sequence[EventFields]) -> RecordEventsResponse:
+        """Record users' events; each once, however often it is sent."""
         return await self._call(self._retrieval.RecordEvents, record_request(events))
 
     async def is_serving(self, service: str = "") -> bool:

@@ -30,11 +30,11 @@ class Security:
     token: str = field(default="", repr=False)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What every call carries."""
+        """Metadata of every call."""
         return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
     def credentials(self) -> grpc.ChannelCredentials | None:
-        """What a channel needs to speak TLS, None for plain text."""
+        """Credentials of a channel that speaks TLS, None for plain text."""
         if not (self.tls or self.authority or self.certificate):
             return None
         return grpc.ssl_channel_credentials(

@@ -1,4 +1,4 @@
-"""What goes wrong with a call, as a Python exception."""
+"""The error of a call, as a Python exception."""
 
 from typing import Any, cast
 
@@ -17,13 +17,13 @@ class RetrievalError(Exception):
 
     Args:
         code: the status.
-        message: what was wrong.
+        message: of the error.
         details: google.rpc details, packed.
 
     Attributes:
         code: the status.
-        fields: what was wrong with which field of the request, by field path ("" for the whole), if anything was.
-        reason: what tells errors of one status apart, "" when the server did not get to say.
+        fields: violations of the request's fields, by field path ("" for the whole).
+        reason: distinguishes errors of one status, "" when the server did not get to say.
         error_id: where to look in the server's log, "" unless the fault is the server's.
     """
 

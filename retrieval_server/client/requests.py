@@ -1,4 +1,4 @@
-"""What a caller may say, in Python's terms, and the messages that say it: shared by the two clients."""
+"""Arguments of the clients' calls, and the request messages made of them: shared by the two clients."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,15 @@ from retrieval_server.retrieval.v1.retrieval_pb2 import (
     SimilarItemsRequest,
 )
 
-Catalogued = Mapping[str, Any]
+ItemFields = Mapping[str, Any]
 """An item by column: `item_id` and `text`, and any other column of the catalogue."""
 
 K = 10
-"""How many items are asked for unless the caller says."""
+"""Items asked for unless the caller says otherwise."""
 
 
-class Answering(TypedDict, total=False):
-    """How the answer should be.
+class AnswerOptions(TypedDict, total=False):
+    """Options of an answer.
 
     Attributes:
         with_titles: whether it brings titles.
@@ -38,8 +38,8 @@ class Answering(TypedDict, total=False):
     budget_ms: int
 
 
-class Naming(TypedDict, total=False):
-    """Who is asking. At least one of `user_id`, `history` and `query` is needed.
+class RequesterFields(TypedDict, total=False):
+    """The requester. At least one of `user_id`, `history` and `query` is needed.
 
     Attributes:
         user_id: somebody the bundle may know.
@@ -56,11 +56,11 @@ class Naming(TypedDict, total=False):
     query: str
 
 
-class Asking(Naming, Answering, total=False):
-    """A Rerank, of candidates that stand beside it."""
+class RerankOptions(RequesterFields, AnswerOptions, total=False):
+    """Arguments of a Rerank, beside its candidates."""
 
 
-class Filtering(TypedDict, total=False):
+class FilterOptions(TypedDict, total=False):
     """Conditions on items: all that are given must hold.
 
     Attributes:
@@ -80,12 +80,12 @@ class Filtering(TypedDict, total=False):
     deny: Sequence[str]
 
 
-class Diversifying(TypedDict, total=False):
-    """That items shall not be all alike. What is left out is as the server has it.
+class DiversityOptions(TypedDict, total=False):
+    """Diversity of an answer. What is left out is as the server has it.
 
     Attributes:
         method: "mmr", "mmr_max" or "dpp".
-        strength: what being unlike the others weighs against the score, 0 to 1.
+        strength: weight of being unlike the others against the score, 0 to 1.
         max_per_category: items of one category while there are others, 0 for any number.
         collapse_duplicates: whether of items that are all but the same only the best one comes.
     """
@@ -96,36 +96,36 @@ class Diversifying(TypedDict, total=False):
     collapse_duplicates: bool
 
 
-class Choosing(TypedDict, total=False):
-    """What may come back from the catalogue.
+class ItemOptions(TypedDict, total=False):
+    """Options of the items that may come back from the catalogue.
 
     Attributes:
         k: how many items; fewer come back where fewer satisfy the filter.
         include_seen: whether items of the history may come back.
         exclude: item ids that may not.
         filter: conditions on the items.
-        diversity: that they shall not be all alike; {} for the server's way.
+        diversity: of the items; {} for the server's own.
     """
 
     k: int
     include_seen: bool
     exclude: Sequence[str]
-    filter: Filtering
-    diversity: Diversifying
+    filter: FilterOptions
+    diversity: DiversityOptions
 
 
-class Recalling(Asking, Choosing, total=False):
-    """A Recall.
+class RecallOptions(RerankOptions, ItemOptions, total=False):
+    """Arguments of a Recall.
 
     Attributes:
-        explain: whether the answer says what each recall channel said of its items.
+        explain: whether the answer brings each recall channel's places and scores of its items.
     """
 
     explain: bool
 
 
-class Recommending(Recalling, total=False):
-    """A Recommend.
+class RecommendOptions(RecallOptions, total=False):
+    """Arguments of a Recommend.
 
     Attributes:
         candidates: how many items to recall and rerank, 0 for the server's default.
@@ -134,8 +134,8 @@ class Recommending(Recalling, total=False):
     candidates: int
 
 
-class Likening(Answering, total=False):
-    """A SimilarItems.
+class SimilarOptions(AnswerOptions, total=False):
+    """Arguments of a SimilarItems, beside its items.
 
     Attributes:
         k: how many items.
@@ -145,10 +145,10 @@ class Likening(Answering, total=False):
 
     k: int
     exclude: Sequence[str]
-    filter: Filtering
+    filter: FilterOptions
 
 
-class Recording(TypedDict):
+class EventFields(TypedDict):
     """One event of a RecordEvents.
 
     Attributes:
@@ -156,7 +156,7 @@ class Recording(TypedDict):
         item_id: with what.
         event: how ("view", "cart", "purchase", …).
         timestamp: when, seconds since 1970 UTC; now without it.
-        event_id: the caller's name for it, by which a repetition is told; a new random one without it.
+        event_id: the caller's name for it, by which a repetition is recognised; a new random one without it.
     """
 
     user_id: str
@@ -166,42 +166,42 @@ class Recording(TypedDict):
     event_id: NotRequired[str]
 
 
-def recall_request(**wanted: Unpack[Recalling]) -> RecallRequest:
+def recall_request(**options: Unpack[RecallOptions]) -> RecallRequest:
     """The message of a Recall."""
-    return RecallRequest(**_message(wanted, k=K))
+    return RecallRequest(**_message(options, k=K))
 
 
-def rerank_request(candidate_ids: Sequence[str], **wanted: Unpack[Asking]) -> RerankRequest:
+def rerank_request(candidate_ids: Sequence[str], **options: Unpack[RerankOptions]) -> RerankRequest:
     """The message of a Rerank of these candidates."""
-    return RerankRequest(**_message(wanted), candidate_ids=_strings("candidate_ids", candidate_ids))
+    return RerankRequest(**_message(options), candidate_ids=_strings("candidate_ids", candidate_ids))
 
 
-def recommend_request(**wanted: Unpack[Recommending]) -> RecommendRequest:
+def recommend_request(**options: Unpack[RecommendOptions]) -> RecommendRequest:
     """The message of a Recommend."""
-    return RecommendRequest(**_message(wanted, k=K))
+    return RecommendRequest(**_message(options, k=K))
 
 
-def similar_request(item_ids: Sequence[str], **wanted: Unpack[Likening]) -> SimilarItemsRequest:
+def similar_request(item_ids: Sequence[str], **options: Unpack[SimilarOptions]) -> SimilarItemsRequest:
     """The message of a SimilarItems to these items."""
-    return SimilarItemsRequest(**_message(wanted, k=K), item_ids=_strings("item_ids", item_ids))
+    return SimilarItemsRequest(**_message(options, k=K), item_ids=_strings("item_ids", item_ids))
 
 
-def record_request(events: Sequence[Recording]) -> RecordEventsRequest:
+def record_request(events: Sequence[EventFields]) -> RecordEventsRequest:
     """The message of a RecordEvents."""
     return RecordEventsRequest(events=[_event({"event_id": uuid.uuid4().hex, **event}) for event in events])
 
 
-class UnfitItem(TypeError):
-    """An item holds what a message cannot; the text names its place and the field."""
+class UnsendableItem(TypeError):
+    """An item with a value that a message cannot hold; the text names its position and the field."""
 
 
-def upsert_request(items: Sequence[Catalogued]) -> UpsertItemsRequest:
+def upsert_request(items: Sequence[ItemFields]) -> UpsertItemsRequest:
     """The message of an UpsertItems.
 
     Raises:
-        UnfitItem: an item holds what a message cannot.
+        UnsendableItem: an item has a value that a message cannot hold.
     """
-    return UpsertItemsRequest(items=[_item(place, item) for place, item in enumerate(items)])
+    return UpsertItemsRequest(items=[_item(position, item) for position, item in enumerate(items)])
 
 
 def delete_request(item_ids: Sequence[str]) -> DeleteItemsRequest:
@@ -209,24 +209,24 @@ def delete_request(item_ids: Sequence[str]) -> DeleteItemsRequest:
     return DeleteItemsRequest(item_ids=_strings("item_ids", item_ids))
 
 
-def _item(place: int, columns: Catalogued) -> Item:
+def _item(position: int, columns: ItemFields) -> Item:
     """An item's message; what is None is left out, columns that are no field of it go into `columns`.
 
     Raises:
-        UnfitItem: a value that a message cannot hold.
+        UnsendableItem: a value that a message cannot hold.
     """
-    own = {*Item.DESCRIPTOR.fields_by_name} - {"columns"}
+    field_names = {*Item.DESCRIPTOR.fields_by_name} - {"columns"}
     item = Item()
     for name, value in columns.items():
         if value is None:
             continue
         try:
-            if name in own:
+            if name in field_names:
                 setattr(item, name, value)
             else:
                 item.columns.update({name: value})
         except (TypeError, ValueError) as error:
-            raise UnfitItem(f"items[{place}].{name}: {value!r} cannot be sent: {error}") from error
+            raise UnsendableItem(f"items[{position}].{name}: {value!r} cannot be sent: {error}") from error
     return item
 
 
@@ -234,9 +234,9 @@ def _event(fields: Any) -> Event:
     return Event(**fields)
 
 
-def _message(wanted: Any, **defaults: Any) -> dict[str, Any]:
+def _message(options: Any, **defaults: Any) -> dict[str, Any]:
     """Fields of the message: those of its parts that are messages made such, `exclude` under its name on the wire."""
-    fields = defaults | dict(wanted)
+    fields = defaults | dict(options)
     if "exclude" in fields:
         fields["exclude_ids"] = _strings("exclude", fields.pop("exclude"))
     if "filter" in fields:
@@ -249,7 +249,7 @@ def _message(wanted: Any, **defaults: Any) -> dict[str, Any]:
     return fields | ({"history": History(**arrays)} if arrays else {})
 
 
-def _filter(conditions: Filtering) -> Filter:
+def _filter(conditions: FilterOptions) -> Filter:
     named = {"allow": "allow_ids", "deny": "deny_ids"}
     fields: dict[str, Any] = {named.get(name, name): value for name, value in conditions.items()}
     for name in ("categories", "brands", "allow_ids", "deny_ids"):
@@ -260,7 +260,9 @@ def _filter(conditions: Filtering) -> Filter:
 
 def _strings(name: str, ids: Sequence[str]) -> Sequence[str]:
     """The ids, checked: protobuf's own message for a number does not say which field or why."""
-    for place, item_id in enumerate(ids):
+    for position, item_id in enumerate(ids):
         if not isinstance(item_id, str):
-            raise TypeError(f"{name}[{place}] is {item_id!r}, a {type(item_id).__name__}: ids are strings, pass str(…)")
+            raise TypeError(
+                f"{name}[{position}] is {item_id!r}, a {type(item_id).__name__}: ids are strings, pass str(…)"
+            )
     return ids

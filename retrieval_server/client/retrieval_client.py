@@ -10,12 +10,12 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from retrieval_server.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, OPEN, Security, channel_options
 from retrieval_server.client.errors import RetrievalError
 from retrieval_server.client.requests import (
-    Asking,
-    Catalogued,
-    Likening,
-    Recalling,
-    Recommending,
-    Recording,
+    EventFields,
+    ItemFields,
+    RecallOptions,
+    RecommendOptions,
+    RerankOptions,
+    SimilarOptions,
     delete_request,
     recall_request,
     recommend_request,
@@ -60,8 +60,8 @@ class RetrievalClient:
     ...     for item_id, score in zip(answer.item_ids, answer.scores):
     ...         print(item_id, score)
 
-    The arguments of each call are told in `retrieval_server.client.requests`. Every call raises `RetrievalError` when
-    the server refuses, fails, or cannot be reached.
+    The arguments of each call are documented in `retrieval_server.client.requests`. Every call raises `RetrievalError`
+    when the server refuses, fails, or cannot be reached.
 
     Args:
         address: `host:port`.
@@ -84,63 +84,63 @@ class RetrievalClient:
         self._admin = AdminServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
 
-    def recall(self, **wanted: Unpack[Recalling]) -> RecallResponse:
+    def recall(self, **options: Unpack[RecallOptions]) -> RecallResponse:
         """The best k items of the whole catalogue."""
-        return self._call(self._retrieval.Recall, recall_request(**wanted))
+        return self._call(self._retrieval.Recall, recall_request(**options))
 
-    def rerank(self, candidate_ids: Sequence[str], **wanted: Unpack[Asking]) -> RerankResponse:
+    def rerank(self, candidate_ids: Sequence[str], **options: Unpack[RerankOptions]) -> RerankResponse:
         """The candidates in order."""
-        return self._call(self._retrieval.Rerank, rerank_request(candidate_ids, **wanted))
+        return self._call(self._retrieval.Rerank, rerank_request(candidate_ids, **options))
 
-    def recommend(self, **wanted: Unpack[Recommending]) -> RecommendResponse:
+    def recommend(self, **options: Unpack[RecommendOptions]) -> RecommendResponse:
         """The best k items of the whole catalogue, recalled and reranked."""
-        return self._call(self._retrieval.Recommend, recommend_request(**wanted))
+        return self._call(self._retrieval.Recommend, recommend_request(**options))
 
     def recommend_many(
-        self, requests: Iterable[Recommending], timeout: float | None = None
+        self, requests: Iterable[RecommendOptions], timeout: float | None = None
     ) -> Iterator[RecommendResponse | RetrievalError]:
         """Recommend for many users over one stream.
 
         Args:
-            requests: what `recommend` takes, a dictionary for each user; read as the answers are.
+            requests: arguments of `recommend`, a dictionary for each user; read as the answers are.
             timeout: seconds that the whole stream may take, None for any.
 
         Yields:
             an answer for each request, in their order; the error in its place for one that was refused.
         """
-        messages = (recommend_request(**wanted) for wanted in requests)
+        messages = (recommend_request(**arguments) for arguments in requests)
         stream = self._retrieval.RecommendStream(messages, timeout=timeout, metadata=self._metadata)
         try:
-            for found in stream:
-                refused = found.WhichOneof("outcome") == "error"
-                yield RetrievalError.in_stream(found.error) if refused else found.answer
+            for response in stream:
+                refused = response.WhichOneof("outcome") == "error"
+                yield RetrievalError.in_stream(response.error) if refused else response.answer
         except grpc.RpcError as error:
             raise RetrievalError.of(error) from None
         finally:
             stream.cancel()
 
-    def similar_items(self, item_ids: Sequence[str], **wanted: Unpack[Likening]) -> SimilarItemsResponse:
+    def similar_items(self, item_ids: Sequence[str], **options: Unpack[SimilarOptions]) -> SimilarItemsResponse:
         """The items most like these."""
-        return self._call(self._retrieval.SimilarItems, similar_request(item_ids, **wanted))
+        return self._call(self._retrieval.SimilarItems, similar_request(item_ids, **options))
 
-    def record_events(self, events: Sequence[Recording]) -> RecordEventsResponse:
-        """Write down what users did; each event once, however often it is sent."""
+    def record_events(self, events: Sequence[EventFields]) -> RecordEventsResponse:
+        """Record users' events; each once, however often it is sent."""
         return self._call(self._retrieval.RecordEvents, record_request(events))
 
     def status(self) -> StatusResponse:
-        """What the server serves."""
+        """The version that the server serves."""
         return self._call(self._admin.Status, StatusRequest())
 
     def swap(self, version: str = "", timeout: float = SWAP_TIMEOUT) -> SwapResponse:
-        """Have the server serve another version, "" for what it was started with, as it is now."""
+        """Have the server serve another version, "" for its `bundle` option, as it is now."""
         return self._call(self._admin.Swap, SwapRequest(version=version), timeout)
 
     def rollback(self, timeout: float = SWAP_TIMEOUT) -> SwapResponse:
         """Have the server serve the version before the last swap."""
         return self._call(self._admin.Rollback, RollbackRequest(), timeout)
 
-    def upsert_items(self, items: Sequence[Catalogued], timeout: float = CHANGE_TIMEOUT) -> UpsertItemsResponse:
-        """Put items in, each in the place of what had its id; the next call finds them.
+    def upsert_items(self, items: Sequence[ItemFields], timeout: float = CHANGE_TIMEOUT) -> UpsertItemsResponse:
+        """Put items in, each replacing the item of its id; the next call finds them.
 
         Args:
             items: each with `item_id` and `text`, and any other column of the catalogue; what is left out is unknown.

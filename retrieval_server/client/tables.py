@@ -23,7 +23,7 @@ LOWEST = -3.4e38
 
 
 def show(answer: Message) -> None:
-    """Print items with their titles and scores and what the answer says about itself; of another message its fields."""
+    """Print an answer's items with titles and scores and its notes about itself; of another message its fields."""
     console = Console()
     if not isinstance(answer, Answer):
         for field in answer.DESCRIPTOR.fields:
@@ -42,8 +42,10 @@ def show(answer: Message) -> None:
     for rank, (item_id, title, score) in enumerate(rows, start=1):
         # Text objects, because titles are data: no markup of theirs is interpreted.
         shown = "unknown" if item_id in unknown else "" if score <= LOWEST else f"{score:.4f}"
-        offered = ", ".join(f"{one.name} {one.places[rank - 1]}" for one in channels if one.places[rank - 1])
-        table.add_row(str(rank), Text(escape(item_id)), Text(escape(title)), shown, *([offered] if channels else ()))
+        places = ", ".join(
+            f"{channel.name} {channel.places[rank - 1]}" for channel in channels if channel.places[rank - 1]
+        )
+        table.add_row(str(rank), Text(escape(item_id)), Text(escape(title)), shown, *([places] if channels else ()))
     console.print(table)
     for note in _notes(answer):
         console.print(Text(note))

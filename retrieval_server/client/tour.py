@@ -1,4 +1,4 @@
-"""`python -m retrieval_server.client.tour`: what a running server answers, as titles beside the users' histories."""
+"""`python -m retrieval_server.client.tour`: answers of a running server, as titles beside the users' histories."""
 
 import argparse
 import sys
@@ -23,11 +23,11 @@ SHOWN = 8
 
 
 def tour(client: RetrievalClient, bundle: Path, users: int, seed: int) -> None:
-    """Ask for some of the bundle's users, and for strangers with a query; print what comes back.
+    """Ask for some of the bundle's users, and for a query without a user; print the answers.
 
     Args:
         client: connected to a server of this bundle.
-        bundle: its folder, for the users' names and the titles of what they had.
+        bundle: its folder, for the users' ids and the titles of their histories.
         users: how many users to ask for, drawn from those with the longest histories' half.
         seed: of the draw.
     """
@@ -36,13 +36,13 @@ def tour(client: RetrievalClient, bundle: Path, users: int, seed: int) -> None:
     histories = Histories.load(bundle / HISTORIES)
     lengths = np.diff(histories.offsets)
     known = np.flatnonzero(lengths >= np.median(lengths))
-    for place in np.random.default_rng(seed).choice(known, min(users, len(known)), replace=False):
-        user_id = str(histories.user_ids[place])
-        history = [str(items[Columns.TITLE].iloc[row]) for row in histories.at(int(place)).rows[::-1]]
+    for number in np.random.default_rng(seed).choice(known, min(users, len(known)), replace=False):
+        user_id = str(histories.user_ids[number])
+        history = [str(items[Columns.TITLE].iloc[row]) for row in histories.at(int(number)).rows[::-1]]
         recalled = client.recall(user_id=user_id, k=SHOWN)
         recommended = client.recommend(user_id=user_id, k=SHOWN)
         columns = {
-            "had, newest first": history,
+            "history, newest first": history,
             "Recall": [titles[i] for i in recalled.item_ids],
             "Recommend": [titles[i] for i in recommended.item_ids],
         }
@@ -50,16 +50,16 @@ def tour(client: RetrievalClient, bundle: Path, users: int, seed: int) -> None:
             reranked = client.rerank(recalled.item_ids, user_id=user_id)
             columns["Rerank of Recall's"] = [titles[i] for i in reranked.item_ids]
         show(f"user {user_id}, bundle {recommended.bundle_version}", columns)
-        query = asked_most(items, histories.at(int(place)).rows)
+        query = favourite_category(items, histories.at(int(number)).rows)
         if query:
             both = client.recall(user_id=user_id, query=query, k=SHOWN)
             alone = client.recall(query=query, k=SHOWN)
-            found = {f"user {user_id}": both, "a stranger": alone}
-            show(f"query “{query}”", {who: [titles[i] for i in answer.item_ids] for who, answer in found.items()})
+            answers = {f"user {user_id}": both, "without a user": alone}
+            show(f"query “{query}”", {who: [titles[i] for i in answer.item_ids] for who, answer in answers.items()})
 
 
-def asked_most(items: pd.DataFrame, rows: NDArray[np.int64]) -> str:
-    """The category a history holds most of, as somebody would type it; "" where items have none."""
+def favourite_category(items: pd.DataFrame, rows: NDArray[np.int64]) -> str:
+    """The most frequent category of a history, as somebody would type it; "" where items have none."""
     if Columns.CATEGORY not in items:
         return ""
     counts = Counter(str(c) for c in items[Columns.CATEGORY].iloc[rows].dropna())
@@ -78,7 +78,7 @@ def show(title: str, columns: dict[str, list[str]]) -> None:
 
 
 def main() -> int:
-    """Parse the arguments, take the tour, and say what went wrong if something did."""
+    """Parse the arguments and take the tour."""
     parser = argparse.ArgumentParser(prog="python -m retrieval_server.client.tour", description=__doc__)
     parser.add_argument("--bundle", type=Path, help="folder of the bundle being served (artifacts/bundles/current)")
     parser.add_argument("--address", default=DEFAULT_ADDRESS, help="host:port of the server (%(default)s)")

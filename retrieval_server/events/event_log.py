@@ -26,8 +26,8 @@ class LogUnavailable(Exception):
 
 
 @dataclass(frozen=True)
-class Read:
-    """What a segment held beyond an offset.
+class SegmentContents:
+    """Contents of a segment beyond an offset.
 
     Attributes:
         events: the events, in the order they were written.
@@ -91,8 +91,8 @@ class EventLog:
             self._write(lines)
             self._state.notify_all()
             if not self._sync_seconds:
-                place = self._written
-                self._state.wait_for(lambda: self._synced >= place or self._failed is not None)
+                end = self._written
+                self._state.wait_for(lambda: self._synced >= end or self._failed is not None)
                 self._require_sound()
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class EventLog:
                     return
                 if self._sync_seconds and not self._closing:
                     self._state.wait_for(lambda: self._closing, timeout=self._sync_seconds / 2)
-                place, descriptor = self._written, os.dup(self._descriptor)
+                end, descriptor = self._written, os.dup(self._descriptor)
             try:
                 os.fsync(descriptor)
             except OSError as error:
@@ -145,7 +145,7 @@ class EventLog:
             finally:
                 os.close(descriptor)
             with self._state:
-                self._synced = place
+                self._synced = end
                 self._state.notify_all()
 
     def _new_segment(self) -> tuple[str, int]:
@@ -168,7 +168,7 @@ def segments(folder: Path) -> Iterator[Path]:
     yield from sorted(folder.glob(f"*{SUFFIX}"))
 
 
-def read(segment: Path, start: int = 0) -> Read:
+def read(segment: Path, start: int = 0) -> SegmentContents:
     """The events of a segment from an offset on, damaged lines skipped and counted."""
     content = segment.read_bytes()[start:]
     lines = content.split(b"\n")
@@ -176,7 +176,7 @@ def read(segment: Path, start: int = 0) -> Read:
     events = [_event(line) for line in lines]
     whole = [event for event in events if event is not None]
     skipped = len(events) - len(whole) + bool(torn)
-    return Read(whole, start + len(content) - len(torn), skipped)
+    return SegmentContents(whole, start + len(content) - len(torn), skipped)
 
 
 def _line(event: UserEvent) -> bytes:

@@ -1,4 +1,4 @@
-"""Events in the server's own memory: bounded, with a snapshot, whole again after a restart."""
+"""Events in the memory of a server's only process: bounded, with a snapshot, whole again after a restart."""
 
 import json
 import logging
@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from data_prep.config import require
 from data_prep.files import read_json, write_json
 from retrieval_server.events.event_log import read, segments
 from retrieval_server.events.user_events import UserEvent
@@ -17,7 +18,7 @@ from retrieval_server.events.user_events import UserEvent
 logger = logging.getLogger(__name__)
 
 SNAPSHOT = "snapshot.json"
-"""Beside the log: what the store held at a clean stop, so that a start reads only what came after."""
+"""File beside the log: the store at a clean stop, so that a start reads only what came after."""
 
 
 class MemoryStore:
@@ -26,18 +27,17 @@ class MemoryStore:
     Args:
         users: how many of them.
         events: how many of each.
-        event_ids: how many ids are remembered, the newest, to tell repetitions by.
+        event_ids: how many ids are remembered, the newest, to recognise repetitions by.
 
     Raises:
-        ValueError: one of them is below 1.
+        UsageError: one of them is below 1.
     """
 
     shared = False
 
     def __init__(self, users: int, events: int, event_ids: int) -> None:
         for name, value in {"users": users, "events": events, "event_ids": event_ids}.items():
-            if value < 1:
-                raise ValueError(f"{name}={value}: must be at least 1")
+            require(f"event_store.{name}", value, 1)
         self._users = users
         self._events = events
         self._event_ids = event_ids
@@ -47,14 +47,14 @@ class MemoryStore:
         self._covered: dict[str, int] = {}  # how far each segment of earlier runs was read
 
     def open(self, log: Path) -> int:
-        """Take up what earlier runs recorded: the snapshot, then what the log has beyond it."""
+        """Read the events of earlier runs: the snapshot, then what the log has beyond it."""
         self._load_snapshot(log / SNAPSHOT)
         skipped = 0
         for segment in segments(log):
-            found = read(segment, self._covered.get(segment.name, 0))
-            self.append(found.events)
-            self._covered[segment.name] = found.end
-            skipped += found.skipped
+            contents = read(segment, self._covered.get(segment.name, 0))
+            self.append(contents.events)
+            self._covered[segment.name] = contents.end
+            skipped += contents.skipped
         return skipped
 
     def append(self, events: Sequence[UserEvent]) -> None:
@@ -77,13 +77,13 @@ class MemoryStore:
             return {event_id for event_id in event_ids if event_id in self._ids}
 
     def recent(self, user_id: str) -> Sequence[UserEvent]:
-        """What somebody did, oldest first, whatever order it was recorded in."""
+        """A user's events, oldest first, whatever order they were recorded in."""
         with self._lock:
             events = list(self._of.get(user_id, ()))
         return sorted(events, key=lambda event: event.timestamp)
 
     def close(self, log: Path, written: Mapping[str, int]) -> None:
-        """Write the snapshot: what was read at the start and what was appended since."""
+        """Write the snapshot: events read at the start and appended since."""
         content = {
             "covered": self._covered | dict(written),
             "event_ids": list(self._ids),
@@ -92,7 +92,7 @@ class MemoryStore:
         write_json(log / SNAPSHOT, {"crc32": _checksum(content), "content": content})
 
     def _load_snapshot(self, path: Path) -> None:
-        """Take a snapshot up, unless there is none or it is damaged: then the log says all of it."""
+        """Read a snapshot, unless there is none or it is damaged: then the whole log is read."""
         try:
             snapshot = read_json(path)
             content = snapshot["content"]

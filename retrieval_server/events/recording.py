@@ -14,8 +14,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """What became of some events.
+class RecordedCounts:
+    """Numbers of new and of repeated events.
 
     Attributes:
         recorded: how many are new.
@@ -27,11 +27,11 @@ class Recorded:
 
 
 class Recorder:
-    """Records events, and tells what somebody did.
+    """Records events, and gives the recent ones of a user.
 
     Args:
-        store: remembers events.
-        log: keeps them.
+        store: of the recent events, in memory or shared.
+        log: of all events, on the disk.
 
     Attributes:
         store: as given.
@@ -48,7 +48,7 @@ class Recorder:
         if self.skipped:
             logger.warning("%s: %d damaged lines were skipped", log.folder, self.skipped)
 
-    def record(self, events: Sequence[UserEvent]) -> Recorded:
+    def record(self, events: Sequence[UserEvent]) -> RecordedCounts:
         """Record events; on return they are in the log, as safe as it promises, and in the store.
 
         Args:
@@ -66,13 +66,13 @@ class Recorder:
                 self.store.append(fresh)
         except (LogUnavailable, StoreUnavailable) as error:
             raise NotRecorded(str(error)) from error
-        return Recorded(len(fresh), len(events) - len(fresh))
+        return RecordedCounts(len(fresh), len(events) - len(fresh))
 
     def recent(self, user_id: str) -> Sequence[UserEvent]:
-        """What somebody did, oldest first.
+        """A user's recent events, oldest first.
 
         Raises:
-            StoreUnavailable: it cannot be told.
+            StoreUnavailable: they cannot be had.
         """
         return self.store.recent(user_id)
 

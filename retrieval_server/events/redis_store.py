@@ -7,6 +7,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
+from data_prep.config import require
 from data_prep.errors import UsageError
 from retrieval_server.events.user_events import StoreUnavailable, UserEvent
 
@@ -18,11 +19,11 @@ SEEN = "twotower:event:"
 
 APPEND = """
 local count = #ARGV - 3
-for place = 1, count do
-    if redis.call('SET', KEYS[2 * place], '1', 'NX', 'EX', ARGV[count + 3]) then
-        redis.call('RPUSH', KEYS[2 * place - 1], ARGV[place])
-        redis.call('LTRIM', KEYS[2 * place - 1], -tonumber(ARGV[count + 1]), -1)
-        redis.call('EXPIRE', KEYS[2 * place - 1], ARGV[count + 2])
+for number = 1, count do
+    if redis.call('SET', KEYS[2 * number], '1', 'NX', 'EX', ARGV[count + 3]) then
+        redis.call('RPUSH', KEYS[2 * number - 1], ARGV[number])
+        redis.call('LTRIM', KEYS[2 * number - 1], -tonumber(ARGV[count + 1]), -1)
+        redis.call('EXPIRE', KEYS[2 * number - 1], ARGV[count + 2])
     end
 end
 """
@@ -38,13 +39,12 @@ class RedisStore:
         url: `redis://host:port/database`, or `rediss://` over TLS.
         events: how many of each user.
         keep_seconds: how long after a user's last event.
-        repeat_seconds: how long an event id is remembered, to tell a repetition by.
+        repeat_seconds: how long an event id is remembered, to recognise a repetition by.
         timeout_seconds: how long to wait for an answer.
         pause_seconds: how long a server that did not answer is left alone.
 
     Raises:
-        ValueError: one of the numbers makes no sense.
-        UsageError: the package `redis` is not installed.
+        UsageError: one of the numbers makes no sense, or the package `redis` is not installed.
     """
 
     shared = True
@@ -59,8 +59,7 @@ class RedisStore:
         pause_seconds: float,
     ) -> None:
         for name, value in {"events": events, "keep_seconds": keep_seconds, "repeat_seconds": repeat_seconds}.items():
-            if value < 1:
-                raise ValueError(f"{name}={value}: must be at least 1")
+            require(f"event_store.{name}", value, 1)
         try:
             import redis
         except ImportError as error:
@@ -75,7 +74,7 @@ class RedisStore:
         self._quiet_until = 0.0
 
     def open(self, log: Path) -> int:
-        """Redis keeps what it was given: nothing is read, so nothing is skipped."""
+        """Read nothing, and so skip nothing: Redis keeps its events."""
         return 0
 
     def append(self, events: Sequence[UserEvent]) -> None:
@@ -87,29 +86,29 @@ class RedisStore:
         for event in events:
             keys += (EVENTS + event.user_id, SEEN + event.event_id)
             values.append(json.dumps(astuple(event)))
-        self._asked(lambda: self._append(keys=keys, args=[*values, *self._limits]))
+        self._call(lambda: self._append(keys=keys, args=[*values, *self._limits]))
 
     def known(self, event_ids: Sequence[str]) -> Set[str]:
         """Which of these ids are remembered."""
         if not event_ids:
             return set()
-        found = self._asked(lambda: self._client.mget([SEEN + event_id for event_id in event_ids]))
-        return {event_id for event_id, value in zip(event_ids, found, strict=True) if value is not None}
+        values = self._call(lambda: self._client.mget([SEEN + event_id for event_id in event_ids]))
+        return {event_id for event_id, value in zip(event_ids, values, strict=True) if value is not None}
 
     def recent(self, user_id: str) -> Sequence[UserEvent]:
-        """What somebody did, oldest first, whatever order it was recorded in."""
-        found = self._asked(lambda: self._client.lrange(EVENTS + user_id, 0, -1))
-        return sorted((UserEvent(*json.loads(value)) for value in found), key=lambda event: event.timestamp)
+        """A user's events, oldest first, whatever order they were recorded in."""
+        values = self._call(lambda: self._client.lrange(EVENTS + user_id, 0, -1))
+        return sorted((UserEvent(*json.loads(value)) for value in values), key=lambda event: event.timestamp)
 
     def close(self, log: Path, written: Mapping[str, int]) -> None:
         """Close the connections."""
         self._client.close()
 
-    def _asked(self, question: Callable[[], Result]) -> Result:
+    def _call(self, command: Callable[[], Result]) -> Result:
         if time.monotonic() < self._quiet_until:
             raise StoreUnavailable("redis did not answer a moment ago")
         try:
-            return question()
+            return command()
         except self._errors as error:
             self._quiet_until = time.monotonic() + self._pause
             raise StoreUnavailable(f"redis: {error}") from error

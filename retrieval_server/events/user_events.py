@@ -1,9 +1,12 @@
-"""What users did since the bundle was built: one event, and the interface of what remembers events."""
+"""Events of users since the bundle was built, and the interface of a store of events."""
 
+import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from retrieval_server.retrieval.v1.retrieval_pb2 import RecordEventsRequest
 
 
 @dataclass(frozen=True)
@@ -11,7 +14,7 @@ class UserEvent:
     """One interaction.
 
     Attributes:
-        event_id: the caller's name for it, by which a repetition is told.
+        event_id: the caller's name for it, by which a repetition is recognised.
         user_id: who.
         item_id: with what.
         event: how ("view", "cart", "purchase", …), "" when not said.
@@ -29,8 +32,17 @@ class StoreUnavailable(Exception):
     """The store cannot be reached; an answer does without it."""
 
 
+def events_of(request: RecordEventsRequest) -> Sequence[UserEvent]:
+    """The events of a checked request. One without a time happened now."""
+    now = time.time()
+    return [
+        UserEvent(event.event_id, event.user_id, event.item_id, event.event, event.timestamp or now)
+        for event in request.events
+    ]
+
+
 class EventStore(Protocol):
-    """Remembers what users did. Safe to use from several threads.
+    """Store of users' recent events. Safe to use from several threads.
 
     `MemoryStore` and `RedisStore` are two. Each raises `StoreUnavailable` when it cannot do what it should.
     """
@@ -41,7 +53,7 @@ class EventStore(Protocol):
         ...
 
     def open(self, log: Path) -> int:
-        """Begin, with what the log of earlier runs has.
+        """Begin, with the events that the log of earlier runs has.
 
         Args:
             log: folder of the event log.
@@ -60,7 +72,7 @@ class EventStore(Protocol):
         ...
 
     def recent(self, user_id: str) -> Sequence[UserEvent]:
-        """What somebody did, oldest first."""
+        """A user's events, oldest first."""
         ...
 
     def close(self, log: Path, written: Mapping[str, int]) -> None:
@@ -68,6 +80,6 @@ class EventStore(Protocol):
 
         Args:
             log: folder of the event log.
-            written: segments of it that hold what was appended, and their sizes in bytes.
+            written: segments of it that hold the appended events, and their sizes in bytes.
         """
         ...

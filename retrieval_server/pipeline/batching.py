@@ -15,8 +15,8 @@ Result = TypeVar("Result")
 
 
 @dataclass(eq=False)
-class _Place(Generic[Job, Result]):
-    """A job in the queue, and later what became of it.
+class _QueuedJob(Generic[Job, Result]):
+    """A job in the queue, and later its result.
 
     Each has a lock of its own to sleep on, so that whoever is woken is woken for a reason.
 
@@ -50,7 +50,7 @@ class MicroBatcher(Generic[Job, Result]):
         compute: results of some jobs of one kind, in their order.
         largest: jobs of one batch at most.
         window_seconds: how long after a batch to wait for company, for each job it had; less where a job would be late.
-        sized: hears of every batch's size.
+        on_batch: is called with every batch's size.
 
     Attributes:
         queue: jobs that wait.
@@ -61,15 +61,15 @@ class MicroBatcher(Generic[Job, Result]):
         compute: Callable[[Sequence[Job]], Sequence[Result]],
         largest: int,
         window_seconds: float,
-        sized: Callable[[int], None],
+        on_batch: Callable[[int], None],
     ) -> None:
         self._compute = compute
         self._largest = largest
         self._window_of_one = window_seconds
-        self._sized = sized
+        self._on_batch = on_batch
         self._state = Condition(Lock())  # only who waits for company within the window waits on it
         self._busy = False
-        self.queue: list[_Place[Job, Result]] = []
+        self.queue: list[_QueuedJob[Job, Result]] = []
         self._pace = 0.0  # seconds that the last batch took
         self._window_ends = -math.inf
         self._last_kind: Hashable = None
@@ -87,36 +87,36 @@ class MicroBatcher(Generic[Job, Result]):
             CallerGone: the caller hung up before it was.
             Exception: whatever computing this very job raises.
         """
-        own: _Place[Job, Result] = _Place(kind, job, budget)
+        queued: _QueuedJob[Job, Result] = _QueuedJob(kind, job, budget)
         with self._state:
-            self.queue.append(own)
-            own.leads = alone = not self._busy
+            self.queue.append(queued)
+            queued.leads = alone = not self._busy
             self._busy = True
             self._state.notify()
         if not alone:
-            self._sleep(own)
-        if own.leads:
-            batch = self._gathered(own)
+            self._sleep(queued)
+        if queued.leads:
+            batch = self._gathered(queued)
             try:
                 self._settle(batch)
             finally:
                 self._hand_over()
-                for place in batch:
-                    place.asleep.release()
-        if own.error is not None:
-            raise own.error
-        return own.result  # type: ignore[return-value]  # there is one wherever there is no error
+                for entry in batch:
+                    entry.asleep.release()
+        if queued.error is not None:
+            raise queued.error
+        return queued.result  # type: ignore[return-value]  # there is one wherever there is no error
 
-    def _sleep(self, own: _Place[Job, Result]) -> None:
+    def _sleep(self, queued: _QueuedJob[Job, Result]) -> None:
         """Wait for a result or for one's turn to compute."""
-        if own.asleep.acquire(timeout=min(max(own.budget.patience(), 0.0), TIMEOUT_MAX)):
+        if queued.asleep.acquire(timeout=min(max(queued.budget.patience(), 0.0), TIMEOUT_MAX)):
             return
         with self._state:
-            if own.leads:  # the turn came at this very moment, and somebody has to take it
-                own.asleep.acquire()
+            if queued.leads:  # the turn came at this very moment, and somebody has to take it
+                queued.asleep.acquire()
                 return
-            if own in self.queue:
-                self.queue.remove(own)
+            if queued in self.queue:
+                self.queue.remove(queued)
         raise Expired
 
     def _hand_over(self) -> None:
@@ -127,55 +127,55 @@ class MicroBatcher(Generic[Job, Result]):
                 self.queue[0].leads = True
                 self.queue[0].asleep.release()
 
-    def _gathered(self, own: _Place[Job, Result]) -> list[_Place[Job, Result]]:
-        """Take the own job and those of its kind that wait, or come within the window, out of the queue."""
+    def _gathered(self, queued: _QueuedJob[Job, Result]) -> list[_QueuedJob[Job, Result]]:
+        """Take a job and those of its kind that wait, or come within the window, out of the queue."""
         with self._state:
-            if own.kind == self._last_kind:
+            if queued.kind == self._last_kind:
                 while len(self.queue) < self._largest and (left := self._patience()) > 0:
                     self._state.wait(left)
-            batch = self._company(own)
-            self.queue = [place for place in self.queue if place not in batch]
+            batch = self._company(queued)
+            self.queue = [entry for entry in self.queue if entry not in batch]
         return batch
 
-    def _company(self, own: _Place[Job, Result]) -> list[_Place[Job, Result]]:
-        others = [place for place in self.queue if place.kind == own.kind and place is not own]
-        return [own, *others[: self._largest - 1]]
+    def _company(self, queued: _QueuedJob[Job, Result]) -> list[_QueuedJob[Job, Result]]:
+        others = [entry for entry in self.queue if entry.kind == queued.kind and entry is not queued]
+        return [queued, *others[: self._largest - 1]]
 
     def _patience(self) -> float:
         """Seconds to wait for company: what is left of the window, or half of what the most pressed can spare."""
-        spare = min(place.budget.remaining() for place in self.queue) - self._pace
+        spare = min(entry.budget.remaining() for entry in self.queue) - self._pace
         return min(self._window_ends - time.monotonic(), spare / 2)
 
-    def _settle(self, batch: Sequence[_Place[Job, Result]]) -> None:
+    def _settle(self, batch: Sequence[_QueuedJob[Job, Result]]) -> None:
         """Compute for those who are still there. One job's fault is its own: after an error each is computed alone."""
-        wanted = [place for place in batch if self._wanted(place)]
-        if not wanted:
+        waiting = [entry for entry in batch if self._is_awaited(entry)]
+        if not waiting:
             return
         started = time.monotonic()
         try:
-            self._sized(len(wanted))
-            for place, result in zip(wanted, self._compute([place.job for place in wanted]), strict=True):
-                place.result = result
+            self._on_batch(len(waiting))
+            for entry, result in zip(waiting, self._compute([entry.job for entry in waiting]), strict=True):
+                entry.result = result
         except Exception as error:
-            if len(wanted) == 1:
-                wanted[0].error = error
+            if len(waiting) == 1:
+                waiting[0].error = error
             else:
-                for place in wanted:
-                    self._settle_alone(place)
+                for entry in waiting:
+                    self._settle_alone(entry)
         ended = time.monotonic()
         self._pace = ended - started
-        self._window_ends = ended + self._window_of_one * len(wanted)
-        self._last_kind = wanted[0].kind
+        self._window_ends = ended + self._window_of_one * len(waiting)
+        self._last_kind = waiting[0].kind
 
-    def _settle_alone(self, place: _Place[Job, Result]) -> None:
+    def _settle_alone(self, entry: _QueuedJob[Job, Result]) -> None:
         try:
-            (place.result,) = self._compute([place.job])
+            (entry.result,) = self._compute([entry.job])
         except Exception as error:
-            place.error = error
+            entry.error = error
 
-    def _wanted(self, place: _Place[Job, Result]) -> bool:
+    def _is_awaited(self, entry: _QueuedJob[Job, Result]) -> bool:
         try:
-            place.budget.require()
+            entry.budget.require()
         except CallError as error:
-            place.error = error
-        return place.error is None
+            entry.error = error
+        return entry.error is None

@@ -1,4 +1,4 @@
-"""What many ask at the same time is computed once, and kept for a little while."""
+"""A cache of recalls: what many ask at the same time is computed once, and kept for a little while."""
 
 import time
 from collections import OrderedDict
@@ -21,13 +21,13 @@ class HotCache(Generic[Value]):
     Args:
         entries: how many values, 0 to keep none.
         seconds: how long each.
-        told: hears of each lookup: "hit", "miss", or "joined" for a computation that was under way.
+        on_lookup: is called with each lookup's outcome: "hit", "miss", or "joined" for one under way.
     """
 
-    def __init__(self, entries: int, seconds: float, told: Callable[[str], None]) -> None:
+    def __init__(self, entries: int, seconds: float, on_lookup: Callable[[str], None]) -> None:
         self._entries = entries
         self._seconds = seconds
-        self._told = told
+        self._on_lookup = on_lookup
         self._lock = Lock()
         self._kept: OrderedDict[Hashable, tuple[float, Value]] = OrderedDict()  # who was asked for last at the end
         self._under_way: dict[Hashable, Future[Value]] = {}
@@ -45,32 +45,32 @@ class HotCache(Generic[Value]):
             kept = self._kept.get(key)
             if kept is not None and kept[0] > time.monotonic():
                 self._kept.move_to_end(key)
-                self._told("hit")
+                self._on_lookup("hit")
                 return kept[1]
             other = self._under_way.get(key)
-            own: Future[Value] = Future()
+            future: Future[Value] = Future()
             if other is None:
-                self._under_way[key] = own
+                self._under_way[key] = future
         if other is not None:
             return self._joined(other, compute, budget)
-        self._told("miss")
-        return self._computed(key, own, compute)
+        self._on_lookup("miss")
+        return self._computed(key, future, compute)
 
     def _joined(self, other: Future[Value], compute: Callable[[], Value], budget: Budget) -> Value:
-        self._told("joined")
+        self._on_lookup("joined")
         try:
             error = other.exception(timeout=min(max(budget.patience(), 0.0), TIMEOUT_MAX))
         except TimeoutError:
             raise Expired from None
         return compute() if error is not None else other.result()
 
-    def _computed(self, key: Hashable, own: Future[Value], compute: Callable[[], Value]) -> Value:
+    def _computed(self, key: Hashable, future: Future[Value], compute: Callable[[], Value]) -> Value:
         try:
             value = compute()
         except BaseException as error:
             with self._lock:
                 del self._under_way[key]
-            own.set_exception(error)
+            future.set_exception(error)
             raise
         with self._lock:
             del self._under_way[key]
@@ -78,5 +78,5 @@ class HotCache(Generic[Value]):
             self._kept.move_to_end(key)
             if len(self._kept) > self._entries:
                 self._kept.popitem(last=False)
-        own.set_result(value)
+        future.set_result(value)
         return value

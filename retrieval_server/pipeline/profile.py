@@ -1,4 +1,4 @@
-"""Who is asking, in the bundle's terms: strings become rows, and what the bundle does not know is set aside."""
+"""The requester in the bundle's terms: strings become rows, and what the bundle does not know is set aside."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval_server.api.requester import Asker
+from retrieval_server.api.requester import Requester
 from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.events.user_events import UserEvent
 from towers import History
@@ -26,8 +26,8 @@ class FallbackReason(StrEnum):
 
 
 @dataclass(frozen=True)
-class Profile:
-    """What the stages of a request know of the one asking.
+class RequesterProfile:
+    """The requester as the stages of a request see them.
 
     Attributes:
         history: the newest events that the bundle knows, at most as many as its user encoder reads.
@@ -48,7 +48,7 @@ class Profile:
     reason: FallbackReason
 
     @property
-    def newcomer(self) -> bool:
+    def is_unknown(self) -> bool:
         """Whether nothing is known of them that the model reads: no history, no query, no attributes."""
         return not len(self.history.rows) and not self.query and not any(self.history.attributes.values())
 
@@ -58,24 +58,24 @@ def rows_of(bundle: ServedBundle, item_ids: Sequence[str]) -> NDArray[np.int64]:
     return np.array([bundle.row_of[i] for i in item_ids if i in bundle.row_of], np.int64)
 
 
-def resolve(bundle: ServedBundle, asker: Asker, recorded: Sequence[UserEvent] = ()) -> Profile:
-    """Look the asker up in the bundle. A history in the request replaces the stored one, but not the attributes.
+def resolve(bundle: ServedBundle, requester: Requester, recorded: Sequence[UserEvent] = ()) -> RequesterProfile:
+    """Look the requester up in the bundle. A history in the request replaces the stored one, but not the attributes.
 
     Args:
         bundle: where to look.
-        asker: who is asking.
+        requester: whom the request is for.
         recorded: what they did since the bundle was built, oldest first; it follows the stored history.
     """
-    stored = bundle.history(asker.user_id) if asker.user_id else None
-    if asker.item_ids:
-        return _from_request(bundle, asker, {} if stored is None else stored.attributes)
+    stored = bundle.history(requester.user_id) if requester.user_id else None
+    if requester.item_ids:
+        return _from_request(bundle, requester, {} if stored is None else stored.attributes)
     history = _followed(bundle, History.empty() if stored is None else stored, recorded)
     reason = FallbackReason.NONE
-    if asker.user_id and not len(history.rows):
+    if requester.user_id and not len(history.rows):
         reason = FallbackReason.UNKNOWN_USER if stored is None else FallbackReason.NO_HISTORY
-    return Profile(
+    return RequesterProfile(
         history=history.last(bundle.user_encoder.max_history),
-        query=asker.query,
+        query=requester.query,
         seen=history.rows,
         unknown_item_ids=(),
         unknown_item_count=0,
@@ -86,7 +86,7 @@ def resolve(bundle: ServedBundle, asker: Asker, recorded: Sequence[UserEvent] = 
 
 def _followed(bundle: ServedBundle, stored: History, recorded: Sequence[UserEvent]) -> History:
     """A stored history and what happened after its end. What was recorded earlier went into the bundle."""
-    end = np.fmax.reduce(stored.timestamps, initial=-np.inf)  # times that are not known tell nothing
+    end = np.fmax.reduce(stored.timestamps, initial=-np.inf)  # unknown times say nothing
     later = [event for event in recorded if event.timestamp > end and event.item_id in bundle.row_of]
     if not later:
         return stored
@@ -98,22 +98,23 @@ def _followed(bundle: ServedBundle, stored: History, recorded: Sequence[UserEven
     )
 
 
-def _from_request(bundle: ServedBundle, asker: Asker, attributes: Mapping[str, str]) -> Profile:
-    found = [bundle.row_of.get(item_id, -1) for item_id in asker.item_ids]
-    places = [place for place, row in enumerate(found) if row >= 0]
-    unknown = [item_id for item_id, row in zip(asker.item_ids, found, strict=True) if row < 0]
+def _from_request(bundle: ServedBundle, requester: Requester, attributes: Mapping[str, str]) -> RequesterProfile:
+    rows = [bundle.row_of.get(item_id, -1) for item_id in requester.item_ids]
+    known = [position for position, row in enumerate(rows) if row >= 0]
+    unknown = [item_id for item_id, row in zip(requester.item_ids, rows, strict=True) if row < 0]
+    events, timestamps = requester.events, requester.timestamps
     history = History(
-        rows=np.array([found[place] for place in places], np.int64),
-        events=[asker.events[place] if asker.events else UNKNOWN_EVENT for place in places],
-        timestamps=np.array([asker.timestamps[place] if asker.timestamps else np.nan for place in places], np.float64),
+        rows=np.array([rows[position] for position in known], np.int64),
+        events=[events[position] if events else UNKNOWN_EVENT for position in known],
+        timestamps=np.array([timestamps[position] if timestamps else np.nan for position in known], np.float64),
         attributes=attributes,
     )
-    return Profile(
+    return RequesterProfile(
         history=history.last(bundle.user_encoder.max_history),
-        query=asker.query,
+        query=requester.query,
         seen=history.rows,
         unknown_item_ids=list(dict.fromkeys(unknown)),
         unknown_item_count=len(unknown),
-        truncated=len(places) > bundle.user_encoder.max_history,
-        reason=FallbackReason.NONE if places else FallbackReason.UNKNOWN_ITEMS,
+        truncated=len(known) > bundle.user_encoder.max_history,
+        reason=FallbackReason.NONE if known else FallbackReason.UNKNOWN_ITEMS,
     )

@@ -15,20 +15,20 @@ from data_prep.errors import CommandError, GateFailed
 from retrieval_server.api.errors import CallError
 from retrieval_server.bundles.swapping import Swapper
 from retrieval_server.config import ServeConfig
-from retrieval_server.process.worker import (
+from retrieval_server.process.messages import (
+    BundlePrepared,
     Commit,
     Discard,
     Drained,
     Failed,
-    Outcome,
     Prepare,
-    Prepared,
     Ready,
     Serve,
     Stop,
-    Wish,
-    work,
+    SwapOutcome,
+    SwapRequested,
 )
+from retrieval_server.process.worker import work
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +36,11 @@ Message = TypeVar("Message")
 
 
 @dataclass(eq=False)
-class Worker:
+class WorkerProcess:
     """A process and the pipe to it.
 
     Attributes:
-        number: its place among them, from 0.
+        number: of the process among them, from 0.
         process: the process.
         pipe: to it.
         serving: whether it answers calls.
@@ -56,7 +56,7 @@ class Fleet:
     """Workers that share a port.
 
     Args:
-        config: what each serves and where.
+        config: of each.
         on_end: called when no worker is left.
     """
 
@@ -64,7 +64,7 @@ class Fleet:
         self._config = config
         self._on_end = on_end
         self._folder = config.bundle.resolve()
-        self._workers: list[Worker] = []
+        self._workers: list[WorkerProcess] = []
         self._swapper = Swapper(config.bundle, lambda: self._folder.name, self._put)
         self._waker, self._woken = multiprocessing.Pipe()
         self._listener = Thread(target=self._listen, name="fleet", daemon=True)
@@ -107,7 +107,7 @@ class Fleet:
             worker.process.kill()
             worker.process.join()
 
-    def _spawn(self, number: int) -> Worker:
+    def _spawn(self, number: int) -> WorkerProcess:
         # Spawned, not forked: a fork after a search with threads hangs in its own first search.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
@@ -118,15 +118,15 @@ class Fleet:
         process = context.Process(target=work, args=(config, theirs), name=f"worker-{number}")
         process.start()
         theirs.close()
-        return Worker(number, process, ours)
+        return WorkerProcess(number, process, ours)
 
-    def _begin(self, worker: Worker) -> None:
+    def _begin(self, worker: WorkerProcess) -> None:
         with suppress(OSError):  # it has died, which the listener will see
             worker.pipe.send(Serve())
         worker.serving = True
 
     def _listen(self) -> None:
-        """Grant wishes and replace the dead until woken."""
+        """Carry out the swaps asked for and replace the dead until woken."""
         while True:
             ready = wait([self._woken, *(worker.pipe for worker in self._workers)])
             if self._woken in ready:
@@ -138,14 +138,14 @@ class Fleet:
                     self._bury(worker)
                     continue
                 match message:
-                    case Wish():
-                        self._grant(worker, message)
+                    case SwapRequested():
+                        self._swap_for(worker, message)
                     case Ready():
                         self._begin(worker)
                     case Failed(error):
                         log.error("worker %d cannot start again: %s", worker.number, error)
 
-    def _bury(self, worker: Worker) -> None:
+    def _bury(self, worker: WorkerProcess) -> None:
         """Take note of a death; whoever had served is started again, whoever had not would only die again."""
         worker.process.join()
         self._workers.remove(worker)
@@ -155,12 +155,12 @@ class Fleet:
         elif not self._workers:
             self._on_end()
 
-    def _grant(self, worker: Worker, wish: Wish) -> None:
+    def _swap_for(self, worker: WorkerProcess, request: SwapRequested) -> None:
         try:
-            swapped = self._swapper.rollback() if wish.version is None else self._swapper.swap(wish.version)
-            outcome = Outcome(swapped, "", "", under_way=False)
+            result = self._swapper.rollback() if request.version is None else self._swapper.swap(request.version)
+            outcome = SwapOutcome(result, "", "", under_way=False)
         except CallError as error:
-            outcome = Outcome(None, wish.version or "", str(error), under_way=False)
+            outcome = SwapOutcome(None, request.version or "", str(error), under_way=False)
         with suppress(OSError):
             worker.pipe.send(outcome)
 
@@ -173,7 +173,7 @@ class Fleet:
             for worker in self._workers:
                 self._send(worker, Prepare(folder))
             prepared = [self._prepared(worker, folder) for worker in self._workers]
-            if faults := [one.fault for one in prepared if one.fault]:
+            if faults := [answer.fault for answer in prepared if answer.fault]:
                 raise GateFailed(faults[0])
         except CommandError:
             for worker in self._workers:
@@ -183,10 +183,10 @@ class Fleet:
         self._folder = folder
         for worker in self._workers:
             with suppress(OSError):  # it has died: the one in its place starts with the new version
-                worker.pipe.send(Commit(before, self._swapper.swaps + 1))
+                worker.pipe.send(Commit(before, self._swapper.count + 1))
         return prepared[0].version
 
-    def _send(self, worker: Worker, message: object) -> None:
+    def _send(self, worker: WorkerProcess, message: object) -> None:
         """Send to a worker.
 
         Raises:
@@ -197,19 +197,19 @@ class Fleet:
         except OSError as error:
             raise GateFailed(f"worker {worker.number} died") from error
 
-    def _prepared(self, worker: Worker, folder: Path) -> Prepared:
-        """What became of loading a folder; answers left from a swap that another's death ended are passed over.
+    def _prepared(self, worker: WorkerProcess, folder: Path) -> BundlePrepared:
+        """The answer to loading a folder; answers left from a swap that another's death ended are passed over.
 
         Raises:
             CommandError: the worker died.
         """
         while True:
-            found = self._expect(worker, Prepared)
-            if found.folder == folder:
-                return found
+            answer = self._expect(worker, BundlePrepared)
+            if answer.folder == folder:
+                return answer
 
-    def _expect(self, worker: Worker, kind: type[Message]) -> Message:
-        """The next message of a kind. Wishes that come meanwhile are told that a swap, or the end, is under way.
+    def _expect(self, worker: WorkerProcess, kind: type[Message]) -> Message:
+        """The next message of a kind. Swaps asked for meanwhile are refused: a swap, or the end, is under way.
 
         Raises:
             CommandError: the worker cannot start, or died.
@@ -224,4 +224,4 @@ class Fleet:
             if isinstance(message, Failed):
                 raise message.error
             with suppress(OSError):
-                worker.pipe.send(Outcome(None, "", "", under_way=True))
+                worker.pipe.send(SwapOutcome(None, "", "", under_way=True))

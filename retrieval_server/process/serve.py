@@ -16,24 +16,24 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """What is about to be served.
+class LoadedBundle:
+    """A bundle that is about to be served, for the line at the start.
 
     Attributes:
         version: the bundle's version.
         items: how many it has.
-        reranker: whether it has one.
-        metrics: where Prometheus reads, `host:port`; one for each worker that has a place.
+        cross_encoder: whether it has one.
+        metrics: addresses at which Prometheus reads, `host:port`; one for each worker that has one.
     """
 
     version: str
     items: int
-    reranker: bool
+    cross_encoder: bool
     metrics: tuple[str, ...]
 
     @classmethod
-    def of(cls, server: RetrievalServer, bundle: ServedBundle) -> "Loaded":
-        """What one server is about to serve."""
+    def of(cls, server: RetrievalServer, bundle: ServedBundle) -> "LoadedBundle":
+        """The bundle that a server is about to serve."""
         metrics = () if server.metrics is None else (server.metrics.address,)
         return cls(bundle.version, len(bundle.row_of), bundle.cross_encoder is not None, metrics)
 
@@ -45,8 +45,8 @@ def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
     UNAVAILABLE. The line on stdout says that it is ready.
 
     Args:
-        config: what to serve and where.
-        stop: what ends it.
+        config: of the server.
+        stop: signals that end it.
 
     Returns:
         the code to end the process with: OK after SIGTERM, INTERRUPTED after Ctrl-C, GATE_FAILED when calls were cut
@@ -69,7 +69,7 @@ def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
         server.close()
         raise
     server.serve(bundle)
-    print(banner(config, server.address, Loaded.of(server, bundle)), flush=True)
+    print(banner(config, server.address, LoadedBundle.of(server, bundle)), flush=True)
     del bundle  # which would stay in memory for good, whatever is served in its place
     received = stop.wait()
     log.info("%s received", received.name)
@@ -80,20 +80,20 @@ def serve(config: ServeConfig, stop: StopSignals) -> ExitCode:
     return ExitCode.INTERRUPTED if received is signal.SIGINT else ExitCode.OK
 
 
-def banner(config: ServeConfig, address: str, loaded: Loaded) -> str:
-    """The line that says what is served and where.
+def banner(config: ServeConfig, address: str, loaded: LoadedBundle) -> str:
+    """The line that names the bundle and the address.
 
     Args:
-        config: how.
-        address: where.
-        loaded: what; of several workers, of each.
+        config: of the server.
+        address: it listens on.
+        loaded: the bundle; of several workers, of each.
     """
-    reranker = "with" if loaded.reranker else "without"
+    cross_encoder = "with" if loaded.cross_encoder else "without"
     several = f"{config.workers} workers of " if config.workers > 1 else ""
     encrypted = "plain text" if config.tls.certificate is None else "mutual TLS" if config.tls.client_ca else "TLS"
     tokens = "no tokens" if config.tokens is None else f"tokens of {config.tokens}"
     return (
-        f"serving bundle {loaded.version} ({loaded.items:,} items, {reranker} reranker) "
+        f"serving bundle {loaded.version} ({loaded.items:,} items, {cross_encoder} cross-encoder) "
         f"from {config.bundle.resolve()} on {address}, {several}{config.handlers} handlers, {encrypted}, {tokens}"
-        + "".join(f", metrics on http://{where}/metrics" for where in loaded.metrics)
+        + "".join(f", metrics on http://{metrics_address}/metrics" for metrics_address in loaded.metrics)
     )

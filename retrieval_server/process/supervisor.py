@@ -22,8 +22,8 @@ def supervise(config: ServeConfig, stop: StopSignals) -> ExitCode:
     Processes are spawned, not forked: a fork after a search with threads hangs in its first search.
 
     Args:
-        config: what to serve and where.
-        stop: what ends it.
+        config: of the server.
+        stop: signals that end it.
 
     Returns:
         as `serve` does; GATE_FAILED as well when no worker is left.
@@ -40,7 +40,7 @@ def supervise(config: ServeConfig, stop: StopSignals) -> ExitCode:
         except BaseException:
             fleet.kill()
             raise
-        metrics = tuple(place for one in ready for place in one.loaded.metrics)
+        metrics = tuple(address for worker in ready for address in worker.loaded.metrics)
         print(banner(config, ready[0].address, replace(ready[0].loaded, metrics=metrics)), flush=True)
         received = stop.wait()
         log.info("%s received, stopping %d workers", received.name, config.workers)

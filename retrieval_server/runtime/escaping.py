@@ -34,16 +34,16 @@ class JsonLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's line, without the newline at its end."""
-        told: dict[str, object] = {
+        fields: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
         }
         call = getattr(record, "call", None)
-        told |= call if call is not None else {"message": record.getMessage()}
+        fields |= call if call is not None else {"message": record.getMessage()}
         if record.exc_info:
-            told["exception"] = self.formatException(record.exc_info)
-        return json.dumps(told)
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields)
 
 
 def log_one_line_each(as_json: bool) -> None:

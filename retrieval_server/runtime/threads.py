@@ -1,4 +1,4 @@
-"""The one place that says how many threads the libraries under a server may use, and on which cores."""
+"""Numbers of threads that the libraries under a server may use, and the cores they keep to."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ several times while a version is loaded beside it, and a refusal as long as an a
 
 
 def limit_process(threads: int) -> None:
-    """Hold what is set for the whole process: to be called once, before anything is loaded.
+    """Set the limits of the whole process: to be called once, before anything is loaded.
 
     Tokenizers would split every batch over all cores. The threads that compute are the server's own (handlers, streams,
     reranking); each calls `limit_threads` when it starts.

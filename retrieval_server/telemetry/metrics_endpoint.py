@@ -1,4 +1,4 @@
-"""Where Prometheus reads a server's numbers."""
+"""The HTTP endpoint at which Prometheus reads a server's numbers."""
 
 import os
 

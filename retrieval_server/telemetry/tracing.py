@@ -7,19 +7,19 @@ from typing import Any, Self
 import grpc
 
 from data_prep.errors import UsageError
-from retrieval_server.api.budget import Took
+from retrieval_server.api.budget import StageSpan
 from retrieval_server.api.errors import CallError
 from retrieval_server.config import TracingConfig
 
 SERVICE = "twotower"
-"""What spans say they are of, unless `OTEL_SERVICE_NAME` says otherwise."""
+"""Service name of the spans, unless `OTEL_SERVICE_NAME` says otherwise."""
 
 STATUS = "rpc.grpc.status_code"
 """Attribute by which gRPC's instrumentation names a call's status."""
 
 
 class Tracing:
-    """Makes the spans of a server. Nothing in them tells what a user did or asked.
+    """Makes the spans of a server. They hold neither histories nor queries.
 
     Args:
         provider: OpenTelemetry's tracer provider, which says where finished spans go.
@@ -42,7 +42,7 @@ class Tracing:
         """Tracing as configured, None for none: spans go to a collector over OTLP.
 
         Raises:
-            UsageError: it is wanted and OpenTelemetry is not installed.
+            UsageError: it is enabled and OpenTelemetry is not installed.
         """
         if not config.enabled:
             return None
@@ -60,12 +60,12 @@ class Tracing:
         except ImportError as error:
             raise UsageError("tracing.enabled: OpenTelemetry is missing; pip install 'twotower[otel]'") from error
 
-    def stages(self, took: Sequence[Took]) -> None:
+    def stages(self, spans: Sequence[StageSpan]) -> None:
         """Spans of a call's stages, under the call's own: some were run by another call's thread, for several."""
         wall = time.time_ns() - time.monotonic_ns()
-        for stage in took:
-            started, ended = (wall + round(1e9 * moment) for moment in (stage.started, stage.ended))
-            self._tracer.start_span(stage.stage.value, start_time=started).end(end_time=ended)
+        for span in spans:
+            started, ended = (wall + round(1e9 * moment) for moment in (span.started, span.ended))
+            self._tracer.start_span(span.stage.value, start_time=started).end(end_time=ended)
 
     def failed(self, error: CallError) -> None:
         """Note how the call at hand ends: the instrumentation does not see statuses with details."""

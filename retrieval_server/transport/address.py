@@ -1,4 +1,4 @@
-"""The one address a server listens on: which it is, whether it may, and why it cannot."""
+"""The address a server listens on: resolved, permitted, free, bound."""
 
 import errno
 import ipaddress
@@ -21,10 +21,10 @@ def resolve(host: str, secure: bool) -> str:
         UsageError: there is none, or other machines can reach it and that will not do.
     """
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise UsageError(f"host={host}: cannot be resolved ({error}); give an address") from error
-    address = str(found[0][4][0])
+    address = str(addresses[0][4][0])
     if not (secure or is_loopback(address)):
         raise UsageError(
             f"host={host}: other machines can reach it and calls are neither encrypted nor authenticated; set "
@@ -68,8 +68,8 @@ def listen(server: grpc.Server, address: str, port: int, credentials: grpc.Serve
         GateFailed: it cannot be had; the message says why.
     """
     try:
-        where = _shown(address, port)
-        bound = server.add_secure_port(where, credentials) if credentials else server.add_insecure_port(where)
+        shown = _shown(address, port)
+        bound = server.add_secure_port(shown, credentials) if credentials else server.add_insecure_port(shown)
     except RuntimeError as error:
         require_free(address, port)  # gRPC keeps the reason to itself
         raise GateFailed(f"{_shown(address, port)} was in use a moment ago; try again") from error

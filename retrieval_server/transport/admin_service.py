@@ -1,15 +1,16 @@
-"""`retrieval.v1.AdminService`: what an operator asks of a running server."""
+"""`retrieval.v1.AdminService`: the calls of an operator."""
 
 import time
 
 import grpc
 
 from index import UnfitItems
+from retrieval_server.api.limits import Limits
+from retrieval_server.api.validation import check_delete, check_upsert
+from retrieval_server.bundles.item_columns import columns_of, refused
 from retrieval_server.bundles.live_items import LiveItems
 from retrieval_server.bundles.served_bundle import BundleSlot
-from retrieval_server.bundles.swapping import Swapped, Swapping
-from retrieval_server.config import Limits
-from retrieval_server.pipeline.item_changes import check_delete, check_upsert, refused
+from retrieval_server.bundles.swapping import SwapControl, SwapResult
 from retrieval_server.retrieval.v1 import admin_pb2
 from retrieval_server.retrieval.v1.admin_pb2 import (
     DeleteItemsRequest,
@@ -31,32 +32,32 @@ class AdminService(AdminServiceServicer):
     """Answers operators.
 
     Args:
-        slot: holds what is being served.
-        swapper: puts something else there.
-        items: changes the items of what is there.
+        slot: holds the bundle that is being served.
+        swaps: puts another one there.
+        items: changes the items of the one that is there.
         skipped: damaged lines of the event log that the start skipped.
-        limits: of what one request may change.
+        limits: of a request.
     """
 
-    def __init__(self, slot: BundleSlot, swapper: Swapping, items: LiveItems, skipped: int, limits: Limits) -> None:
+    def __init__(self, slot: BundleSlot, swaps: SwapControl, items: LiveItems, skipped: int, limits: Limits) -> None:
         self._slot = slot
         self._items = items
         self._limits = limits
         self._skipped = skipped
-        self._swapper = swapper
+        self._swaps = swaps
         self._started = time.monotonic()
 
     def Status(self, request: StatusRequest, context: grpc.ServicerContext) -> StatusResponse:
-        """What is being served."""
+        """The version that is being served."""
         bundle = self._slot.peek()
         live = bundle.live if bundle else None
         return StatusResponse(
             bundle_version=bundle.version if bundle else "",
-            previous_version=self._swapper.previous,
+            previous_version=self._swaps.previous,
             items=len(bundle.row_of) if bundle else 0,
             reranker=bundle is not None and bundle.cross_encoder is not None,
             uptime_seconds=time.monotonic() - self._started,
-            swaps=self._swapper.swaps,
+            swaps=self._swaps.count,
             skipped_event_lines=self._skipped,
             skipped_change_lines=live.damaged if live else 0,
             refused_changes=live.refused if live else 0,
@@ -64,28 +65,29 @@ class AdminService(AdminServiceServicer):
 
     def Swap(self, request: SwapRequest, context: grpc.ServicerContext) -> SwapResponse:
         """Serve another version."""
-        return _answer(self._swapper.swap(request.version))
+        return _answer(self._swaps.swap(request.version))
 
     def Rollback(self, request: RollbackRequest, context: grpc.ServicerContext) -> SwapResponse:
         """Serve the version before the last swap."""
-        return _answer(self._swapper.rollback())
+        return _answer(self._swaps.rollback())
 
     def UpsertItems(self, request: UpsertItemsRequest, context: grpc.ServicerContext) -> UpsertItemsResponse:
         """Items put in."""
-        items = check_upsert(request, self._limits)
+        check_upsert(request, self._limits)
         try:
-            applied = self._items.upsert(items)
+            applied = self._items.upsert([columns_of(item) for item in request.items])
         except UnfitItems as unfit:
             raise refused(unfit) from unfit
         return UpsertItemsResponse(applied_count=applied.count, bundle_version=applied.version)
 
     def DeleteItems(self, request: DeleteItemsRequest, context: grpc.ServicerContext) -> DeleteItemsResponse:
         """Items taken out."""
-        applied = self._items.delete(check_delete(request, self._limits))
+        check_delete(request, self._limits)
+        applied = self._items.delete(list(request.item_ids))
         return DeleteItemsResponse(
             applied_count=applied.count, bundle_version=applied.version, unknown_item_ids=applied.unknown
         )
 
 
-def _answer(swapped: Swapped) -> SwapResponse:
-    return SwapResponse(bundle_version=swapped.version, previous_version=swapped.previous, seconds=swapped.seconds)
+def _answer(result: SwapResult) -> SwapResponse:
+    return SwapResponse(bundle_version=result.version, previous_version=result.previous, seconds=result.seconds)

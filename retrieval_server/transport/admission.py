@@ -1,4 +1,4 @@
-"""How much is taken on: with more to do less is done for each call, and what still does not fit is refused at once."""
+"""Admission: with more calls waiting less is done for each, and what still does not fit is refused at once."""
 
 import math
 from collections.abc import Callable
@@ -51,7 +51,7 @@ class Admission:
     as long as alone. That is what the bounds are in.
 
     Args:
-        handlers: what calls wait for.
+        handlers: that calls wait for.
         degrade_at: calls waiting for each handler from which on answers are cut down.
         refuse_at: calls waiting for each handler from which on calls are refused.
     """
@@ -71,7 +71,7 @@ class Admission:
         return self._too_busy if self._handlers.waiting >= self._refuse_at * self._handlers.count else None
 
     def pressure(self) -> Pressure:
-        """What an answer that is begun now has to do without: reranking first, half way on half of the search too."""
+        """Pressure on an answer begun now: it does without reranking first, half way on without half of the search."""
         waiting = self._handlers.waiting / self._handlers.count
         if waiting < self._degrade_at:
             return Pressure.NONE

@@ -3,11 +3,11 @@
 import grpc
 
 from retrieval_server.api.errors import CallError, Forbidden, Stopping, Unauthenticated
-from retrieval_server.telemetry.observation import Observer
+from retrieval_server.telemetry.observer import Observer
 from retrieval_server.transport.admin_service import ADMIN_NAME
 from retrieval_server.transport.admission import Admission
-from retrieval_server.transport.interception import Find, Handler
-from retrieval_server.transport.service import SERVICE_NAME
+from retrieval_server.transport.guard import FindHandler, Handler
+from retrieval_server.transport.retrieval_service import SERVICE_NAME
 from retrieval_server.transport.side_services import SideServices
 from retrieval_server.transport.tokens import AccessTokens, Role
 
@@ -18,18 +18,18 @@ WRITING = f"/{SERVICE_NAME}/RecordEvents"
 STREAMING = f"/{SERVICE_NAME}/RecommendStream"
 
 HEALTH = "/grpc.health.v1.Health/"
-"""What is answered to the last: that the server is not serving."""
+"""Answered to the last: that the server is not serving."""
 
 
 class Gatekeeper(grpc.ServerInterceptor):
-    """Lets through who may and what fits.
+    """Lets calls through that are permitted and that there is time for.
 
     Args:
-        tokens: who may what, None for everybody the same.
+        tokens: roles by token, None for everybody the same.
         anonymous: the role of everybody when there are no tokens.
         admission: says when there is too much to do.
         side: runs the refusals, so that none waits behind the calls that are taken.
-        observer: is told of refusals.
+        observer: notes refusals.
     """
 
     def __init__(
@@ -49,7 +49,9 @@ class Gatekeeper(grpc.ServerInterceptor):
         """Refuse every call from now on, but those to health."""
         self._closed = True
 
-    def intercept_service(self, continuation: Find, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+    def intercept_service(
+        self, continuation: FindHandler, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
         """The handler for a call, or one that refuses it."""
         method = handler_call_details.method
         error = self._stopping(method) or self._unauthorised(method, handler_call_details) or self._overloaded(method)
@@ -59,7 +61,7 @@ class Gatekeeper(grpc.ServerInterceptor):
         return self._refusal(error)
 
     def _refusal(self, error: CallError) -> Handler:
-        """The handler that refuses; made once for what is said to many, while there is the least time for it."""
+        """The handler that refuses; made once for an error of many calls, while there is the least time for it."""
         if error is not self._refused:
             self._refused, self._refusing = error, self._side.refusal(error)
         return self._refusing

@@ -4,16 +4,22 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from retrieval_server.api.errors import CallError, InternalError, InvalidRequest, Violation
-from retrieval_server.telemetry.observation import Observer
-from retrieval_server.transport.interception import Find, Handler
+from retrieval_server.telemetry.observer import Observer
 
 log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:  # generic to the type checker and not to Python
+    Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
+else:
+    Handler = grpc.RpcMethodHandler
+
+FindHandler: TypeAlias = Callable[[grpc.HandlerCallDetails], Handler | None]
 
 Answer = TypeVar("Answer")
 
@@ -23,12 +29,12 @@ class Guard(grpc.ServerInterceptor):
 
     gRPC's own behaviour would be INTERNAL for a message that cannot be parsed, as if the server were at fault, and
     UNKNOWN with the exception's text for a bug. Here they are INVALID_ARGUMENT, and INTERNAL with an error id whose
-    story is told in the log alone.
+    traceback is in the log alone.
 
     A method whose requests are a stream gets them as bytes, and reads each with `parsed`.
 
     Args:
-        observer: is told how calls end.
+        observer: notes how calls end.
         services: full names of the services.
     """
 
@@ -37,7 +43,9 @@ class Guard(grpc.ServerInterceptor):
         self._prefixes = tuple(f"/{service}/" for service in services)
         self._guarded: dict[str, Handler] = {}  # by method: there are few methods, and many calls
 
-    def intercept_service(self, continuation: Find, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+    def intercept_service(
+        self, continuation: FindHandler, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
         """The handler for a call, with the guard around it when the call is to one of our services."""
         method = handler_call_details.method
         if method in self._guarded:
@@ -60,7 +68,7 @@ class Guard(grpc.ServerInterceptor):
 
 
 def outcome(method: str, answer: Callable[[], Answer]) -> Answer | CallError:
-    """What a computation gives, or the documented error it ends in; an undocumented one is a bug and goes to the log.
+    """The result of a computation, or the error it ends in; an undocumented one is a bug and goes to the log.
 
     Args:
         method: for the log.
@@ -96,11 +104,11 @@ def _guarded(method: str, handler: Handler, observer: Observer) -> Callable[[byt
 
     def call(message: bytes, context: grpc.ServicerContext) -> Any:
         started = time.monotonic()
-        found = outcome(method, lambda: answer(parsed(parse, message), context))
-        observer.ended(method, context.invocation_metadata(), found, time.monotonic() - started)
-        if isinstance(found, CallError):
-            context.abort_with_status(found.status())
-        return found
+        ending = outcome(method, lambda: answer(parsed(parse, message), context))
+        observer.ended(method, context.invocation_metadata(), ending, time.monotonic() - started)
+        if isinstance(ending, CallError):
+            context.abort_with_status(ending.status())
+        return ending
 
     return call
 
@@ -110,14 +118,17 @@ def _guarded_stream(
 ) -> Callable[..., Iterator[Any]]:
     def call(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
         started, answers = time.monotonic(), answer(messages, context)
-        found: Any = None
+        ending: Any = None
         try:
-            while (found := outcome(method, lambda: next(answers, None))) is not None:
-                if isinstance(found, CallError):
-                    context.abort_with_status(found.status())
-                yield found
+            while (ending := outcome(method, lambda: next(answers, None))) is not None:
+                if isinstance(ending, CallError):
+                    context.abort_with_status(ending.status())
+                yield ending
         finally:  # also where the caller is gone
-            ended = found if isinstance(found, CallError) else None
-            observer.ended(method, context.invocation_metadata(), ended, time.monotonic() - started)
+            error = ending if isinstance(ending, CallError) else None
+            observer.ended(method, context.invocation_metadata(), error, time.monotonic() - started)
 
     return call
+
+
+Find: TypeAlias = Callable[[grpc.HandlerCallDetails], Handler | None]

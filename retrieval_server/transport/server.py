@@ -6,35 +6,38 @@ from pathlib import Path
 from threading import Event
 
 import grpc
+from grpc_reflection.v1alpha import reflection
 
 from data_prep.command import CommandError, UsageError, instantiate
 from index import LiveBundle
 from retrieval_server.api.budget import Budget
-from retrieval_server.api.requester import Asker
+from retrieval_server.api.requester import Requester
 from retrieval_server.bundles.live_items import LiveItems
 from retrieval_server.bundles.served_bundle import BundleSlot, ServedBundle
-from retrieval_server.bundles.swapping import Swapper, Swapping
+from retrieval_server.bundles.swapping import SwapControl, Swapper
 from retrieval_server.config import ServeConfig
 from retrieval_server.events.event_log import EventLog, LogUnavailable
 from retrieval_server.events.recording import Recorder
 from retrieval_server.events.user_events import EventStore
-from retrieval_server.pipeline.pipeline import Pipeline, Wanted
-from retrieval_server.pipeline.profile import resolve as resolve_asker
-from retrieval_server.pipeline.recall import Recalling
-from retrieval_server.pipeline.rerank import Reranking
+from retrieval_server.pipeline.cross_encoding import CrossEncoderRunner
+from retrieval_server.pipeline.pipeline import Pipeline
+from retrieval_server.pipeline.profile import resolve as resolve_requester
+from retrieval_server.pipeline.recall import BatchedRecall
+from retrieval_server.pipeline.results import Constraints
 from retrieval_server.retrieval.v1.admin_pb2_grpc import add_AdminServiceServicer_to_server
 from retrieval_server.retrieval.v1.retrieval_pb2_grpc import add_RetrievalServiceServicer_to_server
 from retrieval_server.runtime.threads import on_core
 from retrieval_server.telemetry.metrics_endpoint import MetricsEndpoint
-from retrieval_server.telemetry.observation import Observer
+from retrieval_server.telemetry.observer import Observer
 from retrieval_server.telemetry.tracing import Tracing
 from retrieval_server.transport.address import is_loopback, listen, resolve
 from retrieval_server.transport.admin_service import ADMIN_NAME, AdminService
 from retrieval_server.transport.admission import Admission, Handlers
 from retrieval_server.transport.gatekeeper import Gatekeeper
 from retrieval_server.transport.guard import Guard
-from retrieval_server.transport.service import SERVICE_NAME, RetrievalService
-from retrieval_server.transport.side_services import Health, SideServices, add_reflection
+from retrieval_server.transport.health import Health
+from retrieval_server.transport.retrieval_service import SERVICE_NAME, RetrievalService, ServiceParts
+from retrieval_server.transport.side_services import SideServices
 from retrieval_server.transport.streams import Streams
 from retrieval_server.transport.tls import server_credentials
 from retrieval_server.transport.tokens import AccessTokens, Role
@@ -44,22 +47,21 @@ class RetrievalServer:
     """A server that listens from the start and answers once a bundle is in its slot.
 
     Args:
-        config: where to listen, and the limits.
-        swapping: what operators' calls are passed on to in one process of several, which share the port; None for the
-            only process.
-        tracing: makes spans; None for what the configuration says.
+        config: address, threads and limits.
+        swaps: of one process of several, which share the port; None for the only process, which swaps by itself.
+        tracing: makes spans; None for tracing as configured.
 
     Attributes:
         address: where it listens, `host:port`.
-        slot: where its requests take their bundle from.
+        slot: holds the bundle that its requests take.
         items: changes the items of that bundle.
-        health: what it says about itself; NOT_SERVING until told otherwise.
+        health: its health checks; NOT_SERVING until `serve`.
         streams: the streams of requests that are open.
         recorder: records events.
         handlers: the threads that work on calls.
-        recalling: searches, in batches.
+        recall: searches, in batches.
         observer: counts and logs.
-        metrics: where Prometheus reads, None for nowhere.
+        metrics: endpoint for Prometheus, None for none.
         grpc_server: the transport.
 
     Raises:
@@ -68,7 +70,7 @@ class RetrievalServer:
         GateFailed: the address cannot be had, because it is in use or not this machine's.
     """
 
-    def __init__(self, config: ServeConfig, swapping: Swapping | None = None, tracing: Tracing | None = None) -> None:
+    def __init__(self, config: ServeConfig, swaps: SwapControl | None = None, tracing: Tracing | None = None) -> None:
         credentials = server_credentials(config.tls)
         host = resolve(config.host, credentials is not None or config.allow_insecure)
         self._config = config
@@ -81,34 +83,12 @@ class RetrievalServer:
         self._side = SideServices(SERVICE_NAME, config.streams, config.threads)
         self.handlers = Handlers(config.handlers, config.threads)
         self._admission = Admission(self.handlers, config.admission.degrade_at, config.admission.refuse_at)
-        self.recalling = Recalling(config.batch, config.cache, self.observer)
-        reranking = Reranking(config.rerank.at_once, config.rerank.workers, config.threads)
-        self._pipeline = Pipeline(self.recalling, reranking)
+        self.recall = BatchedRecall(config.batch, config.cache, self.observer)
+        self._pipeline = Pipeline(self.recall, CrossEncoderRunner(config.rerank, config.threads))
         self.recorder = _recorder(config)
-        trusted = is_loopback(host) or config.tls.client_ca is not None
-        self._gatekeeper = Gatekeeper(
-            tokens=None if config.tokens is None else AccessTokens.read(config.tokens),
-            anonymous=Role.ADMIN if trusted else Role.WRITER,
-            admission=self._admission,
-            side=self._side,
-            observer=self.observer,
-        )
-        self.grpc_server = grpc.server(
-            self.handlers,
-            interceptors=[
-                self._gatekeeper,
-                self._side,
-                *([] if self._tracing is None else [self._tracing.interceptor]),
-                Guard(self.observer, SERVICE_NAME, ADMIN_NAME),
-            ],
-            maximum_concurrent_rpcs=config.max_concurrent_calls,
-            options=[
-                # Of itself gRPC would let a second server bind the same port and take half the calls.
-                ("grpc.so_reuseport", int(swapping is not None)),
-                ("grpc.max_receive_message_length", config.max_message_bytes),
-            ],
-        )
-        self._add_services(swapping or Swapper(config.bundle, lambda: self.slot.take().version, self.put))
+        self._gatekeeper = self._make_gatekeeper(trusted=is_loopback(host) or config.tls.client_ca is not None)
+        self.grpc_server = self._make_grpc_server(shared_port=swaps is not None)
+        self._add_services(swaps or Swapper(config.bundle, lambda: self.slot.take().version, self.put))
         self.address = listen(self.grpc_server, host, config.port, credentials)
         self.observer.watch_waiting(self.handlers)
         self.metrics = None
@@ -134,10 +114,10 @@ class RetrievalServer:
         """
         bundle = ServedBundle.of(LiveBundle.load(folder))
         first = list(islice(bundle.row_of, 1))
-        wanted = Wanted(k=1, include_seen=True, pool=self._config.rerank.candidates)
+        constraints = Constraints(k=1, include_seen=True, pool=self._config.rerank.candidates)
         for query in ["warm up", *([""] if first else [])]:  # with and without, each may have a funnel of its own
-            profile = resolve_asker(bundle, Asker(item_ids=first, query=query))
-            self._pipeline.recommend(bundle, profile, wanted, Budget())
+            profile = resolve_requester(bundle, Requester(item_ids=first, query=query))
+            self._pipeline.recommend(bundle, profile, constraints, Budget())
         return bundle
 
     def put(self, folder: Path) -> str:
@@ -193,7 +173,7 @@ class RetrievalServer:
             seconds: until calls are cut off, None for at once.
 
         Returns:
-            what can be waited for.
+            the event of its end.
         """
         self.turn_away()
         stopped = self.grpc_server.stop(seconds)
@@ -212,17 +192,43 @@ class RetrievalServer:
         if self.metrics is not None:
             self.metrics.close()
 
-    def _add_services(self, swapping: Swapping) -> None:
-        server, config = self.grpc_server, self._config
-        service = RetrievalService(
-            self.slot, self._pipeline, self.recorder, self.streams, self._admission, self.observer, config
+    def _make_gatekeeper(self, trusted: bool) -> Gatekeeper:
+        tokens = self._config.tokens
+        return Gatekeeper(
+            tokens=None if tokens is None else AccessTokens.read(tokens),
+            anonymous=Role.ADMIN if trusted else Role.WRITER,
+            admission=self._admission,
+            side=self._side,
+            observer=self.observer,
         )
-        add_RetrievalServiceServicer_to_server(service, server)
-        admin = AdminService(self.slot, swapping, self.items, self.recorder.skipped, config.limits)
+
+    def _make_grpc_server(self, shared_port: bool) -> grpc.Server:
+        return grpc.server(
+            self.handlers,
+            interceptors=[
+                self._gatekeeper,
+                self._side,
+                *([] if self._tracing is None else [self._tracing.interceptor]),
+                Guard(self.observer, SERVICE_NAME, ADMIN_NAME),
+            ],
+            maximum_concurrent_rpcs=self._config.max_concurrent_calls,
+            options=[
+                # Of itself gRPC would let a second server bind the same port and take half the calls.
+                ("grpc.so_reuseport", int(shared_port)),
+                ("grpc.max_receive_message_length", self._config.max_message_bytes),
+            ],
+        )
+
+    def _add_services(self, swaps: SwapControl) -> None:
+        server, config = self.grpc_server, self._config
+        parts = ServiceParts(self.slot, self._pipeline, self.recorder, self.streams, self._admission, self.observer)
+        add_RetrievalServiceServicer_to_server(RetrievalService(parts, config), server)
+        admin = AdminService(self.slot, swaps, self.items, self.recorder.skipped, config.limits)
         add_AdminServiceServicer_to_server(admin, server)
         self.health.add_to(server)
         if config.reflection:
-            add_reflection(server, SERVICE_NAME, ADMIN_NAME, "grpc.health.v1.Health")
+            names = (SERVICE_NAME, ADMIN_NAME, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server)
 
 
 def _recorder(config: ServeConfig) -> Recorder:

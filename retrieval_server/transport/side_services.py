@@ -1,4 +1,4 @@
-"""Health and reflection: answered beside the real work, so that neither can keep the other waiting."""
+"""Threads of the services beside the main one: health, reflection and operators' calls keep nobody waiting."""
 
 import time
 from collections.abc import Callable
@@ -6,15 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2_grpc
-from grpc_health.v1.health import HealthServicer
-from grpc_health.v1.health_pb2 import HealthCheckResponse
-from grpc_reflection.v1alpha import reflection
 
 from retrieval_server.api.errors import CallError
 from retrieval_server.runtime.call_pool import CallPool
 from retrieval_server.runtime.threads import limit_beside
-from retrieval_server.transport.interception import Find, Handler
+from retrieval_server.transport.guard import FindHandler, Handler
 
 THREADS = 4
 """A health check takes microseconds; a reflection stream holds a thread while its tool is connected."""
@@ -42,7 +38,9 @@ class SideServices(grpc.ServerInterceptor):
         self._refusing = ThreadPoolExecutor(REFUSING, "refuse")
         self._open: set[grpc.ServicerContext] = set()
 
-    def intercept_service(self, continuation: Find, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+    def intercept_service(
+        self, continuation: FindHandler, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
         """The handler for a call, moved to another pool unless it is a plain call to the one service."""
         handler = continuation(handler_call_details)
         if handler is None:
@@ -107,37 +105,3 @@ class _OnPool:
         if not context.add_callback(lambda: self._contexts.discard(context)):
             self._contexts.discard(context)
         return self._behaviour(request, context, *send_response)
-
-
-class Health:
-    """The standard health service: one status for the server ("") and one for each service by name.
-
-    Args:
-        services: full names of the services.
-    """
-
-    def __init__(self, *services: str) -> None:
-        self._names = ("", *services)
-        self._servicer = HealthServicer()
-        self._set(HealthCheckResponse.NOT_SERVING)
-
-    def add_to(self, server: grpc.Server) -> None:
-        """Have the server answer health checks."""
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
-
-    def serving(self) -> None:
-        """Say SERVING from now on."""
-        self._set(HealthCheckResponse.SERVING)
-
-    def stopping(self) -> None:
-        """Say NOT_SERVING from now on, for good."""
-        self._servicer.enter_graceful_shutdown()
-
-    def _set(self, status: HealthCheckResponse.ServingStatus) -> None:
-        for name in self._names:
-            self._servicer.set(name, status)
-
-
-def add_reflection(server: grpc.Server, *services: str) -> None:
-    """Have the server describe these services, and reflection itself, to tools that ask."""
-    reflection.enable_server_reflection((*services, reflection.SERVICE_NAME), server)

@@ -1,4 +1,4 @@
-"""Certificates: the server's own, and, for mutual TLS, whose certificates callers need."""
+"""TLS of a server: its certificate, and for mutual TLS the authority of its callers' certificates."""
 
 import ssl
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import grpc
 
 from data_prep.errors import UsageError
-from retrieval_server.config import Tls
+from retrieval_server.config import TlsConfig
 
 
-def server_credentials(tls: Tls) -> grpc.ServerCredentials | None:
-    """What a server needs to speak TLS, None when it is not to.
+def server_credentials(tls: TlsConfig) -> grpc.ServerCredentials | None:
+    """Credentials of a server that speaks TLS, None for one in plain text.
 
     Raises:
         UsageError: a file is missing or no PEM, key and certificate do not belong together, or one is given alone.

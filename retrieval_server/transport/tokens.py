@@ -1,4 +1,4 @@
-"""Who may call what: bearer tokens, of which the server knows only hashes, and their roles."""
+"""Bearer tokens, of which the server knows only hashes, and their roles."""
 
 import hashlib
 import hmac
@@ -13,7 +13,7 @@ BEARER = "Bearer "
 
 
 class Role(IntEnum):
-    """What a caller may do; each may what those before it may."""
+    """Permissions of a caller; each role has those of the roles before it."""
 
     READER = 1
     """Ask."""
@@ -24,7 +24,7 @@ class Role(IntEnum):
 
 
 class AccessTokens:
-    """Tells the role of a token without keeping, comparing or logging the token itself.
+    """Knows the role of a token without keeping, comparing or logging the token itself.
 
     Args:
         roles: role of each token, by the token's SHA-256.
@@ -49,13 +49,13 @@ class AccessTokens:
             content = line.partition("#")[0].strip()
             if not content:
                 continue
-            found = LINE.fullmatch(content)
-            if found is None or found[1].upper() not in Role.__members__:
+            match = LINE.fullmatch(content)
+            if match is None or match[1].upper() not in Role.__members__:
                 names = ", ".join(role.name.lower() for role in Role)
                 raise UsageError(
                     f"tokens={path}: line {number} is not a role ({names}) and the 64 hex digits of a token's SHA-256"
                 )
-            roles[bytes.fromhex(found[2])] = Role[found[1].upper()]
+            roles[bytes.fromhex(match[2])] = Role[match[1].upper()]
         if not roles:
             raise UsageError(f"tokens={path}: has no token, so nobody could call; leave tokens=null to do without them")
         return cls(roles)

@@ -22,13 +22,14 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CONFIG_FOLDER.parent)}
 
 
 @pytest.fixture
-def start_python(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+def start_python(
+    tmp_path: Path, start_process: Callable[..., subprocess.Popen[str]]
+) -> Callable[..., subprocess.Popen[str]]:
     """Start Python with arguments in the temporary folder, on this checkout's packages."""
 
     def start(*arguments: str) -> subprocess.Popen[str]:
-        pipe = subprocess.PIPE
-        command = [sys.executable, *arguments]
-        return subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        return start_process([sys.executable, *arguments], cwd=tmp_path, env=ENVIRONMENT, **pipes)
 
     return start
 

@@ -15,9 +15,18 @@ ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
-def start(module: str, arguments: list[str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+Start = Callable[[str, list[str]], subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(start_process: Callable[..., subprocess.Popen[str]]) -> Start:
+    """Starts commands, whose output and errors come in one stream."""
+
+    def start_module(module: str, arguments: list[str]) -> subprocess.Popen[str]:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return start_process([sys.executable, "-m", module, *arguments], **pipes)
+
+    return start_module
 
 
 def wait_for(happened: Callable[[], object], process: subprocess.Popen[str]) -> None:
@@ -33,7 +42,7 @@ def epochs(run: Path) -> list[Path]:
 
 
 def test_a_killed_sweep_keeps_what_is_finished_goes_on_with_what_is_half_done_and_begins_the_rest(
-    tiny_train_overrides: list[str], artifacts: Path
+    start: Start, tiny_train_overrides: list[str], artifacts: Path
 ):
     fixed = [o for o in tiny_train_overrides if not o.startswith("trainer.epochs")]
     sweep = ["-m", *fixed, "trainer.patience=100000", "run=killed_sweep", "resume=true"]
@@ -61,8 +70,8 @@ def test_a_killed_sweep_keeps_what_is_finished_goes_on_with_what_is_half_done_an
     assert (folder / "report.md").is_file()
 
 
-def test_a_tuning_ends_with_130_after_ctrl_c_and_goes_on_even_after_a_kill(
-    tiny_train_overrides: list[str], tmp_path: Path
+def test_a_search_ends_with_130_after_ctrl_c_and_goes_on_even_after_a_kill(
+    start: Start, tiny_train_overrides: list[str], tmp_path: Path
 ):
     left_out = ("artifacts", "tower.dim", "trainer.epochs", "tokens_per_batch")
     fixed = [o for o in tiny_train_overrides if not o.startswith(left_out)]

@@ -4,12 +4,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from data_prep.dataset import Dataset
+from tests import processes
 from tests.tiny import RANKER_OVERRIDES, TRAIN_OVERRIDES, tabular_overrides
 from towers import OneVectorModel
 from towers.events.reading import read_sequences
@@ -20,9 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(module: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=280
-    )
+    done = processes.run(processes.python("-m", module, *arguments), timeout=280)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -41,11 +39,9 @@ def test_logs_become_answers(tiny_logs: tuple[Path, Path], tiny_encoder: Path, t
     assert "is current" in run("index.build", trained, artifacts, "threads=1", "cross_encoder=always")
 
     bundle = tmp_path / "bundles" / "current"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "retrieval_server", f"bundle={bundle}", "port=0", "lame_duck_seconds=0"],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-    try:
+    command = processes.python("-m", "retrieval_server", f"bundle={bundle}", "port=0", "lame_duck_seconds=0")
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with processes.started(command, stdout=subprocess.PIPE, env=environment) as server:
         line = server.stdout.readline()
         assert line.startswith("serving bundle")
         at = ["--address", line.split(" on ")[1].split(",")[0]]
@@ -56,7 +52,6 @@ def test_logs_become_answers(tiny_logs: tuple[Path, Path], tiny_encoder: Path, t
         assert len(answer["item_ids"]) == 5
         shown = run("retrieval_server.client.tour", "--bundle", str(bundle), *at)
         assert "Recommend" in shown
-    finally:
         server.send_signal(signal.SIGTERM)
         assert server.wait(30) == 0
 
@@ -83,9 +78,7 @@ def test_the_metrics_file_holds_what_evaluating_again_finds(tiny_run: Path, tiny
 
 def test_towers_and_data_that_do_not_belong_together_are_refused(tiny_run: Path, tiny_logs, tmp_path: Path):
     run("data_prep", *tabular_overrides(*tiny_logs), f"artifacts={tmp_path}", "name=other", "split.test_fraction=0.2")
-    done = subprocess.run(
-        [sys.executable, "-m", "towers.evaluate", f"run={tiny_run}", f"data={tmp_path}/data/other"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    command = processes.python("-m", "towers.evaluate", f"run={tiny_run}", f"data={tmp_path}/data/other")
+    done = processes.run(command, timeout=120)
     assert done.returncode == 2
     assert "was trained on data" in done.stderr

@@ -1,11 +1,12 @@
 """Certificates made by openssl, as an operator would make them."""
 
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests import processes
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command here")
 
@@ -37,4 +38,4 @@ def _fresh_key(path: Path) -> tuple[str | Path, ...]:
 
 
 def _openssl(*arguments: str | Path) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+    processes.run(["openssl", *arguments], check=True)

@@ -14,8 +14,9 @@ from data_prep.command import load_config
 from index import Manifest
 from index.search.filters import Attributes
 from retrieval_server import RetrievalClient
+from retrieval_server.api.limits import Limits
 from retrieval_server.bundles.served_bundle import ServedBundle
-from retrieval_server.config import Limits, ServeConfig
+from retrieval_server.config import ServeConfig
 from retrieval_server.transport.server import RetrievalServer
 from tests.retrieval_server.shop import (
     DIM,
@@ -25,7 +26,7 @@ from tests.retrieval_server.shop import (
     Gated,
     GatedEncoder,
     MeanEncoder,
-    PlainReranker,
+    PlainCrossEncoder,
     ServerFor,
     attributes,
     item,
@@ -51,7 +52,7 @@ def shop() -> ServedBundle:
         lighter_index=ExactSearch(vectors[: ITEMS // 2]),
         allowed=Attributes(attributes(), row_of).rows,
         user_encoder=MeanEncoder(vectors),
-        cross_encoder=PlainReranker(),
+        reranker=PlainCrossEncoder(),
         history={"ann": stored}.get,
     )
 

@@ -91,7 +91,7 @@ class MeanEncoder:
         return np.roll(vector, len(query)).astype(np.float32)
 
 
-class PlainReranker:
+class PlainCrossEncoder:
     """Scores by how near a text's last number is to the length of the context, in steps of four: it makes ties.
 
     Candidates with a towers' score above one come before all others.
@@ -144,7 +144,7 @@ class Gated:
 
     def batched(self) -> int:
         """Calls that wait to be computed together."""
-        return len(self.server.recalling.batcher.queue)
+        return len(self.server.recall.batcher.queue)
 
     def drain(self, lame_duck_seconds: float = 0.5, grace_seconds: float = 30.0) -> bool:
         return drain(self.server, lame_duck_seconds, grace_seconds)

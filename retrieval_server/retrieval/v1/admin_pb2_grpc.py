@@ -65,7 +65,7 @@ class AdminServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Status(self, request, context):
-        """What is being served.
+        """The version that is being served.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,7 +43,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class History(_message.Message):
-    """What somebody did, oldest first: parallel arrays, one entry per event.
+    """A user's events, oldest first: parallel arrays, one entry per event.
 
     The newest events count. How many of them the model can read is the bundle's affair: `truncated` in the answer says
     that older ones were left out. More than limits.history (10,000) of them are refused.
@@ -60,7 +60,7 @@ class History(_message.Message):
 
     @_builtins.property
     def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was done with each item ("view", "cart", "purchase", …): empty, or one per item. A type that the model never
+        """Type of the event with each item ("view", "cart", "purchase", …): empty, or one per item. A type that the model never
         saw in training counts as unknown.
         """
 
@@ -92,7 +92,7 @@ class Timing(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     MILLISECONDS_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """"resolve" (looking the asker up), "encode" (the user tower), "search" (the other channels too), "rerank", "blend",
+    """"resolve" (looking the requester up), "encode" (the user tower), "search" (the other channels too), "rerank", "blend",
     "diversify".
     """
     milliseconds: _builtins.float
@@ -150,7 +150,7 @@ class Filter(_message.Message):
     @_builtins.property
     def deny_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Items that may not, whatever else holds: at most limits.filter_ids (10,000). Unlike `exclude_ids`, which is meant for
-        one asker, a list that many requests share: the last few filters are kept ready.
+        one requester, a list that many requests share: the last few filters are kept ready.
         """
 
     def __init__(
@@ -185,7 +185,7 @@ Global___Filter: _TypeAlias = Filter  # noqa: Y015
 
 @_typing.final
 class Diversity(_message.Message):
-    """That the answer is to be diverse: instead of the best k items the best that are not all alike, chosen from a pool of 3 k
+    """Diversity of an answer: instead of the best k items the best that are not all alike, chosen from a pool of 3 k
     or more. They come in the order of their scores as ever. As many come as without it.
 
     What is left out is as the server has it (conf/diversity/standard.yaml). An empty message asks for just that.
@@ -202,7 +202,7 @@ class Diversity(_message.Message):
     largest of them, as first published) or "dpp" (determinantal point process: by the volume that it adds).
     """
     strength: _builtins.float
-    """What being unlike the others weighs against the score: 0 for nothing to 1 for everything."""
+    """Weight of being unlike the others against the score: 0 for nothing to 1 for everything."""
     max_per_category: _builtins.int
     """Items of one category, 0 for any number. More of one come only where the pool holds too few others; `diversified` in
     the answer says how many. An item without a category is bound by none.
@@ -282,7 +282,7 @@ Global___Diversified: _TypeAlias = Diversified  # noqa: Y015
 
 @_typing.final
 class Channel(_message.Message):
-    """What one recall channel said of the items of an answer: parallel arrays, one entry per item."""
+    """One recall channel's places and scores of the items of an answer: parallel arrays, one entry per item."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -345,13 +345,13 @@ class RecallRequest(_message.Message):
     with_titles: _builtins.bool
     """Whether the answer brings titles."""
     budget_ms: _builtins.int
-    """What the answer may take, in milliseconds: 0 for the server's own (budget_ms, 2,000), at most limits.budget_ms
+    """Time that the answer may take, in milliseconds: 0 for the server's own (budget_ms, 2,000), at most limits.budget_ms
     (60,000). What does not fit is left out, and `degraded` says so; a deadline of the call that is nearer counts too.
     """
     with_timings: _builtins.bool
     """Whether the answer says how long each of its stages took."""
     explain: _builtins.bool
-    """Whether the answer says what each recall channel said of its items."""
+    """Whether the answer brings each recall channel's places and scores of its items."""
     @_builtins.property
     def history(self) -> Global___History: ...
     @_builtins.property
@@ -422,10 +422,10 @@ class RecallResponse(_message.Message):
     What remains is used: the query, or attributes of the user that the model reads; else `fallback` answers.
     """
     fallback: _builtins.str
-    """What answered, where nothing was known to answer by (no history, no query, no attributes that the model reads): the
-    list that index.build found best for newcomers ("trending", "decayed_popularity", "popularity"), or "towers" for what
-    they offer to strangers. "" for everybody else. The scores are then the list's, in its own unit, 0 for an item that it
-    knows nothing of.
+    """Name of what answered, where nothing was known to answer by (no history, no query, no attributes that the model
+    reads): the list that index.build found best for users without history ("trending", "decayed_popularity",
+    "popularity"), or "towers" for what they offer to users of whom nothing is known. "" for everybody else. The scores
+    are then the list's, in its own unit, 0 for an item that it knows nothing of.
     """
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -448,7 +448,7 @@ class RecallResponse(_message.Message):
 
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was left out to be able to answer at all: "events" when what was recorded of the user could not be had, "diversify"
+        """Stages left out to be able to answer at all: "events" when what was recorded of the user could not be had, "diversify"
         when there was no time to choose what is not alike.
         """
 
@@ -468,7 +468,7 @@ class RecallResponse(_message.Message):
 
     @_builtins.property
     def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Channel]:
-        """What each recall channel said, when the request asked for it, the towers first. With a query, and in a bundle without
+        """Each recall channel's view, when the request asked for it, the towers first. With a query, and in a bundle without
         a funnel, the towers recall alone.
         """
 
@@ -572,7 +572,7 @@ class RerankResponse(_message.Message):
     fallback_reason: _builtins.str
     """As in RecallResponse."""
     reranked_count: _builtins.int
-    """How many items the reranker scored: the first ones of the answer. With less time than it takes for all, it scores
+    """How many items the cross-encoder scored: the first ones of the answer. With less time than it takes for all, it scores
     the best of Recall's order first; the rest follow in Recall's order, and `degraded` says "rerank".
     """
     @_builtins.property
@@ -583,7 +583,7 @@ class RerankResponse(_message.Message):
 
     @_builtins.property
     def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """The reranker's scores, descending; Recall's when `reranked_count` is 0. A candidate it did not get to has the lowest
+        """The cross-encoder's scores, descending; Recall's when `reranked_count` is 0. A candidate it did not get to has the lowest
         finite float, -3.4028235e38, and so has an unknown one: below every real score, and still a number in JSON. Not
         comparable with Recall's scores.
         """
@@ -598,7 +598,7 @@ class RerankResponse(_message.Message):
 
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was left out to be able to answer at all: "rerank" when not every known candidate was scored, "events" as in
+        """Stages left out to be able to answer at all: "rerank" when not every known candidate was scored, "events" as in
         RecallResponse.
         """
 
@@ -692,7 +692,7 @@ class RecommendRequest(_message.Message):
     def diversity(self) -> Global___Diversity:
         """Set it for an answer that is diverse. Without it the server's own setting decides (diversify, false).
 
-        Recall then brings 3 k items, or `candidates` if that is more, but not more than the reranker may get
+        Recall then brings 3 k items, or `candidates` if that is more, but not more than may be reranked
         (limits.candidates).
         """
 
@@ -754,19 +754,19 @@ class RecommendResponse(_message.Message):
     """As in RerankResponse."""
     ranked: _builtins.bool
     """Whether the bundle's ranker gave order and scores: log odds, comparable within one answer. `recall_scores` are then
-    those of the fused order, the reranker is not asked, and `candidates` is the ranker's own. With a query there is no
-    blending.
+    those of the fused order, the cross-encoder is not run, and `candidates` is the ranker's own. With a query no ranker
+    orders.
     """
     fallback: _builtins.str
-    """As in RecallResponse. A list is answered as it is, by neither reranker nor ranker, which is no degradation."""
+    """As in RecallResponse. A list is answered as it is, by neither ranker nor cross-encoder, which is no degradation."""
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Best first, each once."""
 
     @_builtins.property
     def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """The scores of that order, descending: the reranker's, or Recall's when `reranked_count` is 0. An item that the
-        reranker did not get to has the lowest finite float, -3.4028235e38.
+        """The scores of that order, descending: the cross-encoder's, or Recall's when `reranked_count` is 0. An item that the
+        cross-encoder did not get to has the lowest finite float, -3.4028235e38.
         """
 
     @_builtins.property
@@ -779,13 +779,13 @@ class RecommendResponse(_message.Message):
 
     @_builtins.property
     def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was left out to be able to answer at all: "rerank" when not every candidate was scored, "events" and
+        """Stages left out to be able to answer at all: "rerank" when not every candidate was scored, "events" and
         "diversify" as in RecallResponse.
         """
 
     @_builtins.property
     def recall_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Recall's score of each item, one per item: with `scores`, what each stage thought of it."""
+        """Recall's score of each item, one per item: beside `scores`, the view of each stage."""
 
     @_builtins.property
     def degraded_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -883,7 +883,7 @@ class SimilarItemsRequest(_message.Message):
     """As in RecallRequest."""
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What to be like: 1 to limits.candidates (200) items. Of several, the middle of their directions."""
+        """The given items: 1 to limits.candidates (200) items. Of several, the middle of their directions."""
 
     @_builtins.property
     def exclude_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -994,12 +994,14 @@ class Event(_message.Message):
     EVENT_FIELD_NUMBER: _builtins.int
     TIMESTAMP_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
-    """The caller's name for it, by which a repetition is told. At most limits.id_bytes (512) bytes, as all strings here."""
+    """The caller's name for it, by which a repetition is recognised. At most limits.id_bytes (512) bytes, as all strings
+    here.
+    """
     user_id: _builtins.str
     item_id: _builtins.str
     """An item that the bundle does not have is recorded too: a later bundle may."""
     event: _builtins.str
-    """What was done ("view", "cart", "purchase", …), or ""."""
+    """Type ("view", "cart", "purchase", …), or ""."""
     timestamp: _builtins.float
     """When, in seconds since 1970-01-01 UTC; 0 for now."""
     def __init__(

@@ -96,7 +96,7 @@ class RetrievalServiceServicer:
     def Rerank(self, request, context):
         """Puts given candidates into order by reading them together with the history and the query.
 
-        FAILED_PRECONDITION when the bundle has no reranker.
+        FAILED_PRECONDITION when the bundle has no cross-encoder.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +105,7 @@ class RetrievalServiceServicer:
     def Recommend(self, request, context):
         """Recall and Rerank in one hop.
 
-        When the bundle has no reranker, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
+        When the bundle has no cross-encoder, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,10 +130,10 @@ class RetrievalServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordEvents(self, request, context):
-        """Writes down what users did. The next call that names such a user sees it.
+        """Records users' events. The next call that names such a user sees it.
 
         When it is answered the events are in the log, as safe as the server's events.sync_seconds says, and in the store. An
-        event is told by its id: sending one again records it once, so a call that was not answered can be repeated.
+        event is recognised by its id: sending one again records it once, so a call that was not answered can be repeated.
         UNAVAILABLE when log or store fails.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -70,12 +70,12 @@ class RetrievalServiceStub:
     Rerank: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.RerankRequest, _retrieval_pb2.RerankResponse]
     """Puts given candidates into order by reading them together with the history and the query.
 
-    FAILED_PRECONDITION when the bundle has no reranker.
+    FAILED_PRECONDITION when the bundle has no cross-encoder.
     """
     Recommend: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.RecommendRequest, _retrieval_pb2.RecommendResponse]
     """Recall and Rerank in one hop.
 
-    When the bundle has no reranker, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
+    When the bundle has no cross-encoder, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
     """
     RecommendStream: _grpc.StreamStreamMultiCallable[_retrieval_pb2.RecommendRequest, _retrieval_pb2.RecommendStreamResponse]
     """Recommend for many users over one connection: an answer for each request, in the requests' order.
@@ -87,10 +87,10 @@ class RetrievalServiceStub:
     SimilarItems: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.SimilarItemsRequest, _retrieval_pb2.SimilarItemsResponse]
     """The items that are most like given ones, by the angle between their vectors. It needs nobody who asks."""
     RecordEvents: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.RecordEventsRequest, _retrieval_pb2.RecordEventsResponse]
-    """Writes down what users did. The next call that names such a user sees it.
+    """Records users' events. The next call that names such a user sees it.
 
     When it is answered the events are in the log, as safe as the server's events.sync_seconds says, and in the store. An
-    event is told by its id: sending one again records it once, so a call that was not answered can be repeated.
+    event is recognised by its id: sending one again records it once, so a call that was not answered can be repeated.
     UNAVAILABLE when log or store fails.
     """
 
@@ -114,12 +114,12 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     Rerank: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.RerankRequest, _retrieval_pb2.RerankResponse]  # type: ignore[assignment]
     """Puts given candidates into order by reading them together with the history and the query.
 
-    FAILED_PRECONDITION when the bundle has no reranker.
+    FAILED_PRECONDITION when the bundle has no cross-encoder.
     """
     Recommend: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.RecommendRequest, _retrieval_pb2.RecommendResponse]  # type: ignore[assignment]
     """Recall and Rerank in one hop.
 
-    When the bundle has no reranker, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
+    When the bundle has no cross-encoder, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
     """
     RecommendStream: _aio.StreamStreamMultiCallable[_retrieval_pb2.RecommendRequest, _retrieval_pb2.RecommendStreamResponse]  # type: ignore[assignment]
     """Recommend for many users over one connection: an answer for each request, in the requests' order.
@@ -131,10 +131,10 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     SimilarItems: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.SimilarItemsRequest, _retrieval_pb2.SimilarItemsResponse]  # type: ignore[assignment]
     """The items that are most like given ones, by the angle between their vectors. It needs nobody who asks."""
     RecordEvents: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.RecordEventsRequest, _retrieval_pb2.RecordEventsResponse]  # type: ignore[assignment]
-    """Writes down what users did. The next call that names such a user sees it.
+    """Records users' events. The next call that names such a user sees it.
 
     When it is answered the events are in the log, as safe as the server's events.sync_seconds says, and in the store. An
-    event is told by its id: sending one again records it once, so a call that was not answered can be repeated.
+    event is recognised by its id: sending one again records it once, so a call that was not answered can be repeated.
     UNAVAILABLE when log or store fails.
     """
 
@@ -167,7 +167,7 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieval_pb2.RerankResponse, _abc.Awaitable[_retrieval_pb2.RerankResponse]]:
         """Puts given candidates into order by reading them together with the history and the query.
 
-        FAILED_PRECONDITION when the bundle has no reranker.
+        FAILED_PRECONDITION when the bundle has no cross-encoder.
         """
 
     @_abc_1.abstractmethod
@@ -178,7 +178,7 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_retrieval_pb2.RecommendResponse, _abc.Awaitable[_retrieval_pb2.RecommendResponse]]:
         """Recall and Rerank in one hop.
 
-        When the bundle has no reranker, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
+        When the bundle has no cross-encoder, or there is no time for it, the order is Recall's, and `degraded` says "rerank".
         """
 
     @_abc_1.abstractmethod
@@ -208,10 +208,10 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retrieval_pb2.RecordEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retrieval_pb2.RecordEventsResponse, _abc.Awaitable[_retrieval_pb2.RecordEventsResponse]]:
-        """Writes down what users did. The next call that names such a user sees it.
+        """Records users' events. The next call that names such a user sees it.
 
         When it is answered the events are in the log, as safe as the server's events.sync_seconds says, and in the store. An
-        event is told by its id: sending one again records it once, so a call that was not answered can be repeated.
+        event is recognised by its id: sending one again records it once, so a call that was not answered can be repeated.
         UNAVAILABLE when log or store fails.
         """
 

@@ -5,8 +5,6 @@ import os
 import re
 import resource
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +20,7 @@ from index.build.__main__ import build
 from index.build.config import BuildConfig
 from index.bundle.publication import building
 from index.calibration.measures import index_recall
+from tests import processes
 from tests.tiny import tabular_overrides
 from towers import CrossEncoder, InputTemplate, OneVectorModel
 from towers.model.truncation import truncate
@@ -39,9 +38,7 @@ def command(tiny_run, tiny_data, tmp_path):
 
     def run(*overrides):
         line = [f"run={tiny_run}", f"data={tiny_data}", f"bundles={tmp_path / 'bundles'}", *QUICK, *overrides]
-        return subprocess.run(
-            [sys.executable, "-m", "index.build", *line], cwd=ROOT, capture_output=True, text=True, timeout=120
-        )
+        return processes.run(processes.python("-m", "index.build", *line), timeout=120)
 
     return run
 

@@ -2,9 +2,6 @@
 
 import multiprocessing
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +9,7 @@ import pytest
 
 from data_prep.errors import GateFailed
 from index.bundle.change_log import Change, ChangeLog, Merged
+from tests import processes
 
 ROOT = Path(__file__).parents[3]
 
@@ -117,16 +115,11 @@ print(log.append([Change("c", None)])[0].number)
 """
 
 
-def test_a_full_disk_is_reported_and_leaves_the_log_as_it_was(path):
-    done = subprocess.run(
-        [sys.executable, "-c", FILL_THE_DISK, str(path)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    logged, number = done.stdout.splitlines()
-    assert "cannot be written: File too large; nothing was changed" in logged and number == "2"
+def test_a_full_disk_is_said_and_leaves_the_log_as_it_was(path):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = processes.run(processes.python("-c", FILL_THE_DISK, path), timeout=60, env=environment)
+    said, number = done.stdout.splitlines()
+    assert "cannot be written: File too large; nothing was changed" in said and number == "2"
     log = ChangeLog(path)
     assert ids(log.read_on()) == ["a", "c"] and log.damaged == 0
 
@@ -145,11 +138,13 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_it_reported_as_logged(
         receiver, sender = context.Pipe(duplex=False)
         writer = context.Process(target=write_for_ever, args=(path, sender))
         writer.start()
-        sender.close()
-        for _ in range(1 + 3 * kill):
-            receiver.recv_bytes()
-        os.kill(writer.pid, signal.SIGKILL)
-        writer.join()
+        try:
+            sender.close()
+            for _ in range(1 + 3 * kill):
+                receiver.recv_bytes()
+        finally:
+            writer.kill()
+            writer.join()
         logged = 3 * kill
         while receiver.poll():
             try:

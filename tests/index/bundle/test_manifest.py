@@ -1,13 +1,13 @@
 """A bundle's files are the ones its manifest speaks of, to the byte."""
 
 import json
-import subprocess
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from index.bundle.manifest import CHECKSUM, FORMAT, MANIFEST, BundleError, Manifest, records
+from tests import processes
 from tests.index.bundle.publish_forever import manifest
 
 FILES = {"items.parquet": b"items" * 50, "model/config.json": b"{}", "vectors.npy": bytes(range(256)) * 4}
@@ -33,7 +33,7 @@ def test_what_is_written_is_read(folder):
 
 
 def test_the_checksum_file_is_one_that_sha256sum_understands(folder):
-    subprocess.run(["sha256sum", "--check", "--quiet", CHECKSUM], cwd=folder, check=True)
+    processes.run(["sha256sum", "--check", "--quiet", CHECKSUM], check=True, cwd=folder)
 
 
 @pytest.mark.parametrize("name", [*FILES, MANIFEST, CHECKSUM])
@@ -113,7 +113,7 @@ def test_another_format_is_refused_with_both(folder):
 def test_a_manifest_of_another_shape_is_refused(folder, change):
     value = json.loads((folder / MANIFEST).read_text())
     (folder / MANIFEST).write_text(json.dumps(value | change))
-    line = subprocess.run(["sha256sum", MANIFEST], cwd=folder, check=True, capture_output=True).stdout
-    (folder / CHECKSUM).write_bytes(line)
+    line = processes.run(["sha256sum", MANIFEST], check=True, cwd=folder).stdout
+    (folder / CHECKSUM).write_text(line)
     with pytest.raises(BundleError, match="is not a bundle's manifest"):
         check(folder)

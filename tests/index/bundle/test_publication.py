@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from data_prep.command import Locked, UsageError
 from index.bundle.manifest import BundleError, Manifest
 from index.bundle.publication import building, current_bundle, new_bundle, switch_current
+from tests import processes
 
 KILLS = 20
 PUBLISHER = Path(__file__).with_name("publish_forever.py")
@@ -121,30 +121,19 @@ for write in (
 
 def test_a_full_disk_is_reported_and_leaves_the_old_version_alone(tmp_path):
     publish(tmp_path, "v1")
-    messages = subprocess.run(
-        [sys.executable, "-c", FILL_THE_DISK, str(tmp_path)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    ).stdout.splitlines()
-    assert [line.startswith(f"the disk ran full while writing {tmp_path / 'v2'}") for line in messages] == [True, True]
+    arguments = processes.python("-c", FILL_THE_DISK, tmp_path)
+    said = processes.run(arguments, timeout=60, env=ENVIRONMENT).stdout.splitlines()
+    assert [line.startswith(f"the disk ran full while writing {tmp_path / 'v2'}") for line in said] == [True, True]
     assert names(tmp_path) == ["current", "v1"]
 
 
 @pytest.fixture
 def publisher(tmp_path):
     """Starts real processes that publish into `tmp_path` for ever."""
-    process = subprocess.Popen(
-        [sys.executable, str(PUBLISHER), str(tmp_path)],
-        env=ENVIRONMENT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
+    arguments = processes.python(PUBLISHER, tmp_path)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with processes.started(arguments, env=ENVIRONMENT, **pipes) as process:
         yield process
-        process.stdin.close()
 
 
 def test_a_build_killed_at_any_moment_leaves_a_whole_current_version(tmp_path, publisher):

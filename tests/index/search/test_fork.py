@@ -1,8 +1,6 @@
 """A process forked after a search on several threads searches too: with bare FAISS it hangs."""
 
-import subprocess
-import sys
-from pathlib import Path
+from tests import processes
 
 FORKS = """
 import os
@@ -27,6 +25,5 @@ print("child", os.waitstatus_to_exitcode(status))
 
 
 def test_a_forked_child_searches():
-    root = Path(__file__).parents[3]
-    result = subprocess.run([sys.executable, "-c", FORKS], cwd=root, capture_output=True, text=True, timeout=120)
+    result = processes.run(processes.python("-c", FORKS), timeout=120)
     assert result.stdout == "child 0\n", result.stderr

@@ -1,8 +1,6 @@
 """Two processes that train together are one process that trains alone."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from data_prep.columns import Split
 from data_prep.command import load_config
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed
+from tests import processes
 from towers.fitting import distributed
 from towers.model.trained_towers import TrainedTowers
 from towers.training.config import TrainConfig
@@ -101,9 +100,7 @@ def test_a_rank_that_dies_ends_the_training_and_is_named(when, capfd):
 def test_two_processes_train_a_run_from_the_command_line(tiny_train_overrides, artifacts: Path):
     overrides = [o for o in tiny_train_overrides if not o.startswith(("negatives", "trainer.epochs"))]
     more = ["run=pair", "trainer.epochs=2", "trainer.devices=2", "trainer.accelerator=cpu", "negatives=mixed"]
-    done = subprocess.run(
-        [sys.executable, "-m", "towers.train", *more, *overrides], cwd=ROOT, capture_output=True, text=True, timeout=280
-    )
+    done = processes.run(processes.python("-m", "towers.train", *more, *overrides), timeout=280)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("fingerprint") == 1
     assert done.stderr.count("epoch 1, of at most 2") == 1
@@ -117,10 +114,8 @@ def test_two_processes_train_a_run_from_the_command_line(tiny_train_overrides, a
 @pytest.mark.slow
 def test_a_grid_trains_each_trial_with_as_many_processes_as_it_says(tiny_train_overrides, artifacts: Path):
     overrides = [o for o in tiny_train_overrides if not o.startswith("trainer.epochs")]
-    more = ["-m", "run=distributed", "trainer.epochs=1", "trainer.devices=2,1", "trainer.accelerator=cpu"]
-    done = subprocess.run(
-        [sys.executable, "-m", "towers.train", *more, *overrides], cwd=ROOT, capture_output=True, text=True, timeout=280
-    )
+    more = ["-m", "run=ranks", "trainer.epochs=1", "trainer.devices=2,1", "trainer.accelerator=cpu"]
+    done = processes.run(processes.python("-m", "towers.train", *more, *overrides), timeout=280)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("fingerprint") == 2
     pair, alone = (json.loads((artifacts / "runs" / "distributed" / trial / "run.json").read_text()) for trial in "01")

@@ -2,12 +2,11 @@
 
 import math
 import os
-import subprocess
-import sys
 
 import numpy as np
 import torch
 
+from tests import processes
 from towers.modules.item_tower import NO_ID, ItemTower, ItemTowerSettings
 from towers.modules.word_embeddings import WordEmbeddings, WordsConfig, WordTable
 from towers.text.tokenization import words_of
@@ -76,13 +75,7 @@ def test_the_vocabulary_has_the_same_order_in_every_process():
         "print(WordEmbeddings.fit(WordsConfig(most=6, least_items=1, scale=1.0), texts, 2).vocabulary)"
     )
     said = [
-        subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
+        processes.run(processes.python("-c", script), check=True, env={**os.environ, "PYTHONHASHSEED": seed}).stdout
         for seed in ("1", "2", "3")
     ]
     assert len(set(said)) == 1

@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from data_prep.command import instantiate, load_config
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
+from tests import processes
 from towers import History, ModelEncoder, OneVectorModel
 from towers.fitting.checkpoints import CHECKPOINTS, whole_checkpoints
 from towers.fitting.cost import CostMeter
@@ -209,9 +210,11 @@ def test_tuning_the_encoder_moves_its_weights_and_the_run_keeps_them(tiny_train_
 
 
 @pytest.mark.slow
-def test_a_killed_training_process_leaves_nothing_published_and_resumes(tiny_train_overrides, artifacts: Path):
+def test_a_killed_training_process_leaves_nothing_published_and_resumes(
+    tiny_train_overrides, artifacts: Path, start_process
+):
     arguments = command("towers.train", *tiny_train_overrides, "run=killed", *LONG)
-    process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = start_process(arguments, stderr=subprocess.PIPE)
     run = artifacts / "runs" / "killed"
     deadline = time.monotonic() + 120
     while not list(run.glob("checkpoints/epoch-*.ckpt")) and time.monotonic() < deadline:
@@ -221,16 +224,16 @@ def test_a_killed_training_process_leaves_nothing_published_and_resumes(tiny_tra
     process.wait()
     assert not (run / "run.json").exists()
     again = [*tiny_train_overrides, "run=killed", *LONG, "trainer.epochs=6", "resume=true"]
-    done = subprocess.run(command("towers.train", *again), cwd=ROOT, capture_output=True, text=True, timeout=200)
+    done = processes.run(command("towers.train", *again), timeout=200)
     assert done.returncode == 0, done.stderr
     assert "going on from" in done.stderr
     assert OneVectorModel.open(run).towers.dim == 32
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_training_with_130_and_says_how_to_go_on(tiny_train_overrides, artifacts: Path):
+def test_ctrl_c_ends_training_with_130_and_says_how_to_go_on(tiny_train_overrides, artifacts: Path, start_process):
     arguments = command("towers.train", *tiny_train_overrides, "run=stopped", *LONG)
-    process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = start_process(arguments, stderr=subprocess.PIPE)
     run = artifacts / "runs" / "stopped"
     deadline = time.monotonic() + 120
     while not list(run.glob("checkpoints/epoch-*.ckpt")) and time.monotonic() < deadline:
@@ -249,10 +252,7 @@ def test_wrong_settings_exit_with_2_and_name_the_key(tiny_train_overrides):
         ("trainer.epochs=0", "trainer.epochs"),
         ("protocol=weekly", "weekly"),
     ]:
-        done = subprocess.run(
-            command("towers.train", *tiny_train_overrides, "run=wrong", wrong),
-            cwd=ROOT, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+        done = processes.run(command("towers.train", *tiny_train_overrides, "run=wrong", wrong), timeout=120)
         assert done.returncode == 2, done.stderr
         assert named in done.stderr
         assert "Traceback" not in done.stderr
@@ -262,9 +262,7 @@ def test_wrong_settings_exit_with_2_and_name_the_key(tiny_train_overrides):
 def test_a_sweep_runs_every_trial_and_ends_in_a_table_best_first(tiny_train_overrides, artifacts: Path):
     grid = ["-m", "tower.dim=16,32", "negatives=in_batch,uniform", "run=sweep", "trainer.epochs=1"]
     overrides = [o for o in tiny_train_overrides if not o.startswith(("tower.dim", "negatives", "trainer.epochs"))]
-    done = subprocess.run(
-        command("towers.train", *grid, *overrides), cwd=ROOT, capture_output=True, text=True, timeout=280
-    )
+    done = processes.run(command("towers.train", *grid, *overrides), timeout=280)
     assert done.returncode == 0, done.stderr
     cells = [line.split("│")[1:6] for line in done.stdout.splitlines() if line.startswith("│")]
     assert sorted((dim.strip(), negatives.strip()) for _, dim, negatives, *_ in cells) == [
