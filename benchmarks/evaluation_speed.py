@@ -22,9 +22,7 @@ from benchmarks.quality.page import replace_section
 from data_prep import Columns, Split
 from towers.events import read_sequences_of
 from towers.metrics import Cases, evaluate, mean_metrics
-from towers.model.one_vector import OneVectorModel
-from towers.model.run_record import RunRecord
-from towers.model.scorer import ONE_VECTOR, model_scorer
+from towers.model import ONE_VECTOR, OneVectorModel, RunRecord, model_scorer
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmarks.evaluation_speed -->", "<!-- end -->"

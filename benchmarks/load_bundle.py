@@ -56,8 +56,8 @@ def write_bundle(overrides: list[str], bundles: Path, count: int, users: int) ->
     from index.bundle import BundleParts, Histories, building, new_bundle, switch_current
     from index.calibration import choose_index
     from towers import CrossEncoder, OneVectorModel
-    from towers.candidates.fallback_choice import FallbackChoice
-    from towers.events.reading import read_sequences
+    from towers.candidates import FallbackChoice
+    from towers.events import read_sequences
 
     config = load_config(BuildConfig, "build", [*overrides, f"bundles={bundles}"])
     inputs = check_inputs(config.run, config.data, config.cross_encoder, config.funnel)

@@ -20,15 +20,13 @@ from torch import Tensor
 
 from benchmarks.search import write_page
 from data_prep import Columns, Split
+from towers.candidates import QUERY_FUNNEL, Funnel
 from towers.candidates.channels import FittedChannel
-from towers.candidates.funnel import QUERY_FUNNEL, Funnel
 from towers.candidates.fusion import WeightedScores
 from towers.events import History, read_sequences_of
 from towers.metrics import Bootstrap, Cases, evaluate, metric_names
-from towers.model.one_vector import OneVectorModel
-from towers.model.run_record import RunRecord
-from towers.model.scorer import ONE_VECTOR, VectorScorer, model_scorer
-from towers.text import derive_one
+from towers.model import ONE_VECTOR, OneVectorModel, RunRecord, VectorScorer, model_scorer
+from towers.text import one_query_per_item
 
 SECTION = "personal"
 CUTOFF = 10
@@ -115,7 +113,7 @@ def main() -> None:
     dataset, settings = record.open_data(arguments.data), record.settings
     model, items = OneVectorModel.open(arguments.run), dataset.items
     item_ids = [str(item_id) for item_id in items[Columns.ITEM_ID]]
-    derived = derive_one(items, settings.queries, settings.seed)
+    derived = one_query_per_item(items, settings.queries, settings.seed)
     sequences = read_sequences_of(dataset, settings.log)
     everybody = Cases.held_out(sequences, item_ids, Split.TEST, model.exclude_seen, [CUTOFF])
     cases = asking(everybody, derived, settings.seed)

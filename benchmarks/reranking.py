@@ -31,9 +31,8 @@ from data_prep import Columns, Dataset
 from data_prep.command import load_config
 from towers.candidates import QueryFunnel
 from towers.metrics import Bootstrap, Judgements
-from towers.model.one_vector import OneVectorModel
-from towers.model.scorer import ONE_VECTOR, model_scorer
-from towers.modules.onnx_runtime import INT8
+from towers.model import ONE_VECTOR, OneVectorModel, model_scorer
+from towers.modules import INT8
 from towers.ranking import (
     CrossEncoder,
     CrossEncoderTrainer,
@@ -44,11 +43,11 @@ from towers.ranking import (
     export_cross_encoder,
     judged_examples,
     load_exported,
+    not_retrieved_share,
     quantise_cross_encoder,
     shortlist_ndcg,
     shortlists,
 )
-from towers.ranking.comparison import not_retrieved_share
 from towers.train_ranker import evaluate_folds, publish
 
 ROOT = Path(__file__).parents[1]

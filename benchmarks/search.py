@@ -22,17 +22,21 @@ from data_prep import Split
 from data_prep.command import load_config
 from towers.candidates import QUERY_FUNNEL, FunnelConfig, QueryFunnel
 from towers.evaluate import EvaluateConfig
-from towers.evaluation import TWO_TOWERS, SearchReport, evaluate_search, with_typos, with_untuned_encoder
-from towers.evaluation.report import Estimates
-from towers.evaluation.search import METRICS
+from towers.evaluation import (
+    METRICS,
+    TWO_TOWERS,
+    Estimates,
+    SearchReport,
+    evaluate_search,
+    with_typos,
+    with_untuned_encoder,
+)
 from towers.events import read_sequences_of
-from towers.metrics import Bootstrap, Estimate, Judgements, judged_to_judge_by
-from towers.model.one_vector import OneVectorModel
-from towers.model.run_record import RunRecord
-from towers.model.scorer import ONE_VECTOR, model_scorer
+from towers.metrics import Bootstrap, Estimate, Judgements, held_out_judgements
+from towers.model import ONE_VECTOR, OneVectorModel, RunRecord, model_scorer
 from towers.train import train
 from towers.train_funnel import train_funnel
-from towers.training.config import TrainConfig
+from towers.training import TrainConfig
 
 PAGE = Path(__file__).parents[1] / "docs" / "search.md"
 BEGIN, END = "<!-- benchmarks.search {} -->", "<!-- end -->"
@@ -119,7 +123,7 @@ class Judged:
         if model.blocks:
             self.models.append(model_scorer(ONE_VECTOR, model, dataset.items))
         self.served = QueryFunnel.of(run, model.fingerprint, self.models[-1])
-        judged = judged_to_judge_by(settings.judgements, settings.seed, dataset)
+        judged = held_out_judgements(settings.judgements, settings.seed, dataset)
         assert judged is not None
         self.queries = judged.answerable()
 

@@ -42,12 +42,10 @@ from benchmarks.quality.speed import PEER, Speed, Speeds, keep_speeds
 from data_prep import Dataset, Split
 from data_prep.command import load_config
 from data_prep.files import read_json, write_json
-from towers.fitting.trainer import EpochData, EpochDataset
-from towers.modules.tokens import PADDING, UNKNOWN_EVENT, UNKNOWN_GAP, SequenceTokens
-from towers.training.batches import Batch, TrainingBatches
-from towers.training.config import TrainConfig
-from towers.training.phases import Phase
-from towers.training.phases import prepare as prepare_training
+from towers.fitting import EpochData, EpochDataset
+from towers.modules import PADDING, UNKNOWN_EVENT, UNKNOWN_GAP, SequenceTokens
+from towers.training import Batch, Phase, TrainConfig, TrainingBatches
+from towers.training import prepare as prepare_training
 
 DATASET = "beauty"
 OURS = {  # name of a timed process -> its arguments

@@ -42,7 +42,7 @@ from towers.events.reading import read_sequences_of
 from towers.metrics.cases import Cases, sample
 from towers.metrics.config import EvaluationConfig
 from towers.metrics.evaluation import Scorer
-from towers.metrics.judgement_split import judged_to_judge_by
+from towers.metrics.judgement_split import held_out_judgements
 from towers.metrics.judgements import Judgements
 from towers.metrics.ranking_metrics import NDCG, RECALL
 from towers.model.one_vector import OneVectorModel
@@ -143,7 +143,7 @@ def evaluate_run(config: EvaluateConfig, more: FurtherScorers | None = None) -> 
     run = EvaluatedRun(config, record, dataset, ModelScorers(model, dataset.items), training)
     item_ids = [str(item_id) for item_id in dataset.items[Columns.ITEM_ID]]
     cases = Cases.held_out(sequences, item_ids, split, model.towers.exclude_seen, config.evaluation.cutoffs)
-    judgements = judged_to_judge_by(settings.judgements, settings.seed, dataset)
+    judgements = held_out_judgements(settings.judgements, settings.seed, dataset)
     if not len(cases) and judgements is None:
         raise GateFailed(
             f"{dataset.path} has no user with something to find in its {config.held_out} split, and no judged queries "

@@ -21,7 +21,7 @@ from towers.fitting.checkpoints import begin
 from towers.fitting.cost import CostMeter
 from towers.metrics.cases import Cases, sample
 from towers.metrics.evaluation import evaluate
-from towers.metrics.judgements import judged_cases
+from towers.metrics.judgements import judgement_cases
 from towers.metrics.ranking_metrics import metric_names
 from towers.model.one_vector import OneVectorModel, WeightedBlock
 from towers.model.run_record import BlockWeightsRecord, RunRecord
@@ -134,7 +134,7 @@ def deciding_cases(config: TrainConfig, trained: Trained) -> Cases:
     users = Cases.held_out(data.sequences, data.item_ids, Split.VALID, settings.exclude_seen, settings.cutoffs)
     if len(users) or data.judgements is None:
         return users
-    return judged_cases(data.judgements.answerable(), data.item_ids, settings.cutoffs)
+    return judgement_cases(data.judgements.answerable(), data.item_ids, settings.cutoffs)
 
 
 def fit_blocks(trained: Trained, configured: Mapping[str, Node]) -> list[FittedBlock]:

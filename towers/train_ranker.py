@@ -16,7 +16,7 @@ from data_prep.files import lock, new_directory
 from towers.candidates.query_funnel import QueryFunnel
 from towers.candidates.trained_run import TrainedRun
 from towers.metrics.cases import Cases
-from towers.metrics.judgement_split import judged_to_judge_by
+from towers.metrics.judgement_split import held_out_judgements
 from towers.metrics.paired import PairedComparison
 from towers.metrics.ranking_metrics import CUTOFF
 from towers.model.run_record import RunRecord
@@ -30,7 +30,7 @@ from towers.ranking.mining import Shortlist, shortlists
 from towers.ranking.record import CrossEncoderRecord, RankerResult
 from towers.ranking.training import CrossEncoderTrainer
 from towers.ranking.training_set import RankingTrainingSet
-from towers.text.synthetic_queries import derive_one
+from towers.text.synthetic_queries import one_query_per_item
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def mine(config: RankerConfig, run: TrainedRun) -> RankingTrainingSet:
     """
     settings, towers = run.record.settings, run.towers
     cases = Cases.held_out(run.sequences, run.item_ids, Split.VALID, run.model.exclude_seen, [CUTOFF])
-    synthetic = derive_one(run.dataset.items, settings.queries, config.seed)
+    synthetic = one_query_per_item(run.dataset.items, settings.queries, config.seed)
     rng = np.random.default_rng((config.seed, 3))
     users = user_examples(cases, synthetic, config.mining.query_rate, rng)
     of_items = item_examples(synthetic, config.mining.item_queries, rng)
@@ -64,7 +64,7 @@ def mine(config: RankerConfig, run: TrainedRun) -> RankingTrainingSet:
     judged: list[RankingExample] = []
     folds: list[NDArray[np.int64]] = []
     if config.judgements.folds:
-        judgements = judged_to_judge_by(settings.judgements, settings.seed, run.dataset)
+        judgements = held_out_judgements(settings.judgements, settings.seed, run.dataset)
         if judgements is not None:
             judged, folds = judged_examples(judgements), judgements.folds(config.judgements.folds, config.seed)
     by_towers = served is not None and any(example.query in served.learnt for example in judged)

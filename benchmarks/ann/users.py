@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from benchmarks.ann.catalogue import NO_SECTION, ShopCatalogue, Vectors
 from benchmarks.ann.plan import UserPlan
 from data_prep.files import fingerprint
-from towers.losses.softmax import sampled_softmax
-from towers.modules.user_tower import UserTower, UserTowerSettings
+from towers.losses import sampled_softmax
+from towers.modules import UserTower, UserTowerSettings
 
 History = NDArray[np.int64]
 

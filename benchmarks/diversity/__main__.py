@@ -14,11 +14,8 @@ from data_prep.errors import CommandError, GateFailed, UsageError
 from towers.baselines import TrainingData
 from towers.diversity import METHODS, unit
 from towers.events import read_sequences_of
-from towers.metrics import Cases, sample
-from towers.metrics.bootstrap import Bootstrap
-from towers.model.one_vector import OneVectorModel
-from towers.model.run_record import RunRecord
-from towers.model.scorer import ONE_VECTOR, model_scorer
+from towers.metrics import Bootstrap, Cases, sample
+from towers.model import ONE_VECTOR, OneVectorModel, RunRecord, model_scorer
 from towers.text import text_directions
 
 TABLE, PICTURE = "diversity.csv", "diversity.png"

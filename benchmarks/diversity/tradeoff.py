@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from data_prep.progress import track
 from towers.diversity import METHODS, Tiers, greedy, intra_list_distance, standardised, unit
-from towers.metrics import Cases, EvaluationBatches, Scorer, ranking_metrics
-from towers.metrics.bootstrap import Bootstrap
+from towers.metrics import Bootstrap, Cases, EvaluationBatches, Scorer, ranking_metrics
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,12 @@ from data_prep.columns import Columns, Split
 from data_prep.command import load_config
 from data_prep.config import Node
 from data_prep.files import write_json
-from towers.baselines import Baseline, TrainingData, fitted_baselines
-from towers.baselines.late_fusion import Mix, choose_weights
+from towers.baselines import Baseline, Mix, TrainingData, choose_weights, fitted_baselines
 from towers.evaluate import EvaluateConfig, evaluate_run
-from towers.events.reading import read_sequences_of
-from towers.metrics.cases import Cases, sample
-from towers.metrics.evaluation import Scorer
-from towers.model.one_vector import OneVectorModel
-from towers.model.run_record import RunRecord
-from towers.model.scorer import ONE_VECTOR, model_scorer
-from towers.model.selection import selection_of
-from towers.training.block_weights import calibrated
-from towers.training.config import TrainConfig
+from towers.events import read_sequences_of
+from towers.metrics import Cases, Scorer, sample
+from towers.model import ONE_VECTOR, OneVectorModel, RunRecord, model_scorer, selection_of
+from towers.training import TrainConfig, calibrated
 
 LATE_FUSED = "late fused"
 WEIGHTS = "late_fusion.json"

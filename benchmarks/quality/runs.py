@@ -30,7 +30,7 @@ from towers.candidates import FUNNEL
 from towers.evaluation import METRICS, Catalogue, summarize
 from towers.events import History
 from towers.metrics import EvaluationConfig, evaluate
-from towers.model.run_record import RunRecord
+from towers.model import RunRecord
 
 PEERS = Path(__file__).with_name("peers")
 DECIDING = ("data_prep", "towers", "conf")

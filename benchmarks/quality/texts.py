@@ -13,8 +13,7 @@ from data_prep import Dataset
 from data_prep.command import instantiate, load_config
 from towers.events import LogSettings
 from towers.text import VectorCache
-from towers.training.config import TrainConfig
-from towers.training.training_set import TrainingSet
+from towers.training import TrainConfig, TrainingSet
 
 
 def main(overrides: list[str]) -> None:

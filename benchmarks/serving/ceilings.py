@@ -20,7 +20,7 @@ from benchmarks.serving.load import closed_loop
 from benchmarks.serving.process import echoing
 from index import Bundle
 from towers import CrossEncoder, History
-from towers.ranking.cross_encoder import PAIRS_AT_ONCE
+from towers.ranking import PAIRS_AT_ONCE
 
 Work = TypeVar("Work")
 

@@ -14,8 +14,7 @@ from data_prep.dataset import Dataset
 from index.build.gates import check_items
 from index.bundle.change_log import Change, ChangeLog, Merged
 from index.bundle.item_table import POPULARITY, as_table
-from towers.events.history import Sequences
-from towers.events.reading import LogSettings, read_sequences_of
+from towers.events import LogSettings, Sequences, read_sequences_of
 
 NAMED = 5
 """Ids that a comparison names of each kind."""

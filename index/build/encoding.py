@@ -18,7 +18,7 @@ from data_prep.files import read_json, sync, write_json
 from data_prep.progress import track
 from data_prep.vector_file import append_vectors, begin_vectors, map_vectors
 from index.build.gates import check_vectors
-from towers.model.trained_towers import ITEMS_AT_ONCE
+from towers.model import ITEMS_AT_ONCE
 
 log = logging.getLogger(__name__)
 

@@ -14,11 +14,10 @@ from data_prep.errors import GateFailed
 from index.build.config import ExportConfig
 from index.bundle.parts import BundleParts
 from towers import CrossEncoder, InputTemplate
-from towers.events.history import Sequences
-from towers.metrics.cases import Cases
-from towers.metrics.ranking_metrics import CUTOFF
-from towers.model.scorer import ONE_VECTOR, VectorScorer
-from towers.modules.onnx_runtime import FLOAT32, INT8
+from towers.events import Sequences
+from towers.metrics import CUTOFF, Cases
+from towers.model import ONE_VECTOR, VectorScorer
+from towers.modules import FLOAT32, INT8
 from towers.ranking import (
     RankingExample,
     Shortlist,

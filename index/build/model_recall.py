@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data_prep.files import read_json
 from towers.evaluation import METRICS, TWO_TOWERS
-from towers.model.scorer import ONE_VECTOR
+from towers.model import ONE_VECTOR
 
 
 @dataclass(frozen=True)

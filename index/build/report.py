@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from index.build.export import ServedCrossEncoder  # these import torch, which a wrong input is refused before
     from index.build.model_recall import ModelRecall
     from towers import Funnel
-    from towers.candidates.fallback_choice import FallbackChoice
+    from towers.candidates import FallbackChoice
 
 REPORT = "report.json"
 

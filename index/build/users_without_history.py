@@ -12,10 +12,8 @@ from index.search.exact import exact_scores
 from towers import History, OneVectorModel
 from towers.baselines import Baseline
 from towers.candidates import TOWERS, Fallback, FallbackChoice, choose_fallback
-from towers.metrics.cases import Cases
-from towers.metrics.ranking_metrics import CUTOFF
-from towers.metrics.users_without_history import stranger_scores
-from towers.model.run_record import RunRecord
+from towers.metrics import CUTOFF, Cases, scores_without_history
+from towers.model import RunRecord
 
 
 def decide(
@@ -50,5 +48,5 @@ def decide(
     if choice.name == TOWERS:
         return choice, None
     chosen: Baseline = instantiate(config.fallbacks[choice.name])
-    scores = stranger_scores(chosen.fit(model.towers.seen(sequences, items, until=None)))
+    scores = scores_without_history(chosen.fit(model.towers.seen(sequences, items, until=None)))
     return choice, Fallback.of(choice.name, scores)

@@ -24,9 +24,9 @@ from index.bundle.parts import CROSS_ENCODER, MODEL, BundleParts
 from index.calibration.curve_plot import CURVE, draw_curve
 from index.calibration.index_trials import ChosenIndex
 from towers import OneVectorModel
-from towers.candidates.candidate_pool import TOWERS
-from towers.events.history import Sequences
-from towers.modules.user_tower_onnx import export_user_tower
+from towers.candidates import TOWERS
+from towers.events import Sequences
+from towers.modules import export_user_tower
 
 LIBRARIES = ("faiss-cpu", "faiss-gpu", "numpy", "pandas", "pyarrow", "torch", "sentence-transformers", "onnxruntime")
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from towers.events.history import History, Sequences
+from towers.events import History, Sequences
 
 ATTRIBUTE = "attribute."
 """Prefix of the columns that hold users' attributes."""

@@ -25,9 +25,9 @@ from index.search.exact import Hits
 from index.search.item_index import ItemIndex
 from index.search.stored_vectors import FORMATS, StoredVectors
 from towers import CrossEncoder, Funnel, History, InputTemplate, ModelEncoder
-from towers.candidates.fallback import Fallback
-from towers.model.item_encoder import ItemEncoder
-from towers.ranking.onnx import load_served
+from towers.candidates import Fallback
+from towers.model import ItemEncoder
+from towers.ranking import load_served
 
 T = TypeVar("T")
 

@@ -17,8 +17,7 @@ from index.bundle.bundle import Bundle
 from index.bundle.change_log import CHANGES, Change, ChangeLog
 from index.bundle.item_table import UnfitItem, UnfitItems, as_table, checked_items, name_of
 from index.live.live_view import LiveView
-from towers.model.item_encoder import NEW
-from towers.model.user_side import AddedItems
+from towers.model import NEW, AddedItems
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from index.live.live_index import LiveIndex, LiveSelection, segment
 from index.search.filters import Attributes, Filter
 from index.search.item_index import ItemIndex
 from towers import Funnel, ModelEncoder
-from towers.model.user_side import AddedItems
+from towers.model import AddedItems
 
 
 class LiveRows(Mapping[str, int]):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from towers.baselines.fitted import fit_each, fitted_baselines
     from towers.baselines.ials import IALS
     from towers.baselines.knn import ItemKNN, UserKNN
+    from towers.baselines.late_fusion import Mix, choose_weights
     from towers.baselines.markov import Markov
     from towers.baselines.popularity import DecayedPopularity, Popularity, Trending
     from towers.baselines.similarity import Cosine, Pearson
@@ -31,6 +32,7 @@ __all__ = [
     "Ease",
     "ItemKNN",
     "Markov",
+    "Mix",
     "PairWeights",
     "Pearson",
     "Popularity",
@@ -39,6 +41,7 @@ __all__ = [
     "TrainingData",
     "Trending",
     "UserKNN",
+    "choose_weights",
     "fit_each",
     "fitted_baselines",
 ]
@@ -46,6 +49,8 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "choose_weights": "towers.baselines.late_fusion",
+        "Mix": "towers.baselines.late_fusion",
         "BM25": "towers.baselines.words",
         "Baseline": "towers.baselines.baseline",
         "BaselineMix": "towers.baselines.baseline_mix",

@@ -89,7 +89,7 @@ class Trending:
         log = training.interactions
         if np.isnan(log.timestamps).any() or not len(log.rows):
             raise DoesNotApply("the log has no times, so nothing is newer than anything else; use popularity")
-        trend = demand(log, training.exclude_seen, self.half_life_days)
+        trend = popularity_trend(log, training.exclude_seen, self.half_life_days)
         self.weights = torch.from_numpy(trend.astype(np.float32))  # [N]
         return self
 
@@ -98,7 +98,7 @@ class Trending:
         return self.weights.repeat(len(histories), 1)
 
 
-def demand(log: Interactions, exclude_seen: bool, half_life_days: float) -> NDArray[np.float64]:
+def popularity_trend(log: Interactions, exclude_seen: bool, half_life_days: float) -> NDArray[np.float64]:
     """Popularity of each item now, [N], 0 for items without events.
 
     The rate at which it is taken up (see `uptake_rates`); where the log has no times every event counts alike.

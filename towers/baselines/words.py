@@ -20,7 +20,7 @@ from towers.baselines.recency import recency_profiles
 from towers.events.history import History
 from towers.events.training_data import TrainingData
 from towers.text.spelling import Spelling
-from towers.text.tokenization import singular_of, terms_of
+from towers.text.tokenization import singular_of, tokens_of
 
 EVERY_TEXT = "*"
 """Stands for all columns of text."""
@@ -51,7 +51,7 @@ class TfIdf:
             DoesNotApply: the texts hold no words.
         """
         self.vectorizer = TfidfVectorizer(
-            tokenizer=terms_of,
+            tokenizer=tokens_of,
             token_pattern=None,
             lowercase=False,
             ngram_range=(1, self.max_words),
@@ -64,7 +64,7 @@ class TfIdf:
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """Sum of cosines: [B, N]."""
         query_tokens = sp.csr_array(self.vectorizer.transform(queries))  # [B, V]
-        return _products(terms(histories, queries, self.vectors, query_tokens, self.decay), self.vectors)
+        return _products(request_tokens(histories, queries, self.vectors, query_tokens, self.decay), self.vectors)
 
 
 class BM25Settings(TypedDict):
@@ -124,13 +124,13 @@ class BM25:
     def fit_items(self, items: pd.DataFrame) -> Self:
         """Weigh the words of a catalogue's texts; as `fit`, which needs no events."""
         texts = texts_of_columns(items, self.columns)
-        vectorizer = CountVectorizer(analyzer=lambda text: folded_terms(text, self.singular), dtype=np.float32)
+        vectorizer = CountVectorizer(analyzer=lambda text: folded_tokens(text, self.singular), dtype=np.float32)
         counts = _vectorize(vectorizer, texts)  # [N, V]
         self.rarity = idf(np.bincount(counts.indices, minlength=counts.shape[1]), counts.shape[0])  # [V]
         self.mean_length = float(counts.sum() / counts.shape[0])
         self.words = present(counts)  # [N, V]
         self.weights = self.weighed(counts, self.rarity, self.mean_length)  # [N, V]
-        spelling = Spelling(Counter(token for text in texts for token in set(terms_of(text)))) if self.mend else None
+        spelling = Spelling(Counter(token for text in texts for token in set(tokens_of(text)))) if self.mend else None
         self.reader = Reader(vectorizer.vocabulary_, self.singular, spelling)
         return self
 
@@ -150,7 +150,7 @@ class BM25:
 
     def score(self, histories: Sequence[History], queries: Sequence[str]) -> Tensor:
         """[B, N]."""
-        return _products(terms(histories, queries, self.words, self.reader(queries), self.decay), self.weights)
+        return _products(request_tokens(histories, queries, self.words, self.reader(queries), self.decay), self.weights)
 
 
 def idf(have: NDArray[np.number[Any]], texts: int) -> NDArray[np.float64]:
@@ -168,9 +168,9 @@ def limits(rarity: NDArray[np.float64], k1: float) -> NDArray[np.float64]:
     return rarity * (k1 + 1)
 
 
-def folded_terms(text: str, singular: bool) -> list[str]:
+def folded_tokens(text: str, singular: bool) -> list[str]:
     """The tokens of a text; English plurals as their singulars where `singular` is set."""
-    return [singular_of(token) for token in terms_of(text)] if singular else terms_of(text)
+    return [singular_of(token) for token in tokens_of(text)] if singular else tokens_of(text)
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,9 @@ class Reader:
 
     def __call__(self, queries: Sequence[str]) -> sp.csr_array:
         """The words of B queries that items have, each once, as rows of ones, [B, V]; others are passed over."""
-        read = ((word for i, token in enumerate(terms_of(query)) for word in self._read(i, token)) for query in queries)
+        read = (
+            (word for i, token in enumerate(tokens_of(query)) for word in self._read(i, token)) for query in queries
+        )
         known = [sorted({self.places[word] for word in words if word in self.places}) for words in read]
         users = np.repeat(np.arange(len(known)), [len(columns) for columns in known])
         columns = np.concatenate([np.zeros(0, np.int64), *(np.array(columns, np.int64) for columns in known)])
@@ -238,7 +240,7 @@ def present(counts: sp.csr_array) -> sp.csr_array:
     return counts.astype(bool).astype(np.float32)
 
 
-def terms(
+def request_tokens(
     histories: Sequence[History], queries: Sequence[str], items: sp.csr_array, query_tokens: sp.csr_array, decay: float
 ) -> sp.csr_array:
     """Tokens of a request: the query's, then those of the history, the query counting as the newest event.

@@ -14,7 +14,7 @@ from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.cases import Cases
 from towers.metrics.paired import PairedComparison
 from towers.metrics.ranking_metrics import CUTOFF, NDCG, metric_names
-from towers.metrics.users_without_history import as_newcomers, stranger_scores
+from towers.metrics.users_without_history import metrics_without_history, scores_without_history
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +58,9 @@ def choose_fallback(
         why = f"{TOWERS}: nobody has anything to be found in the split after training"
         return FallbackChoice(TOWERS, why, compared, left_out)
     column = metric_names(cases.cutoffs).index(f"{NDCG}@{CUTOFF}")
-    by_towers = as_newcomers(towers, cases)[:, column]
+    by_towers = metrics_without_history(towers, cases)[:, column]
     for name, baseline in fit_each(lists, training, left_out):
-        by_list = as_newcomers(stranger_scores(baseline), cases)[:, column]
+        by_list = metrics_without_history(scores_without_history(baseline), cases)[:, column]
         compared[name] = PairedComparison.of(by_towers, by_list, bootstrap)
         log.info("%s for users without history: %s", name, compared[name].describe())
     if not compared:

@@ -11,10 +11,10 @@ from towers.candidates.config import JUDGED, LOGGED, SYNTHETIC, QueryFunnelConfi
 from towers.candidates.trained_run import TrainedRun
 from towers.events.history import NO_QUERY, Sequences
 from towers.metrics.cases import Cases, sample
-from towers.metrics.judgement_split import judged_to_learn_from
-from towers.metrics.judgements import Judgements, judged_cases
+from towers.metrics.judgement_split import judgements_to_learn_from
+from towers.metrics.judgements import Judgements, judgement_cases
 from towers.metrics.ranking_metrics import CUTOFF
-from towers.text.synthetic_queries import derive_one, rows_by_query
+from towers.text.synthetic_queries import one_query_per_item, rows_by_query
 from towers.text.typos import misspelt
 
 
@@ -57,8 +57,8 @@ def query_examples(run: TrainedRun, config: QueryFunnelConfig, seed: int) -> Que
 
 def _judged(run: TrainedRun, config: QueryFunnelConfig, seed: int) -> Cases | None:
     settings = run.record.settings
-    judgements = judged_to_learn_from(settings.judgements, settings.seed, run.dataset)
-    return None if judgements is None else judged_cases(judgements.answerable(), run.item_ids, [CUTOFF])
+    judgements = judgements_to_learn_from(settings.judgements, settings.seed, run.dataset)
+    return None if judgements is None else judgement_cases(judgements.answerable(), run.item_ids, [CUTOFF])
 
 
 def _logged(run: TrainedRun, config: QueryFunnelConfig, seed: int) -> Cases | None:
@@ -100,7 +100,7 @@ def _synthetic(run: TrainedRun, config: QueryFunnelConfig, seed: int) -> Cases |
     """
     plain = replace(run.record.settings.queries, ways=config.ways, typos=0.0)
     rng = np.random.default_rng((seed, 3))
-    rows = rows_by_query(derive_one(run.dataset.items, plain, seed + 1))
+    rows = rows_by_query(one_query_per_item(run.dataset.items, plain, seed + 1))
     queries = list(rows)
     shuffled = [queries[i] for i in rng.permutation(len(queries))]
     if not shuffled:
@@ -113,4 +113,4 @@ def _synthetic(run: TrainedRun, config: QueryFunnelConfig, seed: int) -> Cases |
     typed = [misspelt(query, rng) if bad else query for query, bad in zip(chosen, wrong, strict=True)]
     relevant = [rows[query] for query in chosen]
     judgements = Judgements(typed, relevant, [np.ones(len(items), np.int64) for items in relevant])
-    return judged_cases(judgements, run.item_ids, [CUTOFF])
+    return judgement_cases(judgements, run.item_ids, [CUTOFF])

@@ -9,7 +9,7 @@ from data_prep.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from towers.evaluation.evaluator import TWO_TOWERS, ModelScorers
-    from towers.evaluation.report import METRICS, EvaluationReport, FunnelReport, ScorerSummary, SearchReport
+    from towers.evaluation.report import METRICS, Estimates, EvaluationReport, FunnelReport, ScorerSummary, SearchReport
     from towers.evaluation.search import SearchEvaluationConfig, evaluate_search, with_typos, with_untuned_encoder
     from towers.evaluation.summaries import Catalogue, summarize
 
@@ -17,6 +17,7 @@ __all__ = [
     "METRICS",
     "TWO_TOWERS",
     "Catalogue",
+    "Estimates",
     "EvaluationReport",
     "FunnelReport",
     "ModelScorers",
@@ -32,6 +33,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "Estimates": "towers.evaluation.report",
         "Catalogue": "towers.evaluation.summaries",
         "EvaluationReport": "towers.evaluation.report",
         "FunnelReport": "towers.evaluation.report",

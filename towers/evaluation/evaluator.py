@@ -16,7 +16,7 @@ from towers.metrics.cases import Cases
 from towers.metrics.cold_items import cold_cases, summarize_cold
 from towers.metrics.evaluation import Outcome, Scorer, evaluate
 from towers.metrics.ranking_metrics import metric_names
-from towers.metrics.users_without_history import ByAttributes, as_newcomers, stranger_scores
+from towers.metrics.users_without_history import ByAttributes, metrics_without_history, scores_without_history
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
 from towers.model.scorer import ONE_VECTOR, VectorScorer, model_scorer
@@ -90,7 +90,9 @@ class Evaluator:
         """Rank the whole catalogue for every user."""
         outcome = self._ranked(scorer, self.cases)
         self.metrics[scorer.name] = outcome.metrics
-        without_history = self._without_history[scorer.name] = as_newcomers(stranger_scores(scorer), self.cases)
+        without_history = self._without_history[scorer.name] = metrics_without_history(
+            scores_without_history(scorer), self.cases
+        )
         self.summaries[scorer.name] = summarize(outcome, self.cases, self.catalogue, self.bootstrap, without_history)
         if len(self.cold):
             outcome = evaluate(scorer, self.cold, self.batch_size)
@@ -125,7 +127,9 @@ class Evaluator:
         if attributed is not None:
             by_attributes = ByAttributes(attributed)
             metrics[by_attributes.name] = evaluate(by_attributes, self.cases, self.batch_size).metrics
-        of_lists = {scorer.name: as_newcomers(stranger_scores(scorer), self.cases) for scorer in lists}
+        of_lists = {
+            scorer.name: metrics_without_history(scores_without_history(scorer), self.cases) for scorer in lists
+        }
         metrics |= of_lists
         names = metric_names(self.cases.cutoffs)
         return UsersWithoutHistory(

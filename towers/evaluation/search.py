@@ -21,7 +21,7 @@ from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.cases import Cases, EvaluationBatches
 from towers.metrics.config import EvaluationConfig
 from towers.metrics.evaluation import Scorer
-from towers.metrics.judgements import Judgements, judged_cases
+from towers.metrics.judgements import Judgements, judgement_cases
 from towers.metrics.ranking_metrics import CUTOFF, MRR, NDCG, RECALL, graded_ndcg, per_user, ranks
 from towers.model.run_record import RunSettings
 from towers.text.tokenization import normalized
@@ -76,7 +76,7 @@ def answer(scorer: Scorer, judgements: Judgements, cases: Cases, batch_size: int
     Args:
         scorer: answers.
         judgements: answerable queries, Q of them.
-        cases: the same as cases (see `judged_cases`).
+        cases: the same as cases (see `judgement_cases`).
         batch_size: queries scored at a time; memory is batch_size · N scores.
 
     Returns:
@@ -180,7 +180,7 @@ def evaluate_search(
         The report, and a row for each query, scorer and wording.
     """
     item_ids = [str(item_id) for item_id in training.items[Columns.ITEM_ID]]
-    cases, bootstrap = judged_cases(judgements, item_ids, [CUTOFF]), settings.bootstrap(seed)
+    cases, bootstrap = judgement_cases(judgements, item_ids, [CUTOFF]), settings.bootstrap(seed)
     baselines, left_out = fitted_baselines(config.baselines, training)
     parts = [*(baselines[name] for name in config.fused if name in baselines), models[-1]]
     fused = None

@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from towers.metrics.cases import Cases, EvaluationBatches, sample
     from towers.metrics.config import EvaluationConfig, JudgementConfig
     from towers.metrics.evaluation import Outcome, Scorer, evaluate, mean_metrics
-    from towers.metrics.judgement_split import judged_to_judge_by, judged_to_learn_from
+    from towers.metrics.judgement_split import held_out_judgements, judgements_to_learn_from
     from towers.metrics.judgements import Judgements
     from towers.metrics.paired import PairedComparison
-    from towers.metrics.ranking_metrics import metric_names
-    from towers.metrics.users_without_history import stranger_scores
+    from towers.metrics.ranking_metrics import CUTOFF, metric_names
+    from towers.metrics.users_without_history import scores_without_history
 
 __all__ = [
+    "CUTOFF",
     "Bootstrap",
     "Cases",
     "Estimate",
@@ -27,17 +28,18 @@ __all__ = [
     "PairedComparison",
     "Scorer",
     "evaluate",
-    "judged_to_judge_by",
-    "judged_to_learn_from",
+    "held_out_judgements",
+    "judgements_to_learn_from",
     "mean_metrics",
     "metric_names",
     "sample",
-    "stranger_scores",
+    "scores_without_history",
 ]
 
 __getattr__ = lazy_names(
     __name__,
     {
+        "CUTOFF": "towers.metrics.ranking_metrics",
         "Bootstrap": "towers.metrics.bootstrap",
         "Estimate": "towers.metrics.bootstrap",
         "Cases": "towers.metrics.cases",
@@ -49,11 +51,11 @@ __getattr__ = lazy_names(
         "PairedComparison": "towers.metrics.paired",
         "Scorer": "towers.metrics.evaluation",
         "evaluate": "towers.metrics.evaluation",
-        "judged_to_judge_by": "towers.metrics.judgement_split",
-        "judged_to_learn_from": "towers.metrics.judgement_split",
+        "held_out_judgements": "towers.metrics.judgement_split",
+        "judgements_to_learn_from": "towers.metrics.judgement_split",
         "mean_metrics": "towers.metrics.evaluation",
         "metric_names": "towers.metrics.ranking_metrics",
         "sample": "towers.metrics.cases",
-        "stranger_scores": "towers.metrics.users_without_history",
+        "scores_without_history": "towers.metrics.users_without_history",
     },
 )

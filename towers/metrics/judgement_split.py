@@ -9,7 +9,7 @@ from towers.metrics.judgements import Judgements
 log = logging.getLogger(__name__)
 
 
-def judged_to_judge_by(settings: JudgementConfig, seed: int, dataset: Dataset) -> Judgements | None:
+def held_out_judgements(settings: JudgementConfig, seed: int, dataset: Dataset) -> Judgements | None:
     """The queries that the towers of a run did not learn from; None where there are none.
 
     Args:
@@ -28,10 +28,10 @@ def judged_to_judge_by(settings: JudgementConfig, seed: int, dataset: Dataset) -
     return judged.fold(settings.folds, settings.held_out, seed)
 
 
-def judged_to_learn_from(settings: JudgementConfig, seed: int, dataset: Dataset) -> Judgements | None:
+def judgements_to_learn_from(settings: JudgementConfig, seed: int, dataset: Dataset) -> Judgements | None:
     """The queries that neither the towers of a run learnt from nor are held out; None where there are none.
 
-    What the towers learnt from would flatter them beside anything else. Arguments as of `judged_to_judge_by`.
+    What the towers learnt from would flatter them beside anything else. Arguments as of `held_out_judgements`.
     """
     if dataset.judgements is None or settings.rate:
         return None

@@ -90,7 +90,7 @@ class Judgements:
         return query, row, grade
 
 
-def judged_cases(judged: Judgements, item_ids: Sequence[str], cutoffs: Sequence[int]) -> Cases:
+def judgement_cases(judged: Judgements, item_ids: Sequence[str], cutoffs: Sequence[int]) -> Cases:
     """Queries as cases: nothing is known of the user, and every item of a grade above 0 is relevant.
 
     Args:

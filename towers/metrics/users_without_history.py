@@ -15,12 +15,12 @@ from towers.metrics.ranking_metrics import per_user
 BY_ATTRIBUTES = "by attributes"
 
 
-def stranger_scores(scorer: Scorer) -> NDArray[np.float32]:
+def scores_without_history(scorer: Scorer) -> NDArray[np.float32]:
     """Scores of every item for a user of whom nothing is known, [N]."""
     return scorer.score([History.empty()], [""])[0].numpy()
 
 
-def as_newcomers(scores: NDArray[np.float32], cases: Cases) -> NDArray[np.float64]:
+def metrics_without_history(scores: NDArray[np.float32], cases: Cases) -> NDArray[np.float64]:
     """Metrics of all cases if everybody is shown the same list, [U, M], columns as `metric_names`.
 
     Items of the history are left out as ever: nobody looks for what they had, and a popular list must not pay

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from data_prep.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from towers.ranking.comparison import shortlist_ndcg
+    from towers.ranking.comparison import not_retrieved_share, shortlist_ndcg
     from towers.ranking.config import RankerConfig
-    from towers.ranking.cross_encoder import CrossEncoder
+    from towers.ranking.cross_encoder import PAIRS_AT_ONCE, CrossEncoder
     from towers.ranking.examples import RankingExample, judged_examples, user_examples
     from towers.ranking.input_template import InputTemplate
     from towers.ranking.mining import Shortlist, shortlists
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CROSS_ENCODER",
+    "PAIRS_AT_ONCE",
     "CrossEncoder",
     "CrossEncoderRecord",
     "CrossEncoderTrainer",
@@ -35,6 +36,7 @@ __all__ = [
     "judged_examples",
     "load_exported",
     "load_served",
+    "not_retrieved_share",
     "quantise_cross_encoder",
     "shortlist_ndcg",
     "shortlists",
@@ -44,6 +46,8 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "PAIRS_AT_ONCE": "towers.ranking.cross_encoder",
+        "not_retrieved_share": "towers.ranking.comparison",
         "CROSS_ENCODER": "towers.ranking.record",
         "CrossEncoder": "towers.ranking.cross_encoder",
         "CrossEncoderRecord": "towers.ranking.record",

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from towers.text.encoder import SentenceTransformerEncoder, TextEncoder, UniversalSentenceEncoder, load_text_encoder
     from towers.text.query_text import QueryText
     from towers.text.spelling import Spelling
-    from towers.text.synthetic_queries import QueryConfig, derive_one
+    from towers.text.synthetic_queries import QueryConfig, one_query_per_item
     from towers.text.typos import misspelt
     from towers.text.vector_cache import VectorCache
     from towers.text.whitening import Whitening, text_directions
@@ -22,9 +22,9 @@ __all__ = [
     "UniversalSentenceEncoder",
     "VectorCache",
     "Whitening",
-    "derive_one",
     "load_text_encoder",
     "misspelt",
+    "one_query_per_item",
     "text_directions",
 ]
 
@@ -39,7 +39,7 @@ __getattr__ = lazy_names(
         "UniversalSentenceEncoder": "towers.text.encoder",
         "VectorCache": "towers.text.vector_cache",
         "Whitening": "towers.text.whitening",
-        "derive_one": "towers.text.synthetic_queries",
+        "one_query_per_item": "towers.text.synthetic_queries",
         "load_text_encoder": "towers.text.encoder",
         "misspelt": "towers.text.typos",
         "text_directions": "towers.text.whitening",

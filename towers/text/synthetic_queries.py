@@ -114,7 +114,7 @@ WAYS: dict[str, Way] = {"columns": _columns, "contiguous": _contiguous, "salient
 """From an item to the words of a query; none where the item does not have what the way asks for."""
 
 
-def derive(items: pd.DataFrame, config: QueryConfig, seed: int) -> tuple[NDArray[np.int64], list[str]]:
+def synthetic_queries(items: pd.DataFrame, config: QueryConfig, seed: int) -> tuple[NDArray[np.int64], list[str]]:
     """Search texts for each item.
 
     Each is made in a way drawn by the frequencies of `ways`, or as "columns" says where the item does not have what
@@ -144,9 +144,9 @@ def derive(items: pd.DataFrame, config: QueryConfig, seed: int) -> tuple[NDArray
     return np.asarray(codes, np.int64).reshape(drawn.shape), [str(text) for text in distinct]
 
 
-def derive_one(items: pd.DataFrame, config: QueryConfig, seed: int) -> list[str]:
-    """One search text for each item, "" for none, [N]; arguments as `derive`'s."""
-    codes, texts = derive(items, replace(config, variants=1), seed)
+def one_query_per_item(items: pd.DataFrame, config: QueryConfig, seed: int) -> list[str]:
+    """One search text for each item, "" for none, [N]; arguments as `synthetic_queries`'s."""
+    codes, texts = synthetic_queries(items, replace(config, variants=1), seed)
     return ["" if code < 0 else texts[code] for code in codes[:, 0].tolist()]
 
 

@@ -31,7 +31,7 @@ def words_of(text: str) -> list[str]:
     return WORD.findall(normalized(text))
 
 
-def terms_of(text: str) -> list[str]:
+def tokens_of(text: str) -> list[str]:
     """Tokens that a search by words compares: words, and pairs of neighbouring letters where a script has no spaces.
 
     Two letters are about a word of Chinese, and need no dictionary; one by itself stays one. Source: Nie, Gao, Zhang &

@@ -15,7 +15,7 @@ from towers.events.reading import LogSettings, read_sequences_of
 from towers.events.user_attributes import UserAttributes
 from towers.metrics.judgements import Judgements
 from towers.modules.tokens import PADDING, EventTypes
-from towers.text.synthetic_queries import QueryConfig, derive
+from towers.text.synthetic_queries import QueryConfig, synthetic_queries
 from towers.training.batches import BatchSettings, QueryPlan, TrainingBatches
 from towers.training.query_only_examples import QueryOnlyPlan
 
@@ -71,7 +71,7 @@ class TrainingSet:
         sequences = read_sequences_of(dataset, log)
         training = sequences.splits == Split.TRAIN
         num_items = len(dataset.items)
-        codes, derived_texts = derive(dataset.items, queries, log.seed)
+        codes, derived_texts = synthetic_queries(dataset.items, queries, log.seed)
         derived = np.where(codes == PADDING, PADDING, codes + num_items)
         logged = [queries.text(text) for text in sequences.query_texts]
         judged_texts = [queries.text(text) for text in judgements.queries] if judgements else []

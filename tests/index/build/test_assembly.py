@@ -11,7 +11,7 @@ from index.build.__main__ import build
 from index.build.config import BuildConfig
 from towers import OneVectorModel
 from towers.events.reading import read_sequences
-from towers.metrics.evaluation import Cases
+from towers.metrics.cases import Cases
 from towers.train import train
 from towers.training.config import TrainConfig
 

@@ -17,7 +17,7 @@ from towers import OneVectorModel
 from towers.baselines import Popularity
 from towers.events.reading import read_sequences
 from towers.metrics.cases import Cases
-from towers.metrics.users_without_history import as_newcomers, stranger_scores
+from towers.metrics.users_without_history import metrics_without_history, scores_without_history
 
 
 def built(run: Path, data: Path, folder: Path, *overrides: str) -> BuildResult:
@@ -47,7 +47,7 @@ def test_the_list_is_chosen_on_users_the_towers_did_not_see_and_counted_on_all_t
     assert set(decision["compared"]) == {"popularity", "decayed_popularity", "trending"}
     assert result.users_without_history.why == decision["why"]
     seen = model.towers.seen(sequences, dataset.items, Split.VALID)
-    expected = as_newcomers(stranger_scores(Popularity().fit(seen)), cases)[:, 1].mean()
+    expected = metrics_without_history(scores_without_history(Popularity().fit(seen)), cases)[:, 1].mean()
     assert decision["compared"]["popularity"]["after"] == pytest.approx(expected)
     only = Bundle.load(built(tiny_run, tiny_data, tmp_path, "~fallbacks", "+baselines@fallbacks=popularity").path)
     assert only.fallback is not None and only.fallback.name == "popularity"

@@ -17,7 +17,7 @@ from towers.candidates.query_examples import logged_cases, query_examples
 from towers.candidates.trained_run import TrainedRun
 from towers.events.history import NO_QUERY, Sequences
 from towers.metrics.config import JudgementConfig
-from towers.metrics.judgement_split import judged_to_judge_by, judged_to_learn_from
+from towers.metrics.judgement_split import held_out_judgements, judgements_to_learn_from
 from towers.text.synthetic_queries import QueryConfig
 
 ITEMS = pd.DataFrame(
@@ -96,16 +96,16 @@ def test_judged_queries_come_first_and_those_held_out_are_left_for_evaluation() 
     assert everything.source == JUDGED and len(everything.cases) == 12  # but the one that nothing answers
     held = trained_run(NO_EVENTS, JUDGEMENTS, held_out=1)
     learnt = set(query_examples(held, CONFIG, 0).cases.queries)
-    kept = judged_to_learn_from(held.record.settings.judgements, 0, held.dataset)
+    kept = judgements_to_learn_from(held.record.settings.judgements, 0, held.dataset)
     assert kept is not None and learnt == set(kept.queries) - {"worthless"}
     fold = trained_run(NO_EVENTS, JUDGEMENTS, held_out=1, rate=1.0)
-    judge_by = judged_to_judge_by(fold.record.settings.judgements, 0, fold.dataset)
+    judge_by = held_out_judgements(fold.record.settings.judgements, 0, fold.dataset)
     assert judge_by is not None and not learnt & set(judge_by.queries)
 
 
 def test_judged_queries_that_the_towers_learnt_from_teach_no_funnel() -> None:
     towers_learnt = trained_run(NO_EVENTS, JUDGEMENTS, rate=1.0, held_out=0)
-    assert judged_to_learn_from(towers_learnt.record.settings.judgements, 0, towers_learnt.dataset) is None
+    assert judgements_to_learn_from(towers_learnt.record.settings.judgements, 0, towers_learnt.dataset) is None
     assert query_examples(towers_learnt, CONFIG, 0).source == SYNTHETIC
 
 

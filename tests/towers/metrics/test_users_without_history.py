@@ -14,7 +14,7 @@ from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
 from towers.baselines import DoesNotApply, Popularity, TrainingData, Trending
-from towers.baselines.popularity import demand
+from towers.baselines.popularity import popularity_trend
 from towers.candidates.fallback import CONFIG, Fallback
 from towers.candidates.fallback_choice import choose_fallback
 from towers.events.history import History
@@ -23,7 +23,7 @@ from towers.events.reading import read_sequences
 from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.cases import Cases
 from towers.metrics.evaluation import evaluate
-from towers.metrics.users_without_history import ByAttributes, as_newcomers, stranger_scores
+from towers.metrics.users_without_history import ByAttributes, metrics_without_history, scores_without_history
 
 DAY = 86_400.0
 BOOTSTRAP = Bootstrap(200, 0.95, 0)
@@ -63,7 +63,7 @@ def test_one_list_for_everybody_is_worth_what_the_whole_evaluation_says(cases: C
     rng = np.random.default_rng(3)
     some = replace(cases, exclude_seen=exclude_seen)
     for scores in (rng.normal(size=len(cases.item_ids)), rng.integers(0, 3, len(cases.item_ids))):  # without ties, with
-        found = as_newcomers(scores.astype(np.float32), some)
+        found = metrics_without_history(scores.astype(np.float32), some)
         np.testing.assert_allclose(found, evaluate(Same(scores), some, 16).metrics)
 
 
@@ -76,7 +76,7 @@ def test_a_stranger_is_asked_about_with_nothing_and_by_attributes_with_them_alon
             return super().score(histories, queries)
 
     scorer = Listening(np.array([1.0, 2.0]))
-    assert stranger_scores(scorer).tolist() == [1.0, 2.0]
+    assert scores_without_history(scorer).tolist() == [1.0, 2.0]
     ann = History(np.array([1]), ["view"], np.array([0.0]), {"age": "65+"})
     assert ByAttributes(scorer).score([ann], [""]).tolist() == [[1.0, 2.0]]
     assert ByAttributes(scorer).name == "same, by attributes"
@@ -92,12 +92,12 @@ def test_trending_is_what_those_who_may_take_up_now():
     window = 10 / np.log(2) * (1 - 0.5**10)
     recent = np.array([1 + 0.5**10, 1 + 0.5**5 + 0.5**10, 0])
     expected = (recent / window + 1 / 10) / (4 - np.array([2, 3, 0]) + 1)
-    np.testing.assert_allclose(demand(log, True, 10.0), [*expected[:2], 0])
-    np.testing.assert_allclose(demand(log, False, 10.0), [*((recent / window + 1 / 10) / 5)[:2], 0])
+    np.testing.assert_allclose(popularity_trend(log, True, 10.0), [*expected[:2], 0])
+    np.testing.assert_allclose(popularity_trend(log, False, 10.0), [*((recent / window + 1 / 10) / 5)[:2], 0])
     data = TrainingData(log, None, lambda texts: np.zeros((len(texts), 1)), True)  # type: ignore[arg-type]
-    np.testing.assert_allclose(stranger_scores(Trending(10.0).fit(data)), [*expected[:2], 0], rtol=1e-6)
+    np.testing.assert_allclose(scores_without_history(Trending(10.0).fit(data)), [*expected[:2], 0], rtol=1e-6)
     timeless = replace(log, timestamps=np.full(5, np.nan))
-    np.testing.assert_array_equal(demand(timeless, True, 10.0), [2, 3, 0])
+    np.testing.assert_array_equal(popularity_trend(timeless, True, 10.0), [2, 3, 0])
     with pytest.raises(DoesNotApply, match="no times"):
         Trending(10.0).fit(replace(data, interactions=timeless))
 
@@ -111,7 +111,7 @@ def lists(*names: str) -> dict[str, dict[str, object]]:
 
 
 def test_a_list_is_taken_if_it_is_better_than_the_towers_beyond_chance(cases: Cases, training: TrainingData):
-    popular = stranger_scores(Popularity().fit(training))
+    popular = scores_without_history(Popularity().fit(training))
     relevant = np.bincount(np.concatenate(cases.truth), minlength=len(popular))
     perverse = -relevant.astype(np.float32)  # what is relevant most comes last
     hopeless = choose_fallback(perverse, lists("popularity", "trending"), training, cases, BOOTSTRAP)
@@ -119,7 +119,7 @@ def test_a_list_is_taken_if_it_is_better_than_the_towers_beyond_chance(cases: Ca
     assert set(hopeless.compared) == {"popularity", "trending"}
     gain = hopeless.compared[hopeless.name]
     assert gain.low > 0 and gain.cases == len(cases) and hopeless.why.startswith(f"{hopeless.name} NDCG@10")
-    column = as_newcomers(perverse, cases)[:, 1]
+    column = metrics_without_history(perverse, cases)[:, 1]
     assert gain.before == pytest.approx(column.mean())
     equal = choose_fallback(popular, lists("popularity"), training, cases, BOOTSTRAP)
     assert equal.name == "towers" and equal.compared["popularity"].mean == 0

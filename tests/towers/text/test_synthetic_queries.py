@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from data_prep.errors import UsageError
-from towers.text.synthetic_queries import QueryConfig, derive
+from towers.text.synthetic_queries import QueryConfig, synthetic_queries
 
 ITEMS = pd.DataFrame(
     {
@@ -33,7 +33,7 @@ def config(**changes: Any) -> QueryConfig:
 
 
 def texts(**changes: Any) -> list[list[str]]:
-    codes, distinct = derive(ITEMS, config(**changes), seed=0)
+    codes, distinct = synthetic_queries(ITEMS, config(**changes), seed=0)
     assert len(set(distinct)) == len(distinct)
     return [[distinct[code] for code in of_item] for of_item in codes.tolist()]
 
@@ -62,7 +62,7 @@ def test_brand_and_kind_or_else_the_columns() -> None:
 
 def test_an_item_that_says_nothing_is_asked_for_by_nobody() -> None:
     items = pd.DataFrame({"title": ["!!", "Pan"]})
-    codes, distinct = derive(items, config(ways={"contiguous": 1.0}), seed=0)
+    codes, distinct = synthetic_queries(items, config(ways={"contiguous": 1.0}), seed=0)
     assert codes.tolist() == [[-1], [0]]
     assert distinct == ["pan"]
 

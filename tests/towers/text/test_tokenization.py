@@ -3,7 +3,7 @@
 import pytest
 
 from towers.text.query_text import QueryText
-from towers.text.tokenization import normalized, singular_of, terms_of, words_of
+from towers.text.tokenization import normalized, singular_of, tokens_of, words_of
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ def test_the_reading_of_queries_comes_back_from_its_settings() -> None:
 
 def test_scripts_without_spaces_are_read_in_letters_and_searched_in_pairs() -> None:
     assert words_of("不锈钢 kettle 1.5L") == ["不", "锈", "钢", "kettle", "1", "5l"]
-    assert terms_of("不锈钢 Kettle 1.5L") == ["不锈", "锈钢", "kettle", "1", "5l"]
-    assert terms_of("茶 tea抹茶") == ["茶", "tea", "抹茶"]
+    assert tokens_of("不锈钢 Kettle 1.5L") == ["不锈", "锈钢", "kettle", "1", "5l"]
+    assert tokens_of("茶 tea抹茶") == ["茶", "tea", "抹茶"]
 
 
 @pytest.mark.parametrize(

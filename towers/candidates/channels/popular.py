@@ -10,7 +10,7 @@ from torch import Tensor
 from data_prep.columns import Columns
 from data_prep.config import require
 from towers.baselines.baseline import DoesNotApply
-from towers.baselines.popularity import demand
+from towers.baselines.popularity import popularity_trend
 from towers.candidates.channels.channel import FittedChannel, largest
 from towers.candidates.channels.profiles import CategoriesProfile, ConstantProfile
 from towers.events.training_data import TrainingData
@@ -77,7 +77,7 @@ class SameCategory:
             raise DoesNotApply("the items have no category; prepare the data with one")
         codes, names = pd.factorize(training.items[Columns.CATEGORY].replace("", None))
         groups, count = codes.astype(np.int32), max(len(names), 1)
-        popularity = demand(training.interactions, training.exclude_seen, self.half_life_days)
+        popularity = popularity_trend(training.interactions, training.exclude_seen, self.half_life_days)
         inside = np.flatnonzero((groups >= 0) & (popularity > 0))
         totals = np.bincount(groups[inside], popularity[inside], minlength=count)
         shares = popularity[inside] / totals[groups[inside]]

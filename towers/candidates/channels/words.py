@@ -15,7 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from towers.baselines.words import BM25, Reader, folded_terms, idf, limits, terms, texts_of_columns
+from towers.baselines.words import BM25, Reader, folded_tokens, idf, limits, request_tokens, texts_of_columns
 from towers.candidates.channels.channel import TABLE, FittedChannel, registered, widened
 from towers.candidates.channels.profiles import known_items
 from towers.events.history import History
@@ -54,7 +54,7 @@ class WordsProfile:
     def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
         """[B, V], so that no text scores more than 1 for a row."""
         known = [known_items(history, self.items.shape[0]) for history in histories]
-        sought = terms(known, queries, self.items, self.reader(queries), self.baseline["decay"])
+        sought = request_tokens(known, queries, self.items, self.reader(queries), self.baseline["decay"])
         most = sought @ limits(self.rarity, self.baseline["k1"])  # [B]
         shares = np.divide(1, most, out=np.zeros_like(most), where=most > 0).astype(np.float32)
         return sp.csr_array(sp.diags_array(shares) @ sought)
@@ -67,7 +67,7 @@ class WordsProfile:
     def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
         """WordMatch that added items alone have are as rare as one item's; the others weigh what they did."""
         baseline = BM25(**self.baseline)
-        held = [Counter(folded_terms(text, baseline.singular)) for text in texts_of_columns(items, baseline.columns)]
+        held = [Counter(folded_tokens(text, baseline.singular)) for text in texts_of_columns(items, baseline.columns)]
         fresh = sorted({word for words in held for word in words if word not in self.reader.places})
         known, count = len(self.rarity), len(self.rarity) + len(fresh)
         places = {**self.reader.places, **dict(zip(fresh, range(known, count), strict=True))}
