@@ -2,8 +2,10 @@
 
 `python -m data_prep` makes a `Dataset`; the other packages open it. The foundations of all packages lie here too:
 commands (`command`) and their exit codes (`errors`), typed configuration (`config`), files that are whole or absent
-(`files`), vectors on disk (`vector_file`) and tables that grow (`grown_table`), `progress` on the terminal, and public
-names of a room that are imported when they are first asked for (`lazy_names`).
+(`files`), vectors on disk (`vector_file`) and tables that grow (`grown_table`), `progress` on the terminal.
+
+Of the other packages and their rooms, the public names stand in `__init__.pyi` and are imported when first asked for, so
+that a wrong command is refused before torch is loaded.
 """
 
 from data_prep.columns import Columns, Split

@@ -14,7 +14,7 @@ from data_prep.command import command
 from data_prep.config import require
 from data_prep.dataset import Dataset
 from data_prep.errors import GateFailed, UsageError
-from towers.baselines import TrainingData, fit_each
+from towers.baselines import fit_each
 from towers.candidates.funnel import FUNNEL
 from towers.candidates.query_funnel import QueryFunnel
 from towers.diversity import DiversityConfig
@@ -38,6 +38,7 @@ from towers.evaluation.tables import (
     print_slices,
     print_without_history,
 )
+from towers.events import TrainingData
 from towers.events.reading import read_sequences_of
 from towers.metrics.cases import Cases, sample
 from towers.metrics.config import EvaluationConfig

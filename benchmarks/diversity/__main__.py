@@ -11,9 +11,8 @@ from benchmarks.diversity.settings import TradeoffSettings, default_diversity, r
 from benchmarks.diversity.tradeoff import ListCatalogue, MethodStrength, lists, tradeoff
 from data_prep import Columns
 from data_prep.errors import CommandError, GateFailed, UsageError
-from towers.baselines import TrainingData
 from towers.diversity import METHODS, unit
-from towers.events import read_sequences_of
+from towers.events import TrainingData, read_sequences_of
 from towers.metrics import Bootstrap, Cases, sample
 from towers.model import ONE_VECTOR, OneVectorModel, RunRecord, model_scorer
 from towers.text import text_directions

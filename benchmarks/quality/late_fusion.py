@@ -15,9 +15,9 @@ from data_prep.columns import Columns, Split
 from data_prep.command import load_config
 from data_prep.config import Node
 from data_prep.files import write_json
-from towers.baselines import Baseline, Mix, TrainingData, choose_weights, fitted_baselines
+from towers.baselines import Baseline, Mix, choose_weights, fitted_baselines
 from towers.evaluate import EvaluateConfig, evaluate_run
-from towers.events import read_sequences_of
+from towers.events import TrainingData, read_sequences_of
 from towers.metrics import Cases, Scorer, sample
 from towers.model import ONE_VECTOR, OneVectorModel, RunRecord, model_scorer, selection_of
 from towers.training import TrainConfig, calibrated

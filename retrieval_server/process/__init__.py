@@ -1,20 +1,5 @@
 """The process: one server or a supervisor with workers, from the first signal taken over to the drain."""
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from data_prep.lazy_names import lazy_names
-
-if TYPE_CHECKING:
-    from retrieval_server.process.lifecycle import StopSignals, drain
-    from retrieval_server.process.supervisor import supervise
-
-__all__ = ["StopSignals", "drain", "supervise"]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "StopSignals": "retrieval_server.process.lifecycle",
-        "drain": "retrieval_server.process.lifecycle",
-        "supervise": "retrieval_server.process.supervisor",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

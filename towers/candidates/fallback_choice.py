@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.config import Node
-from towers.baselines import TrainingData, fit_each
+from towers.baselines import fit_each
 from towers.candidates.candidate_pool import TOWERS
+from towers.events import TrainingData
 from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.cases import Cases
 from towers.metrics.paired import PairedComparison

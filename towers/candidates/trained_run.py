@@ -9,10 +9,11 @@ from typing import Self
 from data_prep.columns import Columns, Split
 from data_prep.config import Node
 from data_prep.dataset import Dataset
-from towers.baselines import TrainingData, fit_each
+from towers.baselines import fit_each
 from towers.candidates.config import FunnelConfig
 from towers.candidates.funnel import TOWERS_ALONE, Funnel
 from towers.candidates.item_statistics import ItemStatistics
+from towers.events import TrainingData
 from towers.events.history import Sequences
 from towers.events.reading import read_sequences_of
 from towers.model.one_vector import OneVectorModel

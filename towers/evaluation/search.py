@@ -12,11 +12,12 @@ from torch import Tensor
 
 from data_prep.columns import Columns
 from data_prep.command import instantiate
-from towers.baselines import TrainingData, fitted_baselines
+from towers.baselines import fitted_baselines
 from towers.baselines.late_fusion import Mix, choose_weights
 from towers.candidates.query_funnel import QueryFunnel
 from towers.evaluation.report import Differences, Estimates, Reworded, SearchReport, ServedRow
 from towers.evaluation.stage import Stage
+from towers.events import TrainingData
 from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.cases import Cases, EvaluationBatches
 from towers.metrics.config import EvaluationConfig

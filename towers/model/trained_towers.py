@@ -15,7 +15,7 @@ from data_prep.columns import Columns, Split
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.files import fingerprint, read_json, sha256, write_json
-from towers.baselines import TrainingData
+from towers.events import TrainingData
 from towers.events.history import Sequences
 from towers.events.interactions import Interactions
 from towers.model.item_encoder import encode_items, texts_of

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from data_prep.columns import Columns, Split
 from data_prep.dataset import Dataset
-from towers.baselines import TrainingData
+from towers.events import TrainingData
 from towers.events.interactions import Interactions
 from towers.fitting.distributed import helped_by
 from towers.fitting.trainer import Session, fit, refit

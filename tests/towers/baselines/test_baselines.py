@@ -26,13 +26,13 @@ from towers.baselines import (
     Popularity,
     TextSimilarity,
     TfIdf,
-    TrainingData,
     UserKNN,
 )
 from towers.baselines.cooccurrence import directional_cooccurrence
 from towers.baselines.words import texts_of_columns
 from towers.blocks import WhitenedText
 from towers.evaluation.tables import beyond_accuracy
+from towers.events import TrainingData
 from towers.events.history import History
 from towers.events.interactions import Interactions
 from towers.text.whitening import Whitening

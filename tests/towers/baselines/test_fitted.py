@@ -3,7 +3,8 @@
 from types import SimpleNamespace
 from typing import cast
 
-from towers.baselines import DoesNotApply, TrainingData, fit_each
+from towers.baselines import DoesNotApply, fit_each
+from towers.events import TrainingData
 
 NODES = {name: {"_target_": f"{__name__}.Model", "factor": factor} for name, factor in (("a", 2), ("b", 0), ("c", 3))}
 

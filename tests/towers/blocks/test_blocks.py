@@ -11,8 +11,9 @@ from data_prep.columns import Split
 from data_prep.command import UsageError
 from data_prep.dataset import Dataset
 from towers import History, OneVectorModel
-from towers.baselines import DoesNotApply, TrainingData
+from towers.baselines import DoesNotApply
 from towers.blocks import BlockProfile, FittedFactors, HistoryWeights, LinearFactors, Trend
+from towers.events import TrainingData
 from towers.events.interactions import Interactions
 from towers.events.reading import read_sequences
 from towers.metrics.cases import Cases

@@ -13,10 +13,11 @@ from data_prep.columns import Split
 from data_prep.dataset import Dataset
 from data_prep.errors import UsageError
 from data_prep.files import read_json, write_json
-from towers.baselines import DoesNotApply, Popularity, TrainingData, Trending
+from towers.baselines import DoesNotApply, Popularity, Trending
 from towers.baselines.popularity import popularity_trend
 from towers.candidates.fallback import CONFIG, Fallback
 from towers.candidates.fallback_choice import choose_fallback
+from towers.events import TrainingData
 from towers.events.history import History
 from towers.events.interactions import Interactions
 from towers.events.reading import read_sequences

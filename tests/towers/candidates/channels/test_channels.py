@@ -21,7 +21,6 @@ from towers.baselines import (
     PairWeights,
     Pearson,
     Popularity,
-    TrainingData,
     Trending,
     UserKNN,
 )
@@ -35,6 +34,7 @@ from towers.candidates.channels import (
     WordMatch,
 )
 from towers.candidates.channels.channel import PROFILES, largest
+from towers.events import TrainingData
 from towers.events.history import History
 from towers.events.interactions import Interactions
 

@@ -1,0 +1,5 @@
+from .budget import Budget as Budget
+from .errors import CallError as CallError
+from .errors import InvalidRequest as InvalidRequest
+from .limits import Limits as Limits
+from .requester import Requester as Requester
