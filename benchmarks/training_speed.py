@@ -44,8 +44,7 @@ from data_prep.command import load_config
 from data_prep.files import read_json, write_json
 from towers.fitting import EpochData, EpochDataset
 from towers.modules import PADDING, UNKNOWN_EVENT, UNKNOWN_GAP, SequenceTokens
-from towers.training import Batch, Phase, TrainConfig, TrainingBatches
-from towers.training import prepare as prepare_training
+from towers.training import Batch, Phase, TrainConfig, TrainingBatches, prepare as prepare_training
 
 DATASET = "beauty"
 OURS = {  # name of a timed process -> its arguments

@@ -4,7 +4,7 @@
 commands (`command`) and their exit codes (`errors`), typed configuration (`config`), files that are whole or absent
 (`files`), vectors on disk (`vector_file`) and tables that grow (`grown_table`), `progress` on the terminal.
 
-Of the other packages and their rooms, the public names stand in `__init__.pyi` and are imported when first asked for, so
+Public names of the other packages and their rooms stand in an `__init__.pyi` and are imported when first asked for, so
 that a wrong command is refused before torch is loaded.
 """
 

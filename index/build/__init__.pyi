@@ -2,9 +2,5 @@ from .__main__ import build as build
 from .config import BuildConfig as BuildConfig
 from .encoding import encode_catalogue as encode_catalogue
 from .inputs import check_inputs as check_inputs
-from .report import BuildReport as BuildReport
-from .report import BuildResult as BuildResult
-from .report import Origin as Origin
-from .write import Contents as Contents
-from .write import name_version as name_version
-from .write import write_contents as write_contents
+from .report import BuildReport as BuildReport, BuildResult as BuildResult, Origin as Origin
+from .write import Contents as Contents, name_version as name_version, write_contents as write_contents

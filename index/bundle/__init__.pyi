@@ -2,17 +2,20 @@ from .bundle import Bundle as Bundle
 from .change_log import ChangeLog as ChangeLog
 from .histories import Histories as Histories
 from .item_table import UnfitItems as UnfitItems
-from .manifest import BundleError as BundleError
-from .manifest import Manifest as Manifest
-from .parts import CROSS_ENCODER as CROSS_ENCODER
-from .parts import HISTORIES as HISTORIES
-from .parts import ITEMS as ITEMS
-from .parts import BundleParts as BundleParts
-from .parts import ItemSearch as ItemSearch
-from .parts import Scoring as Scoring
-from .parts import UserEncoding as UserEncoding
-from .publication import building as building
-from .publication import current_bundle as current_bundle
-from .publication import new_bundle as new_bundle
-from .publication import switch_current as switch_current
+from .manifest import BundleError as BundleError, Manifest as Manifest
+from .parts import (
+    CROSS_ENCODER as CROSS_ENCODER,
+    HISTORIES as HISTORIES,
+    ITEMS as ITEMS,
+    BundleParts as BundleParts,
+    ItemSearch as ItemSearch,
+    Scoring as Scoring,
+    UserEncoding as UserEncoding,
+)
+from .publication import (
+    building as building,
+    current_bundle as current_bundle,
+    new_bundle as new_bundle,
+    switch_current as switch_current,
+)
 from .view import BundleView as BundleView

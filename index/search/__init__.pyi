@@ -1,13 +1,6 @@
-from .effort import SearchParameters as SearchParameters
-from .effort import Selection as Selection
-from .exact import Hits as Hits
-from .exact import exact_scores as exact_scores
-from .exact import exact_search as exact_search
-from .factory import Plan as Plan
-from .factory import fill as fill
-from .factory import train_index as train_index
-from .filters import Attributes as Attributes
-from .filters import Filter as Filter
-from .filters import UnfitColumn as UnfitColumn
+from .effort import SearchParameters as SearchParameters, Selection as Selection
+from .exact import Hits as Hits, exact_scores as exact_scores, exact_search as exact_search
+from .factory import Plan as Plan, fill as fill, train_index as train_index
+from .filters import Attributes as Attributes, Filter as Filter, UnfitColumn as UnfitColumn
 from .item_index import ItemIndex as ItemIndex
 from .stored_vectors import StoredVectors as StoredVectors

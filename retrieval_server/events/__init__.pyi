@@ -2,5 +2,4 @@ from .event_log import EventLog as EventLog
 from .memory_store import MemoryStore as MemoryStore
 from .recording import Recorder as Recorder
 from .redis_store import RedisStore as RedisStore
-from .user_events import EventStore as EventStore
-from .user_events import UserEvent as UserEvent
+from .user_events import EventStore as EventStore, UserEvent as UserEvent

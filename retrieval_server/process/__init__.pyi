@@ -1,3 +1,2 @@
-from .lifecycle import StopSignals as StopSignals
-from .lifecycle import drain as drain
+from .lifecycle import StopSignals as StopSignals, drain as drain
 from .supervisor import supervise as supervise

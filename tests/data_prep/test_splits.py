@@ -4,8 +4,7 @@ from collections import defaultdict
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from data_prep.columns import Split
 from data_prep.command import GateFailed, UsageError

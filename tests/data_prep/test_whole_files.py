@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from data_prep.command import GateFailed, Locked
 from data_prep.files import fingerprint, lock, new_directory, read_json, require_space, sha256, write_json

@@ -1,22 +1,13 @@
-from .baseline import Baseline as Baseline
-from .baseline import DoesNotApply as DoesNotApply
+from .baseline import Baseline as Baseline, DoesNotApply as DoesNotApply
 from .baseline_mix import BaselineMix as BaselineMix
-from .cooccurrence import Cooccurrence as Cooccurrence
-from .cooccurrence import PairWeights as PairWeights
+from .cooccurrence import Cooccurrence as Cooccurrence, PairWeights as PairWeights
 from .ease import Ease as Ease
-from .fitted import fit_each as fit_each
-from .fitted import fitted_baselines as fitted_baselines
+from .fitted import fit_each as fit_each, fitted_baselines as fitted_baselines
 from .ials import IALS as IALS
-from .knn import ItemKNN as ItemKNN
-from .knn import UserKNN as UserKNN
-from .late_fusion import Mix as Mix
-from .late_fusion import choose_weights as choose_weights
+from .knn import ItemKNN as ItemKNN, UserKNN as UserKNN
+from .late_fusion import Mix as Mix, choose_weights as choose_weights
 from .markov import Markov as Markov
-from .popularity import DecayedPopularity as DecayedPopularity
-from .popularity import Popularity as Popularity
-from .popularity import Trending as Trending
-from .similarity import Cosine as Cosine
-from .similarity import Pearson as Pearson
+from .popularity import DecayedPopularity as DecayedPopularity, Popularity as Popularity, Trending as Trending
+from .similarity import Cosine as Cosine, Pearson as Pearson
 from .text_similarity import TextSimilarity as TextSimilarity
-from .words import BM25 as BM25
-from .words import TfIdf as TfIdf
+from .words import BM25 as BM25, TfIdf as TfIdf

@@ -1,14 +1,16 @@
-from .evaluator import TWO_TOWERS as TWO_TOWERS
-from .evaluator import ModelScorers as ModelScorers
-from .report import METRICS as METRICS
-from .report import Estimates as Estimates
-from .report import EvaluationReport as EvaluationReport
-from .report import FunnelReport as FunnelReport
-from .report import ScorerSummary as ScorerSummary
-from .report import SearchReport as SearchReport
-from .search import SearchEvaluationConfig as SearchEvaluationConfig
-from .search import evaluate_search as evaluate_search
-from .search import with_typos as with_typos
-from .search import with_untuned_encoder as with_untuned_encoder
-from .summaries import Catalogue as Catalogue
-from .summaries import summarize as summarize
+from .evaluator import TWO_TOWERS as TWO_TOWERS, ModelScorers as ModelScorers
+from .report import (
+    METRICS as METRICS,
+    Estimates as Estimates,
+    EvaluationReport as EvaluationReport,
+    FunnelReport as FunnelReport,
+    ScorerSummary as ScorerSummary,
+    SearchReport as SearchReport,
+)
+from .search import (
+    SearchEvaluationConfig as SearchEvaluationConfig,
+    evaluate_search as evaluate_search,
+    with_typos as with_typos,
+    with_untuned_encoder as with_untuned_encoder,
+)
+from .summaries import Catalogue as Catalogue, summarize as summarize

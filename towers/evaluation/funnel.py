@@ -27,8 +27,7 @@ from towers.metrics.paired import PairedComparison
 from towers.metrics.ranking_metrics import NOT_FOUND
 from towers.model.scorer import VectorScorer
 from towers.ranking.cross_encoder import CrossEncoder
-from towers.ranking.record import CROSS_ENCODER as CROSS_ENCODER_FOLDER
-from towers.ranking.record import CrossEncoderRecord
+from towers.ranking.record import CROSS_ENCODER as CROSS_ENCODER_FOLDER, CrossEncoderRecord
 
 
 def stages(

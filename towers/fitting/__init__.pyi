@@ -1,8 +1,10 @@
 from .checkpoints import begin as begin
 from .cost import CostMeter as CostMeter
-from .trainer import EpochData as EpochData
-from .trainer import EpochDataset as EpochDataset
-from .trainer import Session as Session
-from .trainer import TrainerConfig as TrainerConfig
-from .trainer import fit as fit
-from .trainer import refit as refit
+from .trainer import (
+    EpochData as EpochData,
+    EpochDataset as EpochDataset,
+    Session as Session,
+    TrainerConfig as TrainerConfig,
+    fit as fit,
+    refit as refit,
+)

@@ -18,8 +18,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch import distributed as dist
+from torch import Tensor, distributed as dist
 
 from data_prep.errors import CommandError, GateFailed
 

@@ -1,18 +1,12 @@
-from .bootstrap import Bootstrap as Bootstrap
-from .bootstrap import Estimate as Estimate
-from .cases import Cases as Cases
-from .cases import EvaluationBatches as EvaluationBatches
-from .cases import sample as sample
-from .config import EvaluationConfig as EvaluationConfig
-from .config import JudgementConfig as JudgementConfig
-from .evaluation import Outcome as Outcome
-from .evaluation import Scorer as Scorer
-from .evaluation import evaluate as evaluate
-from .evaluation import mean_metrics as mean_metrics
-from .judgement_split import held_out_judgements as held_out_judgements
-from .judgement_split import judgements_to_learn_from as judgements_to_learn_from
+from .bootstrap import Bootstrap as Bootstrap, Estimate as Estimate
+from .cases import Cases as Cases, EvaluationBatches as EvaluationBatches, sample as sample
+from .config import EvaluationConfig as EvaluationConfig, JudgementConfig as JudgementConfig
+from .evaluation import Outcome as Outcome, Scorer as Scorer, evaluate as evaluate, mean_metrics as mean_metrics
+from .judgement_split import (
+    held_out_judgements as held_out_judgements,
+    judgements_to_learn_from as judgements_to_learn_from,
+)
 from .judgements import Judgements as Judgements
 from .paired import PairedComparison as PairedComparison
-from .ranking_metrics import CUTOFF as CUTOFF
-from .ranking_metrics import metric_names as metric_names
+from .ranking_metrics import CUTOFF as CUTOFF, metric_names as metric_names
 from .users_without_history import scores_without_history as scores_without_history

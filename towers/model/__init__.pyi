@@ -1,19 +1,13 @@
-from .item_encoder import NEW as NEW
-from .item_encoder import ItemEncoder as ItemEncoder
-from .one_vector import OneVectorModel as OneVectorModel
-from .one_vector import WeightedBlock as WeightedBlock
-from .run_record import RUN as RUN
-from .run_record import BlockWeightsRecord as BlockWeightsRecord
-from .run_record import RunRecord as RunRecord
-from .run_record import RunSettings as RunSettings
-from .run_record import check_towers as check_towers
-from .scorer import ONE_VECTOR as ONE_VECTOR
-from .scorer import VectorScorer as VectorScorer
-from .scorer import model_scorer as model_scorer
-from .selection import SELECTION as SELECTION
-from .selection import selection_of as selection_of
-from .trained_towers import ITEMS_AT_ONCE as ITEMS_AT_ONCE
-from .trained_towers import TrainedTowers as TrainedTowers
-from .trained_towers import dataset_of as dataset_of
-from .user_side import AddedItems as AddedItems
-from .user_side import ModelEncoder as ModelEncoder
+from .item_encoder import NEW as NEW, ItemEncoder as ItemEncoder
+from .one_vector import OneVectorModel as OneVectorModel, WeightedBlock as WeightedBlock
+from .run_record import (
+    RUN as RUN,
+    BlockWeightsRecord as BlockWeightsRecord,
+    RunRecord as RunRecord,
+    RunSettings as RunSettings,
+    check_towers as check_towers,
+)
+from .scorer import ONE_VECTOR as ONE_VECTOR, VectorScorer as VectorScorer, model_scorer as model_scorer
+from .selection import SELECTION as SELECTION, selection_of as selection_of
+from .trained_towers import ITEMS_AT_ONCE as ITEMS_AT_ONCE, TrainedTowers as TrainedTowers, dataset_of as dataset_of
+from .user_side import AddedItems as AddedItems, ModelEncoder as ModelEncoder

@@ -5,8 +5,7 @@ import logging
 import faiss
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from data_prep.command import UsageError, instantiate, load_config
 from index.build.config import BuildConfig

@@ -6,8 +6,7 @@ from unittest import mock
 import faiss
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from index.calibration.measures import index_recall
 from index.search.effort import SearchParameters

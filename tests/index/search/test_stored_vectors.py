@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from index.search.exact import best, exact_scores
 from index.search.stored_vectors import StoredVectors, as_float32, bytes_of

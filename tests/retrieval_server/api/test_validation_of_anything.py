@@ -3,8 +3,7 @@
 from typing import Any
 
 import grpc
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from retrieval_server.retrieval.v1.retrieval_pb2 import (
     Filter,

@@ -1,8 +1,7 @@
 """Histories in packs."""
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from towers.events.history import History, packs_of_like_length
 

@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from towers.losses import CrossBatch, Encoded, ExactCounts, Full, InBatch, Negatives, Uniform
 from towers.losses.softmax import conflict_rate, excluded_candidates, repeated_candidates, sampled_softmax

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import pytrec_eval
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from towers.metrics.ranking_metrics import per_user, ranks, tie_order
 

