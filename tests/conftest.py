@@ -71,7 +71,7 @@ def tiny_train_overrides(artifacts: Path, tiny_data: Path, tiny_encoder: Path) -
 
 @pytest.fixture(scope="session")
 def tiny_run(artifacts: Path, tiny_data: Path, tiny_encoder: Path, tiny_train_overrides: list[str]) -> Path:
-    """A finished training run, with a reranker beside the towers."""
+    """A finished training run, with a cross-encoder beside the towers."""
     from data_prep.command import load_config
     from towers.ranking.config import RankerConfig
     from towers.train import train

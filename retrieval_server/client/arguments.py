@@ -123,7 +123,7 @@ def _recalled() -> argparse.ArgumentParser:
     parser.add_argument("--explain", action="store_true", help="show each item's place in each recall channel")
     diversity = parser.add_argument_group("diversity; each of these asks for it, the rest is the server's")
     diversity.add_argument("--diverse", action="store_true", help="all of it the server's way")
-    diversity.add_argument("--method", metavar="M", help="mmr, mmr_max or dpp")
+    diversity.add_argument("--method", metavar="M", help="mmr or dpp")
     diversity.add_argument("--strength", type=float, metavar="S", help="0 for relevance alone to 1 for novelty alone")
     diversity.add_argument(
         "--max-per-category", type=int, metavar="N", help="items of one category while there are others"

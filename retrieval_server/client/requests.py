@@ -84,7 +84,7 @@ class DiversityOptions(TypedDict, total=False):
     """Diversity of an answer. What is left out is as the server has it.
 
     Attributes:
-        method: "mmr", "mmr_max" or "dpp".
+        method: "mmr" or "dpp".
         strength: weight of being unlike the others against the score, 0 to 1.
         max_per_category: items of one category while there are others, 0 for any number.
         collapse_duplicates: whether of items that are all but the same only the best one comes.

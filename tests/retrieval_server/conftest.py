@@ -52,7 +52,7 @@ def shop() -> ServedBundle:
         lighter_index=ExactSearch(vectors[: ITEMS // 2]),
         allowed=Attributes(attributes(), row_of).rows,
         user_encoder=MeanEncoder(vectors),
-        reranker=PlainCrossEncoder(),
+        cross_encoder=PlainCrossEncoder(),
         history={"ann": stored}.get,
     )
 

@@ -198,8 +198,8 @@ class Diversity(_message.Message):
     MAX_PER_CATEGORY_FIELD_NUMBER: _builtins.int
     COLLAPSE_DUPLICATES_FIELD_NUMBER: _builtins.int
     method: _builtins.str
-    """"mmr" (marginal relevance: an item is held against those chosen before, by the mean of the cosines), "mmr_max" (by the
-    largest of them, as first published) or "dpp" (determinantal point process: by the volume that it adds).
+    """"mmr" (marginal relevance: an item is held against those chosen before, by the mean of the cosines) or "dpp"
+    (determinantal point process: by the volume that it adds).
     """
     strength: _builtins.float
     """Weight of being unlike the others against the score: 0 for nothing to 1 for everything."""

@@ -57,7 +57,7 @@ def test_a_candidates_recall_score_is_that_of_its_best_interest(shop: ServedBund
         def score(self, context: str, candidates: Sequence[str], recall_scores: np.ndarray) -> np.ndarray:
             return recall_scores
 
-    bundle = replace(shop, user_encoder=TwoInterests(), reranker=Recorded())
+    bundle = replace(shop, user_encoder=TwoInterests(), cross_encoder=Recorded())
     profile = resolve(bundle, Requester(query="milk"))
     recall = BatchedRecall(BatchingConfig(1, 0.0), CacheConfig(0, 0.0), Observer(log_calls=False))
     pipeline = Pipeline(recall, CrossEncoderRunner(RerankingConfig(candidates=10, at_once=4, workers=1), threads=1))

@@ -30,7 +30,7 @@ def likeness(shop: ServedBundle, item_ids: Any) -> float:
 
 
 @pytest.mark.parametrize("call", ["recall", "recommend"])
-@pytest.mark.parametrize("method", ["mmr", "mmr_max", "dpp"])
+@pytest.mark.parametrize("method", ["mmr", "dpp"])
 def test_a_diverse_answer_holds_items_less_alike_in_the_order_of_their_scores(
     client: RetrievalClient, shop: ServedBundle, call: str, method: str
 ):
@@ -110,7 +110,7 @@ def test_a_server_may_make_every_recommendation_diverse_and_no_recall(config: Se
 @pytest.mark.parametrize(
     ("wish", "field", "says"),
     [
-        ({"method": "best"}, "diversity.method", "mmr, mmr_max, dpp"),
+        ({"method": "best"}, "diversity.method", "mmr, dpp"),
         ({"strength": 1.5}, "diversity.strength", "0 to 1"),
         ({"strength": float("nan")}, "diversity.strength", "0 to 1"),
         ({"max_per_category": -1}, "diversity.max_per_category", "0 for any number"),
