@@ -13,7 +13,7 @@ from data_prep.prepare import PrepareConfig, prepare
 from index import Bundle
 from index.build.__main__ import build
 from index.build.config import BuildConfig
-from retrieval_server.api.requester import Asker
+from retrieval_server.api.requester import Requester
 from retrieval_server.bundles.served_bundle import ServedBundle
 from retrieval_server.pipeline.profile import resolve
 from tests.tiny import CATEGORIES, USERS, tabular_overrides
@@ -81,7 +81,7 @@ def test_a_known_user_is_answered_by_the_attributes_kept_in_the_bundle(run: Path
     assert stored is not None and stored.attributes == {"club": "bread", "town": "Bree"}
     assert bundle.history("u1").attributes == {"club": "", "town": ""}
 
-    profile = resolve(served, Asker(user_id="u2"))
+    profile = resolve(served, Requester(user_id="u2"))
     (vectors,) = served.user_encoder.encode([profile.history], [""])
     assert vectors.shape == (2, bundle.manifest.dim)
     assert (vectors[:, OneVectorModel.open(run).towers.dim - 1] == 1).all()  # meets the items' prior
@@ -90,8 +90,8 @@ def test_a_known_user_is_answered_by_the_attributes_kept_in_the_bundle(run: Path
     (found,) = served.index.search(vectors[None], 5, [profile.seen])
     np.testing.assert_allclose(found.scores, np.sort(scores)[::-1][:5], atol=1e-5)
 
-    unnamed = resolve(served, Asker(item_ids=["co-0"])).history
-    named = resolve(served, Asker(user_id="u2", item_ids=["co-0"])).history
+    unnamed = resolve(served, Requester(item_ids=["co-0"])).history
+    named = resolve(served, Requester(user_id="u2", item_ids=["co-0"])).history
     assert unnamed.attributes == {} and named.attributes == stored.attributes
     first, second = bundle.user_encoder.encode([unnamed, named], ["", ""])
     assert not np.allclose(first, second)

@@ -30,7 +30,6 @@ from towers.baselines import (
 from towers.baselines.cooccurrence import directional_cooccurrence
 from towers.baselines.words import texts_of_columns
 from towers.blocks import WhitenedText
-from towers.evaluation.tables import beyond_accuracy
 from towers.events import TrainingData
 from towers.events.history import History
 from towers.events.interactions import Interactions
@@ -337,14 +336,3 @@ def test_a_mix_of_baselines_adds_them_in_units_of_their_deviation():
 def test_a_mix_whose_weights_do_not_fit_its_parts_is_refused():
     with pytest.raises(ValueError, match="name the same"):
         BaselineMix("x", {"a": Popularity()}, {"b": 1.0}, 1, 0)
-
-
-def test_coverage_novelty_and_popularity_of_lists_worked_out_by_hand():
-    counts = np.array([8, 4, 2, 1, 1, 0, 0, 0, 0, 0])
-    texts = np.eye(10, 2, dtype=np.float32)  # 0 and 1 at a right angle, nothing of the others
-    texts[5] = [0.6, 0.8]
-    found = beyond_accuracy(np.array([[0, 1, -1], [0, 5, -1]]), counts, texts)
-    assert found["intra_list_distance"] == pytest.approx((1 + 0.4) / 2)
-    assert found["coverage"] == 0.3
-    assert found["popularity_share"] == 0.5  # the most popular tenth is item 0
-    assert found["novelty"] == pytest.approx((1 + 2 + 1 + 4) / 4)  # shares 1/2, 1/4, 1/2 and at least 1/16

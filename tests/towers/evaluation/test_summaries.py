@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_prep.columns import Split
-from towers.evaluation.summaries import compare, popularity_deciles, slices
+from towers.evaluation.summaries import Catalogue, beyond_accuracy, compare, popularity_deciles, slices
 from towers.events.history import Sequences
 from towers.metrics.bootstrap import Bootstrap, Estimate
 from towers.metrics.cases import Cases
@@ -90,3 +90,14 @@ def test_users_are_sliced_by_the_length_of_their_histories_and_relevant_items_by
 def test_deciles_hold_a_tenth_of_the_items_each_and_ties_stay_together():
     assert popularity_deciles(np.arange(20)[::-1]).tolist() == [position // 2 + 1 for position in range(20)]
     assert popularity_deciles(np.array([7, 3, 3, 3, 0, 0, 0, 0, 0, 0])).tolist() == [1, 2, 2, 2, 5, 5, 5, 5, 5, 5]
+
+
+def test_coverage_novelty_and_popularity_of_lists_worked_out_by_hand():
+    counts = np.array([8, 4, 2, 1, 1, 0, 0, 0, 0, 0])
+    texts = np.eye(10, 2, dtype=np.float32)  # 0 and 1 at a right angle, nothing of the others
+    texts[5] = [0.6, 0.8]
+    beyond = beyond_accuracy(np.array([[0, 1, -1], [0, 5, -1]]), Catalogue(counts, texts))
+    assert beyond.intra_list_distance == pytest.approx((1 + 0.4) / 2)
+    assert beyond.coverage == 0.3
+    assert beyond.popularity_share == 0.5  # the most popular tenth is item 0
+    assert beyond.novelty == pytest.approx((1 + 2 + 1 + 4) / 4)  # shares 1/2, 1/4, 1/2 and at least 1/16

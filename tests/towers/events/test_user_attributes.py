@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.index.test_user_histories import sequences
 
 from data_prep.errors import UsageError
+from tests.index.bundle.test_histories import sequences
 from tests.towers.modules.test_user_tower import a_batch, user_tower
 from towers.events.history import History
 from towers.events.user_attributes import UserAttributes
