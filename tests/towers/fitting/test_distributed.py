@@ -114,7 +114,7 @@ def test_two_processes_train_a_run_from_the_command_line(tiny_train_overrides, a
 @pytest.mark.slow
 def test_a_grid_trains_each_trial_with_as_many_processes_as_it_says(tiny_train_overrides, artifacts: Path):
     overrides = [o for o in tiny_train_overrides if not o.startswith("trainer.epochs")]
-    more = ["-m", "run=ranks", "trainer.epochs=1", "trainer.devices=2,1", "trainer.accelerator=cpu"]
+    more = ["-m", "run=distributed", "trainer.epochs=1", "trainer.devices=2,1", "trainer.accelerator=cpu"]
     done = processes.run(processes.python("-m", "towers.train", *more, *overrides), timeout=280)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("fingerprint") == 2
