@@ -172,14 +172,14 @@ def test_a_run_that_learnt_from_every_query_is_judged_by_none(data: Path, overri
 
 def test_a_shop_with_nothing_to_learn_from_is_refused_with_the_cure(data: Path, overrides: list[str]) -> None:
     nothing = [*overrides, "queries.alone=0", "judgements.rate=0", "run=nothing"]
-    with pytest.raises(GateFailed, match=r"queries\.alone=1 asks for every item"):
+    with pytest.raises(GateFailed, match=r"queries\.alone=1 makes a synthetic query of every item"):
         train(load_config(TrainConfig, "train", nothing), data.parents[1] / "runs" / "nothing")
 
 
-def test_a_search_for_settings_is_refused_where_no_figures_could_guide_it(overrides: list[str], tmp_path: Path):
+def test_a_tuning_is_refused_where_no_figures_could_guide_it(overrides: list[str], tmp_path: Path):
     fixed = ",".join(f"'{one}'" for one in overrides if not one.startswith(("artifacts", "tower.dim")))
     space = "+space={tower.dim: {choices: [8, 16]}}"
     settings = [f"artifacts={tmp_path}", "name=s", f"overrides=[{fixed}]", "space=empty", space, "trials=1"]
-    with pytest.raises(UsageError, match="has no validation events, so there are no figures to search by"):
+    with pytest.raises(UsageError, match="has no validation events, so there are no figures to tune by"):
         tune(load_config(TuneConfig, "tune", settings))
     assert not (tmp_path / "tuning" / "s").exists()

@@ -1,5 +1,6 @@
 """A shop trained with every option of the user tower at once: from the user table to the answer for a known user."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def bundle(run: Path, data: Path) -> Bundle:
 def test_a_run_names_its_options_and_opens_with_them(run: Path) -> None:
     users = OneVectorModel.open(run).towers.users
     saved = read_json(run / CONFIG)["user_tower"]
-    assert users.config == saved
+    assert asdict(users.settings) == saved
     assert (saved["block"], saved["positions"], saved["interests"]) == ("ligr", "rotary", 2)
     assert saved["attributes"] == {"club": sorted(CATEGORIES), "town": ["Bree"]}
 

@@ -81,7 +81,7 @@ class TrainingSet:
         if not training.any() and query_only.empty:
             raise GateFailed(
                 f"{dataset.path}: no training events in split {log.protocol or 'by default'}, and no queries instead: "
-                "queries.alone=1 has a derived query for every item, judgements.rate=1 learns from judged ones"
+                "queries.alone=1 makes a synthetic query of every item, judgements.rate=1 learns from judged ones"
             )
         return cls(
             items=dataset.items,
