@@ -248,8 +248,8 @@ def unlearnt(judgements: Judgements, served: QueryFunnel) -> tuple[Judgements, Q
     if positions:
         return judgements[np.array(positions)], served
     log.warning(
-        "the funnel for queries learnt from all judged ones: it cannot be evaluated on them, so weights by "
-        "cross-validation stand in for it (train the towers with judgements.held_out=0 to keep some)"
+        "the funnel for queries learnt from all judged ones: it cannot be evaluated on them "
+        "(train the towers with judgements.held_out=0 to keep some)"
     )
     return judgements, None
 

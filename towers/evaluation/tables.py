@@ -96,6 +96,8 @@ def print_search(report: SearchReport, confidence: float) -> None:
         cells += [reworded.scorers[name][deciding] for reworded in report.reworded.values()]
         table.add_row(name, *map(str, cells))
     Console().print(table)
+    if report.served is None:
+        print("not served: python -m towers.train_funnel puts words beside the towers")
 
 
 def table_of(title: str, *columns: str, first: str = "") -> Table:
