@@ -167,7 +167,7 @@ def test_a_run_that_learnt_from_every_query_is_judged_by_none(data: Path, overri
 
 def test_a_shop_with_nothing_to_learn_from_is_refused_with_the_cure(data: Path, overrides: list[str]) -> None:
     nothing = [*overrides, "queries.alone=0", "judgements.rate=0", "run=nothing"]
-    with pytest.raises(GateFailed, match=r"queries\.alone=1 asks for every item"):
+    with pytest.raises(GateFailed, match=r"queries\.alone=1 has a "):
         train(load_config(TrainConfig, "train", nothing), data.parents[1] / "runs" / "nothing")
 
 

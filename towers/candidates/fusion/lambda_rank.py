@@ -1,9 +1,9 @@
 """Gradient-boosted trees that optimise NDCG: an extra, for those who have LightGBM."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from data_prep.config import require
 from towers.baselines.baseline import DoesNotApply
 from towers.candidates.candidate_pool import CandidatePools
 from towers.candidates.fusion.features import fusion_features
+from towers.candidates.fusion.fusion import FittedFusion
 from towers.candidates.labelled_pools import LabelledPools
 from towers.metrics.ranking_metrics import CUTOFF
 
@@ -19,16 +20,27 @@ MISSING = "it needs the package lightgbm ({}): pip install 'twotower[lightgbm]'"
 
 
 @dataclass(frozen=True)
-class Trees:
+class Trees(FittedFusion):
     """Boosted trees, kept as the text that LightGBM writes.
+
+    The model is read at once, so that a machine without LightGBM says so when it loads.
 
     Attributes:
         text: the model.
+
+    Raises:
+        DoesNotApply: LightGBM is not there.
     """
 
     kind: ClassVar[str] = "boosted_trees"
 
     text: str
+
+    def __post_init__(self) -> None:
+        try:
+            _ = self._booster
+        except ImportError as error:
+            raise DoesNotApply(MISSING.format(error)) from None
 
     @cached_property
     def _booster(self) -> Any:
@@ -39,23 +51,6 @@ class Trees:
     def scores(self, pools: CandidatePools) -> NDArray[np.float64]:
         """[T]."""
         return np.asarray(self._booster.predict(fusion_features(pools), num_threads=1), np.float64)
-
-    def state(self) -> dict[str, Any]:
-        return {"text": self.text}
-
-    @classmethod
-    def restore(cls, state: Mapping[str, Any]) -> Self:
-        """Read the model at once, so that a machine without LightGBM says so when it loads.
-
-        Raises:
-            DoesNotApply: LightGBM is not there.
-        """
-        trees = cls(state["text"])
-        try:
-            _ = trees._booster
-        except ImportError as error:
-            raise DoesNotApply(MISSING.format(error)) from None
-        return trees
 
 
 class LambdaRank:
