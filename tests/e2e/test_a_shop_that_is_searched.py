@@ -175,6 +175,6 @@ def test_a_search_for_settings_is_refused_where_no_figures_could_guide_it(overri
     fixed = ",".join(f"'{one}'" for one in overrides if not one.startswith(("artifacts", "tower.dim")))
     space = "+space={tower.dim: {choices: [8, 16]}}"
     settings = [f"artifacts={tmp_path}", "name=s", f"overrides=[{fixed}]", "space=empty", space, "trials=1"]
-    with pytest.raises(UsageError, match="has no validation events, so there are no figures to search by"):
+    with pytest.raises(UsageError, match="has no validation events, so there are no figures to tune by"):
         tune(load_config(TuneConfig, "tune", settings))
     assert not (tmp_path / "tuning" / "s").exists()

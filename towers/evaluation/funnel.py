@@ -135,7 +135,7 @@ class FunnelEvaluation:
             UsageError: funnel or cross-encoder were trained for other towers.
         """
         folder, k = self.run / FUNNEL, min(cases.cutoffs)
-        FunnelRecord.read(folder).check(self.run, self.fingerprint)
+        FunnelRecord.read(folder).check(folder, self.fingerprint)
         cross_encoder = CrossEncoderStage.of(
             self.run / CROSS_ENCODER_FOLDER, self.fingerprint, self.items, cases, looked_at(k)
         )
