@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from towers.evaluation.report import Ablation, FunnelReport, ScorerSummary
 from towers.evaluation.stage import RECALL
-from towers.evaluation.tables import console, print_differences, print_scorers, print_slices, table_of
+from towers.evaluation.tables import print_differences, print_scorers, print_slices, print_table
 from towers.metrics.bootstrap import Estimate
 from towers.metrics.ranking_metrics import NDCG
 
@@ -32,19 +32,18 @@ def print_funnel(report: FunnelReport, cutoffs: Sequence[int]) -> None:
 
 def print_lists(stages: Mapping[str, ScorerSummary], k: int) -> None:
     """One row a stage: NDCG of its lists, and how unlike each other their items are."""
-    metric = f"{NDCG}@{k}"
-    table = table_of(f"lists of {k}: mean of 1 - cosine over their pairs", metric, "by item vectors", "by texts")
+    metric, rows = f"{NDCG}@{k}", []
     for name, summary in stages.items():
         figures = (summary.metrics[metric].mean, summary.beyond.item_distance, summary.beyond.intra_list_distance)
-        table.add_row(name, *("" if figure is None else f"{figure:.4f}" for figure in figures))
-    console().print(table)
+        rows.append((name, *("" if figure is None else f"{figure:.4f}" for figure in figures)))
+    print_table(f"lists of {k}: mean of 1 - cosine over their pairs", [metric, "by item vectors", "by texts"], rows)
 
 
 def print_ablation(ablation: Mapping[str, Ablation]) -> None:
     """One row a fusion of some of the channels."""
-    title = "gain of the channels, fused as configured (* beyond chance)"
-    table = table_of(title, "ndcg@10", "above recall", "not retrieved")
+    rows = []
     for name, row in ablation.items():
         gain = Estimate(row.comparison.mean, row.comparison.low, row.comparison.high)
-        table.add_row(name, f"{row.comparison.after:.4f}", gain.as_difference, f"{row.not_retrieved:.1%}")
-    console().print(table)
+        rows.append((name, f"{row.comparison.after:.4f}", gain.as_difference, f"{row.not_retrieved:.1%}"))
+    columns = ["ndcg@10", "above recall", "not retrieved"]
+    print_table("gain of the channels, fused as configured (* beyond chance)", columns, rows)
