@@ -110,7 +110,7 @@ class Evaluator:
 
     def against(self, baselines: Iterable[str]) -> Differences | None:
         """How far every scorer lies above the strongest of some."""
-        return compare(self.metrics, list(baselines), self.cases.cutoffs, self.bootstrap)
+        return compare(self.metrics, list(baselines), metric_names(self.cases.cutoffs), self.bootstrap)
 
     def without_history_report(self, lists: Iterable[Scorer], attributed: Scorer | None) -> UsersWithoutHistory:
         """The model beside lists that are the same for everybody, on users whose history is taken away.
@@ -131,5 +131,5 @@ class Evaluator:
         return UsersWithoutHistory(
             users=len(self.cases),
             scorers={name: self.bootstrap.estimates(values, names) for name, values in metrics.items()},
-            against=compare(metrics, list(of_lists), self.cases.cutoffs, self.bootstrap),
+            against=compare(metrics, list(of_lists), names, self.bootstrap),
         )

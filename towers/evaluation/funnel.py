@@ -17,14 +17,14 @@ from towers.candidates.funnel_record import FunnelRecord
 from towers.candidates.labelled_pools import LabelledPools
 from towers.candidates.pool_builder import labelled_pools
 from towers.diversity import Diversity, DiversityConfig, mean_distance, unit
-from towers.evaluation.funnel_diversity import ItemLooks, diversified_ranks, looked_at
+from towers.evaluation.funnel_diversity import ItemLooks, diversified, looked_at
 from towers.evaluation.report import Ablation, DiversifiedStage, FunnelReport
 from towers.evaluation.stage import CROSS_ENCODER, DIVERSIFIED, FUSED, RANKED, RECALL, Stage
 from towers.evaluation.summaries import Catalogue, compare, summarize
 from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.cases import Cases
 from towers.metrics.paired import PairedComparison
-from towers.metrics.ranking_metrics import NOT_FOUND
+from towers.metrics.ranking_metrics import NOT_FOUND, metric_names
 from towers.model.scorer import VectorScorer
 from towers.ranking.cross_encoder import CrossEncoder
 from towers.ranking.record import CROSS_ENCODER as CROSS_ENCODER_FOLDER, CrossEncoderRecord
@@ -163,8 +163,9 @@ class FunnelEvaluation:
             beyond = replace(summaries[name].beyond, item_distance=mean_distance(outcome.top, directions))
             summaries[name] = replace(summaries[name], beyond=beyond)
         last = {name: metrics[name] for name in (served.name, DIVERSIFIED)}
-        above_recall = compare(metrics, [RECALL], cases.cutoffs, self.bootstrap)
-        above_served = compare(last, [served.name], cases.cutoffs, self.bootstrap)
+        names = metric_names(cases.cutoffs)
+        above_recall = compare(metrics, [RECALL], names, self.bootstrap)
+        above_served = compare(last, [served.name], names, self.bootstrap)
         assert above_recall is not None and above_served is not None
         return FunnelReport(
             users=len(cases),
@@ -188,13 +189,6 @@ class FunnelEvaluation:
             comparison = PairedComparison.of(alone, fused, self.bootstrap)
             ablation[variant.name] = Ablation(comparison, narrowed.not_retrieved_share)
         return ablation
-
-
-def diversified(stage: Stage, k: int, settings: Diversity, looks: ItemLooks) -> Stage:
-    """A stage's order once the first k of each user are chosen to be unlike each other; the others follow."""
-    pools = stage.labelled.pools
-    ranks = diversified_ranks(pools, stage.scores, stage.ranks, k, settings, looks)
-    return Stage(DIVERSIFIED, stage.labelled, stage.scores, ranks)
 
 
 def rows_of_cases(orders: Sequence[Stage], served: Stage, names: Sequence[str], cases: Cases) -> pd.DataFrame:

@@ -14,8 +14,9 @@ from data_prep.columns import Columns
 from data_prep.command import instantiate
 from towers.baselines import fitted_baselines
 from towers.candidates.query_funnel import QueryFunnel
-from towers.evaluation.report import Differences, Estimates, Reworded, SearchReport, ServedRow
+from towers.evaluation.report import Estimates, Reworded, SearchReport, ServedRow
 from towers.evaluation.stage import Stage
+from towers.evaluation.summaries import compare
 from towers.events import TrainingData
 from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.cases import Cases, EvaluationBatches
@@ -141,17 +142,19 @@ def evaluate_search(
         return answers if served is None else [*answers, answer_served(served, judgements, asked)]
 
     answers = answers_to(cases)
+    metrics = {of_scorer.name: of_scorer.metrics for of_scorer in answers}
     rows, others = [_rows(answers, judgements, item_ids, "")], {}
     for name, queries in (reworded or {}).items():
         again = answers_to(replace(cases, queries=list(queries)))
-        lost = [Answers(new.name, old.metrics - new.metrics, new.top) for old, new in zip(answers, again, strict=True)]
-        others[name] = Reworded(_estimates(again, bootstrap), _estimates(lost, bootstrap))
+        then = {of_scorer.name: of_scorer.metrics for of_scorer in again}
+        lost = {scorer: metrics[scorer] - values for scorer, values in then.items()}
+        others[name] = Reworded(_estimates(then, bootstrap), _estimates(lost, bootstrap))
         rows.append(_rows(again, replace(judgements, queries=list(queries)), item_ids, name))
     report = SearchReport(
         queries=len(judgements),
         judgements=len(judgements.pairs[0]),
-        scorers=_estimates(answers, bootstrap),
-        against=_above(answers, [baseline.name for baseline in baselines.values()], bootstrap),
+        scorers=_estimates(metrics, bootstrap),
+        against=compare(metrics, [baseline.name for baseline in baselines.values()], METRICS, bootstrap),
         served=None if served is None else ServedRow(served.name, served.source),
         left_out=left_out,
         reworded=others,
@@ -159,18 +162,8 @@ def evaluate_search(
     return report, pd.concat(rows, ignore_index=True)
 
 
-def _estimates(answers: Sequence[Answers], bootstrap: Bootstrap) -> dict[str, Estimates]:
-    return {of_scorer.name: bootstrap.estimates(of_scorer.metrics, METRICS) for of_scorer in answers}
-
-
-def _above(answers: Sequence[Answers], baselines: Sequence[str], bootstrap: Bootstrap) -> Differences | None:
-    """How far each scorer lies above the best baseline by NDCG, query by query."""
-    candidates = [of_scorer for of_scorer in answers if of_scorer.name in baselines]
-    if not candidates:
-        return None
-    best = max(candidates, key=lambda of_scorer: float(of_scorer.metrics[:, 0].mean()))
-    above = [Answers(each.name, each.metrics - best.metrics, each.top) for each in answers if each is not best]
-    return Differences(best.name, _estimates(above, bootstrap))
+def _estimates(metrics: Mapping[str, NDArray[np.float64]], bootstrap: Bootstrap) -> dict[str, Estimates]:
+    return {name: bootstrap.estimates(values, METRICS) for name, values in metrics.items()}
 
 
 def _rows(answers: Sequence[Answers], judgements: Judgements, item_ids: Sequence[str], wording: str) -> pd.DataFrame:

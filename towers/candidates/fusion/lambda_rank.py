@@ -16,8 +16,6 @@ from towers.candidates.fusion.fusion import FittedFusion
 from towers.candidates.labelled_pools import LabelledPools
 from towers.metrics.ranking_metrics import CUTOFF
 
-MISSING = "it needs the package lightgbm ({}): pip install 'twotower[lightgbm]'"
-
 
 @dataclass(frozen=True)
 class Trees(FittedFusion):
@@ -37,16 +35,11 @@ class Trees(FittedFusion):
     text: str
 
     def __post_init__(self) -> None:
-        try:
-            _ = self._booster
-        except ImportError as error:
-            raise DoesNotApply(MISSING.format(error)) from None
+        _ = self._booster
 
     @cached_property
     def _booster(self) -> Any:
-        from lightgbm import Booster
-
-        return Booster(model_str=self.text)
+        return _lightgbm().Booster(model_str=self.text)
 
     def scores(self, pools: CandidatePools) -> NDArray[np.float64]:
         """[T]."""
@@ -82,11 +75,7 @@ class LambdaRank:
             DoesNotApply: LightGBM is not there.
             GateFailed: no pool holds a relevant item.
         """
-        try:
-            import lightgbm
-        except ImportError as error:
-            raise DoesNotApply(MISSING.format(error)) from None
-        learning = labelled.learnable()
+        lightgbm, learning = _lightgbm(), labelled.learnable()
         data = lightgbm.Dataset(
             fusion_features(learning.pools), learning.relevant.astype(np.int8), group=np.diff(learning.pools.offsets)
         )
@@ -102,3 +91,11 @@ class LambdaRank:
             "verbose": -1,
         }
         return Trees(lightgbm.train(settings, data, self.trees).model_to_string())
+
+
+def _lightgbm() -> Any:
+    try:
+        import lightgbm
+    except ImportError as error:
+        raise DoesNotApply(f"it needs the package lightgbm ({error}): pip install 'twotower[lightgbm]'") from None
+    return lightgbm
