@@ -4,14 +4,13 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from data_prep.columns import Split
 from data_prep.command import command
-from data_prep.config import require
+from data_prep.config import Node, require
 from data_prep.errors import GateFailed, UsageError
 from towers.baselines import fit_each
 from towers.candidates.funnel import FUNNEL
@@ -81,8 +80,8 @@ class EvaluateConfig:
     seed: int
     threads: int
     evaluation: EvaluationConfig
-    baselines: dict[str, Any]
-    fallbacks: dict[str, Any]
+    baselines: dict[str, Node]
+    fallbacks: dict[str, Node]
     search: SearchEvaluationConfig
     diversity: DiversityConfig
     funnel_users: int

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from data_prep.columns import Columns
 from data_prep.command import instantiate
+from data_prep.config import Node
 from towers.baselines import fitted_baselines
 from towers.candidates.query_funnel import QueryFunnel
 from towers.evaluation.report import Estimates, Reworded, SearchReport, ServedRow
@@ -46,7 +46,7 @@ class SearchEvaluationConfig:
         typos: whether the queries are asked once more with one random error each.
     """
 
-    baselines: dict[str, Any]
+    baselines: dict[str, Node]
     typos: bool
 
 
@@ -135,31 +135,33 @@ def evaluate_search(
     item_ids = [str(item_id) for item_id in training.items[Columns.ITEM_ID]]
     cases, bootstrap = judgement_cases(judgements, item_ids, [CUTOFF]), settings.bootstrap(seed)
     baselines, left_out = fitted_baselines(config.baselines, training)
-
-    def answers_to(asked: Cases) -> list[Answers]:
+    metrics, rows = {}, []
+    for wording, queries in {"": judgements.queries, **(reworded or {})}.items():
+        asked, texts = replace(cases, queries=list(queries)), replace(judgements, queries=list(queries))
         scorers = [*models, *baselines.values()]
         answers = [answer(scorer, judgements, asked, settings.batch_size) for scorer in scorers]
-        return answers if served is None else [*answers, answer_served(served, judgements, asked)]
-
-    answers = answers_to(cases)
-    metrics = {of_scorer.name: of_scorer.metrics for of_scorer in answers}
-    rows, others = [_rows(answers, judgements, item_ids, "")], {}
-    for name, queries in (reworded or {}).items():
-        again = answers_to(replace(cases, queries=list(queries)))
-        then = {of_scorer.name: of_scorer.metrics for of_scorer in again}
-        lost = {scorer: metrics[scorer] - values for scorer, values in then.items()}
-        others[name] = Reworded(_estimates(then, bootstrap), _estimates(lost, bootstrap))
-        rows.append(_rows(again, replace(judgements, queries=list(queries)), item_ids, name))
+        if served is not None:
+            answers.append(answer_served(served, judgements, asked))
+        metrics[wording] = {of_scorer.name: of_scorer.metrics for of_scorer in answers}
+        rows.append(_rows(answers, texts, item_ids, wording))
+    plain = metrics.pop("")
     report = SearchReport(
         queries=len(judgements),
         judgements=len(judgements.pairs[0]),
-        scorers=_estimates(metrics, bootstrap),
-        against=compare(metrics, [baseline.name for baseline in baselines.values()], METRICS, bootstrap),
+        scorers=_estimates(plain, bootstrap),
+        against=compare(plain, [baseline.name for baseline in baselines.values()], METRICS, bootstrap),
         served=None if served is None else ServedRow(served.name, served.source),
         left_out=left_out,
-        reworded=others,
+        reworded={wording: _reworded(plain, others, bootstrap) for wording, others in metrics.items()},
     )
     return report, pd.concat(rows, ignore_index=True)
+
+
+def _reworded(
+    plain: Mapping[str, NDArray[np.float64]], others: Mapping[str, NDArray[np.float64]], bootstrap: Bootstrap
+) -> Reworded:
+    lost = {scorer: plain[scorer] - values for scorer, values in others.items()}
+    return Reworded(_estimates(others, bootstrap), _estimates(lost, bootstrap))
 
 
 def _estimates(metrics: Mapping[str, NDArray[np.float64]], bootstrap: Bootstrap) -> dict[str, Estimates]:
