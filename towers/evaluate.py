@@ -19,7 +19,6 @@ from towers.candidates.trained_run import TrainedRun
 from towers.diversity import DiversityConfig
 from towers.evaluation.evaluator import Evaluator, ModelScorers
 from towers.evaluation.funnel import FunnelEvaluation
-from towers.evaluation.funnel_tables import print_funnel
 from towers.evaluation.report import METRICS, EvaluationReport, FunnelReport, SearchReport
 from towers.evaluation.search import (
     QUERIES,
@@ -32,6 +31,7 @@ from towers.evaluation.summaries import Catalogue
 from towers.evaluation.tables import (
     print_cold,
     print_differences,
+    print_funnel,
     print_scorers,
     print_search,
     print_slices,
@@ -185,10 +185,8 @@ def evaluate_funnel(
     if not (config.run / FUNNEL).is_dir():
         return None
     evaluation = FunnelEvaluation(
-        run=config.run,
-        fingerprint=run.model.fingerprint,
+        run=run,
         towers=one_vector,
-        items=run.dataset.items,
         catalogue=catalogue,
         diversity=config.diversity,
         bootstrap=config.evaluation.bootstrap(config.seed),
