@@ -4,23 +4,21 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from data_prep.columns import Columns, Split
+from data_prep.columns import Split
 from data_prep.command import command
-from data_prep.config import require
-from data_prep.dataset import Dataset
+from data_prep.config import Node, require
 from data_prep.errors import GateFailed, UsageError
 from towers.baselines import fit_each
 from towers.candidates.funnel import FUNNEL
 from towers.candidates.query_funnel import QueryFunnel
+from towers.candidates.trained_run import TrainedRun
 from towers.diversity import DiversityConfig
 from towers.evaluation.evaluator import Evaluator, ModelScorers
 from towers.evaluation.funnel import FunnelEvaluation
-from towers.evaluation.funnel_tables import print_funnel
 from towers.evaluation.report import METRICS, EvaluationReport, FunnelReport, SearchReport
 from towers.evaluation.search import (
     QUERIES,
@@ -33,13 +31,13 @@ from towers.evaluation.summaries import Catalogue
 from towers.evaluation.tables import (
     print_cold,
     print_differences,
+    print_funnel,
     print_scorers,
     print_search,
     print_slices,
     print_without_history,
 )
 from towers.events import TrainingData
-from towers.events.reading import read_sequences_of
 from towers.metrics.cases import Cases, sample
 from towers.metrics.config import EvaluationConfig
 from towers.metrics.evaluation import Scorer
@@ -48,6 +46,7 @@ from towers.metrics.judgements import Judgements
 from towers.metrics.ranking_metrics import NDCG, RECALL
 from towers.model.one_vector import OneVectorModel
 from towers.model.run_record import RunRecord
+from towers.model.scorer import VectorScorer
 from towers.text.whitening import text_directions
 
 log = logging.getLogger(__name__)
@@ -81,8 +80,8 @@ class EvaluateConfig:
     seed: int
     threads: int
     evaluation: EvaluationConfig
-    baselines: dict[str, Any]
-    fallbacks: dict[str, Any]
+    baselines: dict[str, Node]
+    fallbacks: dict[str, Node]
     search: SearchEvaluationConfig
     diversity: DiversityConfig
     funnel_users: int
@@ -95,30 +94,6 @@ class EvaluateConfig:
 
 FurtherScorers = Callable[[OneVectorModel, TrainingData, Cases], Iterable[Scorer]]
 """Scorers of a model, its training data, and the users to be evaluated."""
-
-
-@dataclass(frozen=True)
-class EvaluatedRun:
-    """The run that is evaluated, opened once.
-
-    Attributes:
-        config: the command's.
-        record: of the run.
-        dataset: the data it was trained on.
-        scorers: of its model.
-        training: the events it was fitted to.
-    """
-
-    config: EvaluateConfig
-    record: RunRecord
-    dataset: Dataset
-    scorers: ModelScorers
-    training: TrainingData
-
-    @property
-    def model(self) -> OneVectorModel:
-        """Towers and blocks."""
-        return self.scorers.model
 
 
 def evaluate_run(config: EvaluateConfig, more: FurtherScorers | None = None) -> EvaluationReport:
@@ -135,16 +110,12 @@ def evaluate_run(config: EvaluateConfig, more: FurtherScorers | None = None) -> 
         GateFailed: nobody has anything to be found.
     """
     torch.set_num_threads(config.threads)
-    model, record = OneVectorModel.open(config.run), RunRecord.read(config.run)
-    dataset, settings = record.open_data(config.data), record.settings
-    sequences, split = read_sequences_of(dataset, settings.log), Split[config.held_out.upper()]
-    if split < record.until:
+    run = TrainedRun.of(config.run, RunRecord.read(config.run).open_data(config.data))
+    dataset, towers, split = run.dataset, run.model.towers, Split[config.held_out.upper()]
+    if split < run.until:
         raise UsageError(f"held_out: {config.run} was trained on the {config.held_out} events; leave held_out=test")
-    training = model.towers.seen(sequences, dataset.items, record.until)
-    run = EvaluatedRun(config, record, dataset, ModelScorers(model, dataset.items), training)
-    item_ids = [str(item_id) for item_id in dataset.items[Columns.ITEM_ID]]
-    cases = Cases.held_out(sequences, item_ids, split, model.towers.exclude_seen, config.evaluation.cutoffs)
-    judgements = held_out_judgements(settings.judgements, settings.seed, dataset)
+    cases = Cases.held_out(run.sequences, run.item_ids, split, towers.exclude_seen, config.evaluation.cutoffs)
+    judgements = held_out_judgements(run.record.settings.judgements, run.record.settings.seed, dataset)
     if not len(cases) and judgements is None:
         raise GateFailed(
             f"{dataset.path} has no user with something to find in its {config.held_out} split, and no judged queries "
@@ -152,28 +123,34 @@ def evaluate_run(config: EvaluateConfig, more: FurtherScorers | None = None) -> 
         )
     report = EvaluationReport(
         split=config.held_out,
-        until=record.until.name.lower(),
+        until=run.until.name.lower(),
         items=len(dataset.items),
-        exclude_seen=model.towers.exclude_seen,
-        run=model.towers.fingerprint,
+        exclude_seen=towers.exclude_seen,
+        run=towers.fingerprint,
         data=dataset.fingerprint,
         confidence=config.evaluation.confidence,
         cutoffs=list(config.evaluation.cutoffs),
     )
+    scorers = ModelScorers(run.model, dataset.items)
     if len(cases):
-        report = evaluate_users(run, cases, report, more)
-    return report if judgements is None else replace(report, search=evaluate_queries(run, judgements))
+        report = evaluate_users(config, run, scorers, cases, report, more)
+    return report if judgements is None else replace(report, search=evaluate_queries(config, run, scorers, judgements))
 
 
 def evaluate_users(
-    run: EvaluatedRun, cases: Cases, report: EvaluationReport, more: FurtherScorers | None = None
+    config: EvaluateConfig,
+    run: TrainedRun,
+    scorers: ModelScorers,
+    cases: Cases,
+    report: EvaluationReport,
+    more: FurtherScorers | None,
 ) -> EvaluationReport:
     """The report with towers, baselines and funnel on users with something held out."""
-    config, training = run.config, run.training
+    training = run.training
     bootstrap = config.evaluation.bootstrap(config.seed)
     catalogue = Catalogue(training.interactions.counts(), text_directions(training.vectors))
     evaluator = Evaluator(cases, catalogue, config.evaluation.batch_size, bootstrap)
-    for scorer in run.scorers.each(run.record):
+    for scorer in scorers.each(run.record):
         evaluator(scorer)
     for scorer in more(run.model, training, cases) if more is not None else ():
         evaluator(scorer)
@@ -182,7 +159,7 @@ def evaluate_users(
     for _, baseline in fit_each(config.baselines, training, left_out):
         evaluator(baseline)
         baselines.append(baseline.name)
-    attributed = run.scorers.one_vector if run.model.towers.users.attributes.columns else None
+    attributed = scorers.one_vector if run.model.towers.users.attributes.columns else None
     lists = (baseline for _, baseline in fit_each(config.fallbacks, training, left_out))
     without_history = evaluator.without_history_report(lists, attributed)
     return replace(
@@ -193,24 +170,23 @@ def evaluate_users(
         left_out=left_out,
         without_history=without_history,
         cold=evaluator.cold_report(),
-        funnel=evaluate_funnel(run, cases, catalogue),
+        funnel=evaluate_funnel(config, run, scorers.one_vector, cases, catalogue),
     )
 
 
-def evaluate_funnel(run: EvaluatedRun, cases: Cases, catalogue: Catalogue) -> FunnelReport | None:
+def evaluate_funnel(
+    config: EvaluateConfig, run: TrainedRun, one_vector: VectorScorer, cases: Cases, catalogue: Catalogue
+) -> FunnelReport | None:
     """The run's funnel on some of the users, with a row of each in `cases.csv`; None where the run has none.
 
     Raises:
         UsageError: funnel or cross-encoder were trained for other towers.
     """
-    config = run.config
     if not (config.run / FUNNEL).is_dir():
         return None
     evaluation = FunnelEvaluation(
-        run=config.run,
-        fingerprint=run.model.fingerprint,
-        towers=run.scorers.one_vector,
-        items=run.dataset.items,
+        run=run,
+        towers=one_vector,
         catalogue=catalogue,
         diversity=config.diversity,
         bootstrap=config.evaluation.bootstrap(config.seed),
@@ -220,16 +196,18 @@ def evaluate_funnel(run: EvaluatedRun, cases: Cases, catalogue: Catalogue) -> Fu
     return report
 
 
-def evaluate_queries(run: EvaluatedRun, judgements: Judgements) -> SearchReport | None:
+def evaluate_queries(
+    config: EvaluateConfig, run: TrainedRun, scorers: ModelScorers, judgements: Judgements
+) -> SearchReport | None:
     """Towers and scorers of words on judged queries, with a row of each in `queries.csv`; None if none is answerable.
 
     Raises:
         UsageError: the run's funnel for queries was trained for other towers.
     """
-    config, judgements = run.config, judgements.answerable()
+    judgements = judgements.answerable()
     if not len(judgements):
         return None
-    models = [run.scorers.two_towers, *([run.scorers.one_vector] if run.model.blocks else [])]
+    models = [scorers.two_towers, *([scorers.one_vector] if run.model.blocks else [])]
     served = QueryFunnel.of(config.run, run.model.fingerprint, models[-1])
     if served is not None:
         judgements, served = unlearnt(judgements, served)
@@ -248,8 +226,8 @@ def unlearnt(judgements: Judgements, served: QueryFunnel) -> tuple[Judgements, Q
     if positions:
         return judgements[np.array(positions)], served
     log.warning(
-        "the funnel for queries learnt from all judged ones: it cannot be evaluated on them, so weights by "
-        "cross-validation stand in for it (train the towers with judgements.held_out=0 to keep some)"
+        "the funnel for queries learnt from all judged ones: it cannot be evaluated on them "
+        "(train the towers with judgements.held_out=0 to keep some)"
     )
     return judgements, None
 

@@ -73,17 +73,17 @@ def check_inputs(run: Path, data: Path | None, cross_encoder: str, funnel: bool)
         fingerprints["cross_encoder"] = _files_mark(choice.folder)
     funnels: dict[str, Path | None] = {}
     for name in ("funnel", "query_funnel"):
-        funnels[name] = _funnel(run / name, run, towers) if funnel else None
+        funnels[name] = _funnel(run / name, towers) if funnel else None
         if (folder := funnels[name]) is not None:
             fingerprints[name] = _files_mark(folder)
     return Inputs(dataset, run, choice, fingerprints=fingerprints, **funnels)
 
 
-def _funnel(folder: Path, run: Path, towers: str) -> Path | None:
+def _funnel(folder: Path, towers: str) -> Path | None:
     """The folder of a funnel that was trained for these towers, where there is one."""
     if not folder.is_dir():
         return None
-    FunnelRecord.read(folder).check(run, towers)
+    FunnelRecord.read(folder).check(folder, towers)
     return folder
 
 

@@ -64,7 +64,7 @@ def run(data: Path, overrides: list[str]) -> Path:
 
 @pytest.fixture(scope="module")
 def report(run: Path, data: Path) -> EvaluationReport:
-    return evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}", "search.folds=2"]))
+    return evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}"]))
 
 
 def test_texts_that_are_searched_are_whitened_by_half(run: Path, data: Path) -> None:
@@ -103,9 +103,6 @@ def test_words_of_chinese_find_what_was_asked_for(data: Path, overrides: list[st
     assert search.queries == len(ASKED) - 1
     assert search.scorers["bm25, all fields"]["ndcg@10"].mean > 0.9
     assert search.scorers["tf-idf"]["ndcg@10"].mean > 0.9
-    fused = next(name for name in search.scorers if name.startswith("cross-validated"))
-    assert len(search.cross_validated_weights) == 5
-    assert search.scorers[fused]["ndcg@10"].mean > search.scorers["two towers"]["ndcg@10"].mean
     assert search.reworded["misspelt"].lost["tf-idf"]["ndcg@10"].mean == 0  # nothing there to misspell
 
 
@@ -123,12 +120,11 @@ def test_words_answer_queries_of_a_shop_without_events_from_training_to_the_bund
     assert result.queries is not None
     assert (result.queries.source, result.queries.kept) == ("judged", ["bm25"])
     held_out = Judgements.of(Dataset.open(data)).fold(5, 1, read_json(run / "run.json")["config"]["seed"])
-    evaluated = [f"run={run}", f"data={data}", "search.folds=2"]
+    evaluated = [f"run={run}", f"data={data}"]
     search = evaluate_run(load_config(EvaluateConfig, "evaluate", evaluated)).search
     assert search is not None
     assert search.queries == len(held_out.answerable())
     assert search.served == ServedRow("served: towers + bm25", "judged")
-    assert not any(name.startswith("cross-validated") for name in search.scorers)
     assert search.scorers["served: towers + bm25"]["ndcg@10"].mean > 0.9
     built = build(load_config(BuildConfig, "build", [f"run={run}", f"data={data}", f"artifacts={data.parents[1]}"]))
     assert built.funnel == "the towers alone; for a query towers + bm25"
@@ -145,7 +141,6 @@ def test_a_funnel_that_learnt_from_every_judged_query_is_judged_by_none(data: Pa
     search = evaluate_run(load_config(EvaluateConfig, "evaluate", [f"run={run}", f"data={data}"])).search
     assert search is not None
     assert search.served is None and search.queries == len(ASKED) - 1
-    assert any(name.startswith("cross-validated: ") for name in search.scorers)
     assert not any(name.startswith("served") for name in search.scorers)
     assert recalled_by(run, data) == ["towers"]
 

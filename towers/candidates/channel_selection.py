@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +134,6 @@ class ChannelSelection:
     Attributes:
         everyone: all of them.
         names: of the channels, the towers first.
-        choosing: which of them choose channels and fusion, [U].
         fusion: fuses channels.
         certainty: standard errors that a channel and the fused order must gain.
         bootstrap: of intervals.
@@ -143,27 +142,18 @@ class ChannelSelection:
 
     everyone: LabelledPools
     names: Sequence[str]
-    choosing: NDArray[np.bool_]
     fusion: Fusion
     certainty: float
     bootstrap: Bootstrap
     by_item: bool
 
-    @classmethod
-    def split(
-        cls,
-        everyone: LabelledPools,
-        names: Sequence[str],
-        fusion: Fusion,
-        certainty: float,
-        bootstrap: Bootstrap,
-        by_item: bool = False,
-    ) -> "ChannelSelection":
-        """With halves drawn by the seed of the intervals; arguments as above."""
-        choosing = np.zeros(len(everyone), bool)
-        order = np.random.default_rng((bootstrap.seed, 1)).permutation(len(everyone))
-        choosing[order[: len(everyone) // 2]] = True
-        return cls(everyone, names, choosing, fusion, certainty, bootstrap, by_item)
+    @cached_property
+    def choosing(self) -> NDArray[np.bool_]:
+        """Which of them choose channels and fusion, [U]: half, drawn by the seed of the intervals."""
+        choosing = np.zeros(len(self.everyone), bool)
+        order = np.random.default_rng((self.bootstrap.seed, 1)).permutation(len(self.everyone))
+        choosing[order[: len(self.everyone) // 2]] = True
+        return choosing
 
     def fused(self, channels: Sequence[int]) -> FittedFusion:
         """The fusion of some channels, fitted to the users that choose."""

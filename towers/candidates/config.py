@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from data_prep.config import Node, require
 from data_prep.errors import UsageError
@@ -29,7 +28,7 @@ class QueryFunnelConfig:
     """
 
     sources: list[str]
-    channels: dict[str, Any]
+    channels: dict[str, Node]
     fusion: Node
     synthetic_fusion: Node
     most: int
@@ -86,7 +85,7 @@ class FunnelConfig:
     certainty: float
     bootstrap_samples: int
     confidence: float
-    channels: dict[str, Any]
+    channels: dict[str, Node]
     fusion: Node
     ranker: Node
     queries: QueryFunnelConfig

@@ -22,7 +22,7 @@ FUNNEL, QUERY_FUNNEL = "funnel", "query_funnel"
 """Folders of a run's, and of a bundle's, funnels: the one that answers users, and the one that answers queries."""
 
 CONFIG, CHANNELS = "funnel.json", "channels"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 TOWERS_ALONE = WeightedScores(weights=[1.0], deviations=[1.0])
 """The fusion of one channel: its own order."""

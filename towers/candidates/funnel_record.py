@@ -1,16 +1,10 @@
-"""`run.json` of a funnel: its training's settings and outcome, typed; written and read here and nowhere else."""
+"""The record of a funnel: its training's settings and outcome."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
-from data_prep.config import Node
-from data_prep.errors import UsageError
-from data_prep.files import read_json, write_json
 from towers.metrics.paired import PairedComparison
-from towers.model.run_record import RUN, check_towers
+from towers.model.stage_record import StageRecord
 
 USERS = "users"
 """Source of a funnel that learnt from users of the validation split; see `config` for the sources of queries."""
@@ -45,51 +39,15 @@ class FunnelResult:
 
 
 @dataclass(frozen=True)
-class FunnelRecord:
+class FunnelRecord(StageRecord[FunnelResult]):
     """Everything a funnel says of itself beside its channels and fusions.
 
     Attributes:
-        towers_fingerprint: of the towers it was trained for.
-        config: the whole configuration of `towers.train_funnel`, as composed.
-        result: the outcome of its training.
         judged_queries: the judged queries that it learnt from.
     """
 
-    towers_fingerprint: str
-    config: Node
-    result: FunnelResult
+    command = "towers.train_funnel"
+    result_type = FunnelResult
+    compared = ("fused", "ranked")
+
     judged_queries: list[str]
-
-    def write(self, folder: Path) -> None:
-        """Write it into the funnel's folder."""
-        write_json(folder / RUN, json.loads(json.dumps(asdict(self), default=str)))
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """The record of a funnel.
-
-        Raises:
-            UsageError: there is none, or it is damaged or of another version.
-        """
-        try:
-            fields = read_json(folder / RUN)
-            return cls(**fields | {"result": _result(fields["result"])})
-        except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
-            raise UsageError(
-                f"{folder / RUN} is missing, damaged or of another version ({error}); "
-                "python -m towers.train_funnel makes a new one"
-            ) from error
-
-    def check(self, run: Path, towers: str) -> None:
-        """Refuse a funnel that was trained for other towers than those of a run, by their fingerprint.
-
-        Raises:
-            UsageError: the fingerprints differ.
-        """
-        cure = f"python -m towers.train_funnel run={run} again"
-        check_towers(self.result.folder, self.towers_fingerprint, towers, cure)
-
-
-def _result(fields: Mapping[str, Any]) -> FunnelResult:
-    compared = {name: fields[name] and PairedComparison(**fields[name]) for name in ("fused", "ranked")}
-    return FunnelResult(**{**fields, "folder": Path(fields["folder"]), **compared})

@@ -83,7 +83,7 @@ def train_one_funnel(config: FunnelConfig, recipe: FunnelRecipe, run: TrainedRun
     whole, left_out = funnel_of_all_channels(config, recipe.channels, run)
     labelled = labelled_pools(whole, run.towers, recipe.cases)
     refit = served is not run
-    selection = ChannelSelection.split(
+    selection = ChannelSelection(
         labelled, whole.names, instantiate(recipe.fusion), config.certainty, config.bootstrap, by_item=refit
     )
     selected = selection.choose()

@@ -52,7 +52,7 @@ class QueryFunnel:
         if not folder.is_dir():
             return None
         record = FunnelRecord.read(folder)
-        record.check(run, fingerprint)
+        record.check(folder, fingerprint)
         return cls(Funnel.load(folder), towers, record.result.source, frozenset(record.judged_queries))
 
     @property

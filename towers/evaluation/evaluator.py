@@ -14,7 +14,7 @@ from towers.evaluation.summaries import Catalogue, by_history, compare, estimate
 from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.cases import Cases
 from towers.metrics.cold_items import cold_cases, summarize_cold
-from towers.metrics.evaluation import Outcome, Scorer, evaluate
+from towers.metrics.evaluation import Scorer, evaluate
 from towers.metrics.ranking_metrics import metric_names
 from towers.metrics.users_without_history import ByAttributes, metrics_without_history, scores_without_history
 from towers.model.one_vector import OneVectorModel
@@ -88,7 +88,9 @@ class Evaluator:
 
     def __call__(self, scorer: Scorer) -> None:
         """Rank the whole catalogue for every user."""
-        outcome = self._ranked(scorer, self.cases)
+        began = time.monotonic()
+        outcome = evaluate(scorer, self.cases, self.batch_size)
+        log.info("%s: %d users in %.1f s", scorer.name, len(self.cases), time.monotonic() - began)
         self.metrics[scorer.name] = outcome.metrics
         without_history = self._without_history[scorer.name] = metrics_without_history(
             scores_without_history(scorer), self.cases
@@ -100,12 +102,6 @@ class Evaluator:
             by_length = by_history(outcome.metrics, self.cold)
             self._cold_slices[scorer.name] = estimated_slices(by_length, self.cold.cutoffs, self.bootstrap)
 
-    def _ranked(self, scorer: Scorer, cases: Cases) -> Outcome:
-        began = time.monotonic()
-        outcome = evaluate(scorer, cases, self.batch_size)
-        log.info("%s: %d users in %.1f s", scorer.name, len(cases), time.monotonic() - began)
-        return outcome
-
     def cold_report(self) -> ColdItems | None:
         """Recall of the cold items by every scorer; None where there are none."""
         if not len(self.cold):
@@ -114,7 +110,7 @@ class Evaluator:
 
     def against(self, baselines: Iterable[str]) -> Differences | None:
         """How far every scorer lies above the strongest of some."""
-        return compare(self.metrics, list(baselines), self.cases.cutoffs, self.bootstrap)
+        return compare(self.metrics, list(baselines), metric_names(self.cases.cutoffs), self.bootstrap)
 
     def without_history_report(self, lists: Iterable[Scorer], attributed: Scorer | None) -> UsersWithoutHistory:
         """The model beside lists that are the same for everybody, on users whose history is taken away.
@@ -135,5 +131,5 @@ class Evaluator:
         return UsersWithoutHistory(
             users=len(self.cases),
             scorers={name: self.bootstrap.estimates(values, names) for name, values in metrics.items()},
-            against=compare(metrics, list(of_lists), self.cases.cutoffs, self.bootstrap),
+            against=compare(metrics, list(of_lists), names, self.bootstrap),
         )

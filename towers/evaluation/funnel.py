@@ -16,15 +16,16 @@ from towers.candidates.funnel import FUNNEL, TOWERS_ALONE, Funnel
 from towers.candidates.funnel_record import FunnelRecord
 from towers.candidates.labelled_pools import LabelledPools
 from towers.candidates.pool_builder import labelled_pools
+from towers.candidates.trained_run import TrainedRun
 from towers.diversity import Diversity, DiversityConfig, mean_distance, unit
-from towers.evaluation.funnel_diversity import ItemLooks, diversified_ranks, looked_at
+from towers.evaluation.funnel_diversity import ItemLooks, diversified, looked_at
 from towers.evaluation.report import Ablation, DiversifiedStage, FunnelReport
 from towers.evaluation.stage import CROSS_ENCODER, DIVERSIFIED, FUSED, RANKED, RECALL, Stage
 from towers.evaluation.summaries import Catalogue, compare, summarize
 from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.cases import Cases
 from towers.metrics.paired import PairedComparison
-from towers.metrics.ranking_metrics import NOT_FOUND
+from towers.metrics.ranking_metrics import NOT_FOUND, metric_names
 from towers.model.scorer import VectorScorer
 from towers.ranking.cross_encoder import CrossEncoder
 from towers.ranking.record import CROSS_ENCODER as CROSS_ENCODER_FOLDER, CrossEncoderRecord
@@ -111,19 +112,15 @@ class FunnelEvaluation:
     """The evaluation of a run's funnel.
 
     Attributes:
-        run: the run's folder, with a funnel.
-        fingerprint: of the run's towers.
+        run: with a funnel.
         towers: the model's one vector.
-        items: the catalogue.
-        catalogue: the same, as lists of it are measured.
+        catalogue: the items, as lists of them are measured.
         diversity: how the last stage's lists are made diverse.
         bootstrap: of the intervals.
     """
 
-    run: Path
-    fingerprint: str
+    run: TrainedRun
     towers: VectorScorer
-    items: pd.DataFrame
     catalogue: Catalogue
     diversity: DiversityConfig
     bootstrap: Bootstrap
@@ -134,10 +131,11 @@ class FunnelEvaluation:
         Raises:
             UsageError: funnel or cross-encoder were trained for other towers.
         """
-        folder, k = self.run / FUNNEL, min(cases.cutoffs)
-        FunnelRecord.read(folder).check(self.run, self.fingerprint)
+        folder, k, items = self.run.folder / FUNNEL, min(cases.cutoffs), self.run.dataset.items
+        FunnelRecord.read(folder).check(folder, self.run.model.fingerprint)
+        cross_encoder_folder = self.run.folder / CROSS_ENCODER_FOLDER
         cross_encoder = CrossEncoderStage.of(
-            self.run / CROSS_ENCODER_FOLDER, self.fingerprint, self.items, cases, looked_at(k)
+            cross_encoder_folder, self.run.model.fingerprint, items, cases, looked_at(k)
         )
         funnel, (everything, variants) = Funnel.load(folder), load_variants(folder)
         whole, names = labelled_pools(everything, self.towers, cases), everything.names
@@ -148,7 +146,7 @@ class FunnelEvaluation:
             if stage.name != CROSS_ENCODER or (cross_encoder is not None and cross_encoder.better)
         ]
         served, settings = published[-1], self.diversity.standard()
-        orders.append(diversified(served, k, settings, ItemLooks.of(self.items, self.towers.items.numpy())))
+        orders.append(diversified(served, k, settings, ItemLooks.of(items, self.towers.items.numpy())))
         report = self._report(cases, orders, served, settings)
         report = replace(report, channels=funnel.names, ablation=self._ablation(whole, names, variants, orders[0]))
         return report, rows_of_cases(orders, served, funnel.names, cases)
@@ -163,8 +161,9 @@ class FunnelEvaluation:
             beyond = replace(summaries[name].beyond, item_distance=mean_distance(outcome.top, directions))
             summaries[name] = replace(summaries[name], beyond=beyond)
         last = {name: metrics[name] for name in (served.name, DIVERSIFIED)}
-        above_recall = compare(metrics, [RECALL], cases.cutoffs, self.bootstrap)
-        above_served = compare(last, [served.name], cases.cutoffs, self.bootstrap)
+        names = metric_names(cases.cutoffs)
+        above_recall = compare(metrics, [RECALL], names, self.bootstrap)
+        above_served = compare(last, [served.name], names, self.bootstrap)
         assert above_recall is not None and above_served is not None
         return FunnelReport(
             users=len(cases),
@@ -188,13 +187,6 @@ class FunnelEvaluation:
             comparison = PairedComparison.of(alone, fused, self.bootstrap)
             ablation[variant.name] = Ablation(comparison, narrowed.not_retrieved_share)
         return ablation
-
-
-def diversified(stage: Stage, k: int, settings: Diversity, looks: ItemLooks) -> Stage:
-    """A stage's order once the first k of each user are chosen to be unlike each other; the others follow."""
-    pools = stage.labelled.pools
-    ranks = diversified_ranks(pools, stage.scores, stage.ranks, k, settings, looks)
-    return Stage(DIVERSIFIED, stage.labelled, stage.scores, ranks)
 
 
 def rows_of_cases(orders: Sequence[Stage], served: Stage, names: Sequence[str], cases: Cases) -> pd.DataFrame:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from data_prep.columns import Columns
 from data_prep.progress import track
-from towers.candidates.candidate_pool import CandidatePools
 from towers.diversity import POOL, Diversity, Pool, diversify
+from towers.evaluation.stage import DIVERSIFIED, Stage
 
 LEAST = 50
 """Candidates that are looked at, at least: as many as Recommend ranks unless asked otherwise (conf/serve.yaml)."""
@@ -43,24 +43,16 @@ class ItemLooks:
         return cls(vectors, list(categories), items[Columns.TITLE].astype(str).tolist())
 
 
-def diversified_ranks(
-    pools: CandidatePools,
-    scores: NDArray[np.floating],
-    ranks: NDArray[np.int64],
-    k: int,
-    settings: Diversity,
-    looks: ItemLooks,
-) -> NDArray[np.int64]:
-    """Ranks of all candidates, [T], once the first k of each user are chosen to be unlike each other.
+def diversified(stage: Stage, k: int, settings: Diversity, looks: ItemLooks) -> Stage:
+    """A stage's order once the first k of each user are chosen to be unlike each other; the others follow.
 
     Args:
-        pools: of U users, T candidates.
-        scores: of each, [T].
-        ranks: by them, within each user's, [T].
+        stage: users' candidates in their order.
         k: items in a list.
         settings: method and strength.
         looks: of the catalogue.
     """
+    pools, scores, ranks = stage.labelled.pools, stage.scores, stage.ranks
     new_ranks = ranks.copy()
     for user in track(range(len(pools)), "diversifying"):
         of_user = np.arange(pools.offsets[user], pools.offsets[user + 1])
@@ -71,4 +63,4 @@ def diversified_ranks(
         pool = Pool(scores[first].astype(np.float32), looks.vectors[rows], categories, titles, len(first))
         chosen = diversify(pool, k, settings).places
         new_ranks[np.concatenate([first[chosen], np.delete(order, chosen)])] = np.arange(1, len(order) + 1)
-    return new_ranks
+    return Stage(DIVERSIFIED, stage.labelled, scores, new_ranks)

@@ -198,7 +198,6 @@ class SearchReport:
         scorers: metrics of each scorer.
         against: the best baseline; None where there is none.
         served: the row that is as a server answers; None where there is no funnel for queries.
-        cross_validated_weights: of the fused scorers, fold by fold; empty where none are fused.
         left_out: baselines that do not apply, name -> reason.
         reworded: by name of the wording.
     """
@@ -208,7 +207,6 @@ class SearchReport:
     scorers: dict[str, Estimates]
     against: Differences | None
     served: ServedRow | None
-    cross_validated_weights: list[list[float]]
     left_out: dict[str, str]
     reworded: dict[str, Reworded]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +11,12 @@ from torch import Tensor
 
 from data_prep.columns import Columns
 from data_prep.command import instantiate
+from data_prep.config import Node
 from towers.baselines import fitted_baselines
-from towers.baselines.late_fusion import Mix, choose_weights
 from towers.candidates.query_funnel import QueryFunnel
-from towers.evaluation.report import Differences, Estimates, Reworded, SearchReport, ServedRow
+from towers.evaluation.report import Estimates, Reworded, SearchReport, ServedRow
 from towers.evaluation.stage import Stage
+from towers.evaluation.summaries import compare
 from towers.events import TrainingData
 from towers.metrics.bootstrap import Bootstrap
 from towers.metrics.cases import Cases, EvaluationBatches
@@ -43,16 +43,10 @@ class SearchEvaluationConfig:
 
     Attributes:
         baselines: scorers beside the model, by name.
-        fused: those of them that are fused with the model.
-        folds: parts of the queries; each is answered with the weights that serve the others best.
-        grid: weights tried for the model beside the fused ones, in units of score deviations.
         typos: whether the queries are asked once more with one random error each.
     """
 
-    baselines: dict[str, Any]
-    fused: list[str]
-    folds: int
-    grid: list[float]
+    baselines: dict[str, Node]
     typos: bool
 
 
@@ -113,46 +107,6 @@ def _figures(item_ranks: Tensor, judgements: Judgements) -> NDArray[np.float64]:
     return torch.stack([figures[ndcg], figures[recall], figures[mrr]], dim=1).numpy()
 
 
-class FoldedMix:
-    """A weighted sum of scorers, each over its score deviation; no query has a say in the weights it is answered with.
-
-    Args:
-        parts: scorers; the last one, the model, is weighed against the others, which weigh 1.
-        cases: the queries.
-        folds: positions of queries; each part is answered with the weights that rank the others best.
-        grid: weights tried.
-        batch_size: queries scored at a time.
-    """
-
-    def __init__(
-        self,
-        parts: Sequence[Scorer],
-        cases: Cases,
-        folds: Sequence[NDArray[np.int64]],
-        grid: Sequence[float],
-        batch_size: int,
-    ) -> None:
-        self.name = "cross-validated: " + " + ".join(part.name for part in reversed(parts))
-        self.folds = folds
-        self.mixes = []
-        for number in range(len(folds)):
-            others = cases[np.sort(np.concatenate([part for i, part in enumerate(folds) if i != number]))]
-            mix = Mix(self.name, [(part, 1.0) for part in parts])
-            mix.calibrate([others.history(i) for i in range(len(others))], others.queries, batch_size)
-            mix.weights = choose_weights(mix, others, grid, passes=len(parts), certainty=0, batch_size=batch_size)
-            self.mixes.append(mix)
-
-    def answer(self, judgements: Judgements, cases: Cases, batch_size: int) -> Answers:
-        """As `answer`, each query by the mix of its fold."""
-        answers = [
-            answer(mix, judgements[fold], cases[fold], batch_size)
-            for mix, fold in zip(self.mixes, self.folds, strict=True)
-        ]
-        order = np.argsort(np.concatenate(self.folds))
-        metrics, top = (np.concatenate([getattr(part, name) for part in answers]) for name in ("metrics", "top"))
-        return Answers(self.name, metrics[order], top[order])
-
-
 def evaluate_search(
     models: Sequence[Scorer],
     training: TrainingData,
@@ -163,17 +117,15 @@ def evaluate_search(
     reworded: Mapping[str, Sequence[str]] | None = None,
     served: QueryFunnel | None = None,
 ) -> tuple[SearchReport, pd.DataFrame]:
-    """Evaluate a model beside scorers that need no training, and fused with some of them.
-
-    Where the run has a funnel for queries, fused as a server does; otherwise with weights by cross-validation.
+    """Evaluate a model beside scorers that need no training, and beside what a server answers by.
 
     Args:
-        models: the model's scorers, the one that is fused last.
+        models: the model's scorers.
         training: the others are fitted to it.
         judgements: answerable queries that the model did not learn from, Q of them.
         config: which others.
         settings: batch size and intervals.
-        seed: of folds and intervals.
+        seed: of the intervals.
         reworded: the same queries in other words, name -> Q texts.
         served: the funnel that a server answers with, which did not learn from these queries; None for none.
 
@@ -183,69 +135,37 @@ def evaluate_search(
     item_ids = [str(item_id) for item_id in training.items[Columns.ITEM_ID]]
     cases, bootstrap = judgement_cases(judgements, item_ids, [CUTOFF]), settings.bootstrap(seed)
     baselines, left_out = fitted_baselines(config.baselines, training)
-    parts = [*(baselines[name] for name in config.fused if name in baselines), models[-1]]
-    fused = None
-    if served is None and len(parts) > 1 and len(judgements) >= config.folds:
-        fused = FoldedMix(parts, cases, judgements.folds(config.folds, seed), config.grid, settings.batch_size)
-    answering = _Answering([*models, *baselines.values()], fused, served, settings.batch_size)
-    answers = answering(judgements, cases)
-    rows, others = [_rows(answers, judgements, item_ids, "")], {}
-    for name, queries in (reworded or {}).items():
-        again = answering(judgements, replace(cases, queries=list(queries)))
-        lost = [Answers(new.name, old.metrics - new.metrics, new.top) for old, new in zip(answers, again, strict=True)]
-        others[name] = Reworded(_estimates(again, bootstrap), _estimates(lost, bootstrap))
-        rows.append(_rows(again, replace(judgements, queries=list(queries)), item_ids, name))
+    metrics, rows = {}, []
+    for wording, queries in {"": judgements.queries, **(reworded or {})}.items():
+        asked, texts = replace(cases, queries=list(queries)), replace(judgements, queries=list(queries))
+        scorers = [*models, *baselines.values()]
+        answers = [answer(scorer, judgements, asked, settings.batch_size) for scorer in scorers]
+        if served is not None:
+            answers.append(answer_served(served, judgements, asked))
+        metrics[wording] = {of_scorer.name: of_scorer.metrics for of_scorer in answers}
+        rows.append(_rows(answers, texts, item_ids, wording))
+    plain = metrics.pop("")
     report = SearchReport(
         queries=len(judgements),
         judgements=len(judgements.pairs[0]),
-        scorers=_estimates(answers, bootstrap),
-        against=_above(answers, [baseline.name for baseline in baselines.values()], bootstrap),
+        scorers=_estimates(plain, bootstrap),
+        against=compare(plain, [baseline.name for baseline in baselines.values()], METRICS, bootstrap),
         served=None if served is None else ServedRow(served.name, served.source),
-        cross_validated_weights=[] if fused is None else [mix.weights for mix in fused.mixes],
         left_out=left_out,
-        reworded=others,
+        reworded={wording: _reworded(plain, others, bootstrap) for wording, others in metrics.items()},
     )
     return report, pd.concat(rows, ignore_index=True)
 
 
-@dataclass(frozen=True)
-class _Answering:
-    """Everything that answers judged queries: scorers, and their fusion if any.
-
-    Attributes:
-        scorers: one after the other.
-        fused: cross-validated; None for none.
-        served: the funnel that a server answers with; None for none.
-        batch_size: queries scored at a time.
-    """
-
-    scorers: Sequence[Scorer]
-    fused: FoldedMix | None
-    served: QueryFunnel | None
-    batch_size: int
-
-    def __call__(self, judgements: Judgements, cases: Cases) -> list[Answers]:
-        """The answers of each; the queries are those of the cases."""
-        answers = [answer(scorer, judgements, cases, self.batch_size) for scorer in self.scorers]
-        if self.served is not None:
-            answers.append(answer_served(self.served, judgements, cases))
-        if self.fused is not None:
-            answers.append(self.fused.answer(judgements, cases, self.batch_size))
-        return answers
+def _reworded(
+    plain: Mapping[str, NDArray[np.float64]], others: Mapping[str, NDArray[np.float64]], bootstrap: Bootstrap
+) -> Reworded:
+    lost = {scorer: plain[scorer] - values for scorer, values in others.items()}
+    return Reworded(_estimates(others, bootstrap), _estimates(lost, bootstrap))
 
 
-def _estimates(answers: Sequence[Answers], bootstrap: Bootstrap) -> dict[str, Estimates]:
-    return {of_scorer.name: bootstrap.estimates(of_scorer.metrics, METRICS) for of_scorer in answers}
-
-
-def _above(answers: Sequence[Answers], baselines: Sequence[str], bootstrap: Bootstrap) -> Differences | None:
-    """How far each scorer lies above the best baseline by NDCG, query by query."""
-    candidates = [of_scorer for of_scorer in answers if of_scorer.name in baselines]
-    if not candidates:
-        return None
-    best = max(candidates, key=lambda of_scorer: float(of_scorer.metrics[:, 0].mean()))
-    above = [Answers(each.name, each.metrics - best.metrics, each.top) for each in answers if each is not best]
-    return Differences(best.name, _estimates(above, bootstrap))
+def _estimates(metrics: Mapping[str, NDArray[np.float64]], bootstrap: Bootstrap) -> dict[str, Estimates]:
+    return {name: bootstrap.estimates(values, METRICS) for name, values in metrics.items()}
 
 
 def _rows(answers: Sequence[Answers], judgements: Judgements, item_ids: Sequence[str], wording: str) -> pd.DataFrame:

@@ -142,20 +142,19 @@ def popularity_deciles(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def compare(
-    metrics: Mapping[str, NDArray[np.float64]], baselines: Sequence[str], cutoffs: Sequence[int], bootstrap: Bootstrap
+    metrics: Mapping[str, NDArray[np.float64]], baselines: Sequence[str], names: Sequence[str], bootstrap: Bootstrap
 ) -> Differences | None:
     """How far each scorer lies above the strongest baseline, user by user (see `towers.metrics.paired`).
 
     Args:
         metrics: of each scorer, name -> [U, M].
         baselines: names among them, at least one, or there is nothing to compare with.
-        cutoffs: the k of the metrics; NDCG at the first decides which baseline is the strongest.
+        names: of the M metrics; the first NDCG among them decides which baseline is the strongest.
         bootstrap: of the intervals.
     """
     if not baselines:
         return None
-    names = metric_names(cutoffs)
-    deciding = names.index(f"{NDCG}@{cutoffs[0]}")
+    deciding = next(column for column, name in enumerate(names) if name.startswith(NDCG))
     strongest = max(baselines, key=lambda name: float(metrics[name][:, deciding].mean()))
     return Differences(
         strongest,

@@ -6,42 +6,38 @@ from rich.console import Console
 from rich.table import Table
 
 from towers.evaluation.report import (
+    Ablation,
     ColdItems,
     Differences,
     Estimates,
+    FunnelReport,
     ScorerSummary,
     SearchReport,
     Slices,
     UsersWithoutHistory,
 )
+from towers.evaluation.stage import RECALL as STAGE_RECALL
+from towers.metrics.bootstrap import Estimate
 from towers.metrics.ranking_metrics import HIT_RATE, MRR, NDCG, RECALL
 
 
 def print_scorers(summaries: Mapping[str, ScorerSummary], cutoffs: Sequence[int], title: str) -> None:
     """One row a scorer, best NDCG first; ± is half the width of the interval."""
-    columns = _shown(cutoffs)
-    table = table_of(title, *columns, "coverage", "novelty", "popular", "distance")
+    columns, rows = _shown(cutoffs), []
     for name in _best_first({name: summary.metrics for name, summary in summaries.items()}, f"{NDCG}@{cutoffs[0]}"):
-        summary = summaries[name]
-        beyond = summary.beyond
-        table.add_row(
-            name,
-            *(str(summary.metrics[column]) for column in columns),
-            f"{beyond.coverage:.3f}",
-            f"{beyond.novelty:.1f}",
-            f"{beyond.popularity_share:.3f}",
-            "" if beyond.intra_list_distance is None else f"{beyond.intra_list_distance:.3f}",
-        )
-    console().print(table)
+        metrics, beyond = summaries[name].metrics, summaries[name].beyond
+        distance = "" if beyond.intra_list_distance is None else f"{beyond.intra_list_distance:.3f}"
+        lists = f"{beyond.coverage:.3f}", f"{beyond.novelty:.1f}", f"{beyond.popularity_share:.3f}", distance
+        rows.append((name, *_cells(metrics, columns), *lists))
+    print_table(title, [*columns, "coverage", "novelty", "popular", "distance"], rows)
 
 
 def print_differences(differences: Differences, cutoffs: Sequence[int], title: str) -> None:
     """One row a scorer, best first: how far above the baseline; * where the interval excludes zero."""
-    columns = _shown(cutoffs)
-    table = table_of(title, *columns)
-    for name in _best_first(differences.scorers, f"{NDCG}@{cutoffs[0]}"):
-        table.add_row(name, *(differences.scorers[name][column].as_difference for column in columns))
-    console().print(table)
+    columns, scorers = _shown(cutoffs), differences.scorers
+    names = _best_first(scorers, f"{NDCG}@{cutoffs[0]}")
+    rows = [(name, *(scorers[name][column].as_difference for column in columns)) for name in names]
+    print_table(title, columns, rows)
 
 
 def print_slices(slices: Mapping[str, Slices], metric: str, title: str) -> None:
@@ -52,36 +48,31 @@ def print_slices(slices: Mapping[str, Slices], metric: str, title: str) -> None:
         metric: the one that is shown.
         title: of the table.
     """
-    table = table_of(f"{metric}, {title}", "users", *slices, first="users with")
-    for label, part in next(iter(slices.values())).items():
-        figures = (str(of_scorer[label].metrics[metric]) for of_scorer in slices.values())
-        table.add_row(label, f"{part.users:,}", *figures)
-    console().print(table)
+    rows = [
+        (label, f"{part.users:,}", *(str(of_scorer[label].metrics[metric]) for of_scorer in slices.values()))
+        for label, part in next(iter(slices.values())).items()
+    ]
+    print_table(f"{metric}, {title}", ["users", *slices], rows, first="users with")
 
 
 def print_cold(report: ColdItems) -> None:
     """One row a scorer, best first: recall of items without training events."""
     columns = list(next(iter(report.scorers.values())))
-    table = table_of(
-        f"cold items: {report.users:,} users with {report.relevant:,} relevant items that have no training event",
-        *columns,
-    )
-    for name in _best_first(report.scorers, columns[-1]):
-        table.add_row(name, *(str(report.scorers[name][column]) for column in columns))
-    console().print(table)
+    rows = [(name, *_cells(report.scorers[name], columns)) for name in _best_first(report.scorers, columns[-1])]
+    users = f"{report.users:,} users with {report.relevant:,} relevant items that have no training event"
+    print_table(f"cold items: {users}", columns, rows)
 
 
 def print_without_history(report: UsersWithoutHistory, cutoffs: Sequence[int]) -> None:
     """One row a scorer, best first, on users whose history is taken away."""
-    metric, columns, against = f"{NDCG}@{cutoffs[0]}", _shown(cutoffs), report.against
-    above = [f"{metric} above {against.baseline}"] if against else []
-    table = table_of(f"users without history: {report.users:,}, theirs taken away", *columns, *above)
+    metric, columns, against, rows = f"{NDCG}@{cutoffs[0]}", _shown(cutoffs), report.against, []
     for name in _best_first(report.scorers, metric):
-        figures = [str(report.scorers[name][column]) for column in columns]
+        figures = _cells(report.scorers[name], columns)
         if against:
             figures.append(against.scorers[name][metric].as_difference if name in against.scorers else "")
-        table.add_row(name, *figures)
-    console().print(table)
+        rows.append((name, *figures))
+    above = [f"{metric} above {against.baseline}"] if against else []
+    print_table(f"users without history: {report.users:,}, theirs taken away", [*columns, *above], rows)
 
 
 def print_search(report: SearchReport, confidence: float) -> None:
@@ -90,34 +81,83 @@ def print_search(report: SearchReport, confidence: float) -> None:
     if report.served is not None:
         title += f"; served: as a server answers, learnt from {report.served.learnt_from} queries"
     deciding, *_ = columns = list(next(iter(report.scorers.values())))
-    table = table_of(title, *columns, *(f"{deciding}, {wording}" for wording in report.reworded))
-    for name in _best_first(report.scorers, deciding):
-        cells = [report.scorers[name][column] for column in columns]
-        cells += [reworded.scorers[name][deciding] for reworded in report.reworded.values()]
-        table.add_row(name, *map(str, cells))
-    Console().print(table)
+    rows = [
+        (
+            name,
+            *_cells(report.scorers[name], columns),
+            *(str(reworded.scorers[name][deciding]) for reworded in report.reworded.values()),
+        )
+        for name in _best_first(report.scorers, deciding)
+    ]
+    print_table(title, [*columns, *(f"{deciding}, {wording}" for wording in report.reworded)], rows)
+    if report.served is None:
+        print("nothing is served for queries but the model: python -m towers.train_funnel puts words beside the towers")
 
 
-def table_of(title: str, *columns: str, first: str = "") -> Table:
-    """An empty table; all columns but the first are of figures."""
+def print_funnel(report: FunnelReport, cutoffs: Sequence[int]) -> None:
+    """Each stage, how far above recall, by kind of user, and the gain of each channel.
+
+    Args:
+        report: of the funnel.
+        cutoffs: the k of its metrics.
+    """
+    channels = ", ".join(report.channels)
+    title = f"the funnel ({channels}): {report.users:,} users, items that are not retrieved count as not found"
+    print_scorers(report.stages, cutoffs, title)
+    print_differences(report.against, cutoffs, "above recall, user by user (* beyond chance)")
+    if report.served != STAGE_RECALL:
+        title = f"above {report.served}, user by user (* beyond chance)"
+        print_differences(report.diversified.against, cutoffs, title)
+    print_lists(report.stages, cutoffs[0])
+    slices = {name: stage.slices for name, stage in report.stages.items()}
+    print_slices(slices, f"{NDCG}@{cutoffs[0]}", "stage by stage")
+    if report.ablation:
+        print_ablation(report.ablation)
+
+
+def print_lists(stages: Mapping[str, ScorerSummary], k: int) -> None:
+    """One row a stage: NDCG of its lists, and how unlike each other their items are."""
+    metric, rows = f"{NDCG}@{k}", []
+    for name, summary in stages.items():
+        figures = (summary.metrics[metric].mean, summary.beyond.item_distance, summary.beyond.intra_list_distance)
+        rows.append((name, *("" if figure is None else f"{figure:.4f}" for figure in figures)))
+    print_table(f"lists of {k}: mean of 1 - cosine over their pairs", [metric, "by item vectors", "by texts"], rows)
+
+
+def print_ablation(ablation: Mapping[str, Ablation]) -> None:
+    """One row a fusion of some of the channels."""
+    rows = []
+    for name, row in ablation.items():
+        gain = Estimate(row.comparison.mean, row.comparison.low, row.comparison.high)
+        rows.append((name, f"{row.comparison.after:.4f}", gain.as_difference, f"{row.not_retrieved:.1%}"))
+    columns = ["ndcg@10", "above recall", "not retrieved"]
+    print_table("gain of the channels, fused as configured (* beyond chance)", columns, rows)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], first: str = "") -> None:
+    """A table on the terminal; all columns but the first, whose heading is `first`, are of figures.
+
+    It has a terminal's own width, and in a log enough.
+    """
     table = Table(title=title)
     table.add_column(first)
     for column in columns:
         table.add_column(column, justify="right")
-    return table
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    (console if console.is_terminal else Console(width=180)).print(table)
 
 
 def _best_first(scorers: Mapping[str, Estimates], metric: str) -> Iterable[str]:
     return sorted(scorers, key=lambda name: -scorers[name][metric].mean)
 
 
+def _cells(metrics: Estimates, columns: Sequence[str]) -> list[str]:
+    return [str(metrics[column]) for column in columns]
+
+
 def _shown(cutoffs: Sequence[int]) -> list[str]:
     """Metrics that tables have room for."""
     k = cutoffs[0]
     return [*(f"{metric}@{k}" for metric in (RECALL, NDCG, MRR, HIT_RATE)), *(f"{RECALL}@{c}" for c in cutoffs[1:])]
-
-
-def console() -> Console:
-    """A terminal's own width, and enough for a table in a log."""
-    console = Console()
-    return console if console.is_terminal else Console(width=180)

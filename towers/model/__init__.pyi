@@ -5,7 +5,6 @@ from .run_record import (
     BlockWeightsRecord as BlockWeightsRecord,
     RunRecord as RunRecord,
     RunSettings as RunSettings,
-    check_towers as check_towers,
 )
 from .scorer import ONE_VECTOR as ONE_VECTOR, VectorScorer as VectorScorer, model_scorer as model_scorer
 from .selection import SELECTION as SELECTION, selection_of as selection_of

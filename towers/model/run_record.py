@@ -203,19 +203,3 @@ class RunRecord:
         dataset = Dataset.open(data or self.data)
         self.check_data(dataset)
         return dataset
-
-
-def check_towers(folder: Path, trained_for: str, towers: str, cure: str) -> None:
-    """Refuse what stands beside the towers of a run (a funnel, a cross-encoder) and was trained for other ones.
-
-    Args:
-        folder: of the funnel or cross-encoder.
-        trained_for: fingerprint of the towers it was trained for.
-        towers: that of the run's.
-        cure: command or advice for the reader of the message.
-
-    Raises:
-        UsageError: the fingerprints differ; the message has both.
-    """
-    if trained_for != towers:
-        raise UsageError(f"{folder} was trained for towers {trained_for}, the run holds other towers, {towers}; {cure}")

@@ -1,21 +1,13 @@
-"""`run.json` of a cross-encoder: its training's settings and outcome, typed; written and read here."""
+"""The record of a cross-encoder: its training's settings and outcome."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
-from data_prep.config import Node
-from data_prep.errors import UsageError
-from data_prep.files import read_json, write_json
 from towers.metrics.paired import PairedComparison
-from towers.model.run_record import RUN, check_towers
+from towers.model.stage_record import StageRecord
 
 CROSS_ENCODER = "cross_encoder"
 """Folder, in a run, of the cross-encoder that `index.build` takes."""
-
-CURE = "python -m towers.train_ranker trains one"
 
 
 @dataclass(frozen=True)
@@ -42,47 +34,9 @@ class RankerResult:
 
 
 @dataclass(frozen=True)
-class CrossEncoderRecord:
-    """Everything a cross-encoder says of itself beside its weights.
+class CrossEncoderRecord(StageRecord[RankerResult]):
+    """Everything a cross-encoder says of itself beside its weights."""
 
-    Attributes:
-        towers_fingerprint: of the towers whose candidates it orders.
-        config: the whole configuration of `towers.train_ranker`, as composed.
-        result: the outcome of its training.
-    """
-
-    towers_fingerprint: str
-    config: Node
-    result: RankerResult
-
-    def write(self, folder: Path) -> None:
-        """Write it into the cross-encoder's folder."""
-        write_json(folder / RUN, json.loads(json.dumps(asdict(self), default=str)))
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """The record of a cross-encoder.
-
-        Raises:
-            UsageError: there is none, or it is damaged or of another version.
-        """
-        try:
-            fields = read_json(folder / RUN)
-            return cls(**fields | {"result": _result(fields["result"])})
-        except FileNotFoundError as error:
-            raise UsageError(f"no trained cross-encoder in {folder} ({RUN} is missing); {CURE}") from error
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"{folder / RUN} is damaged or of another version ({error}); {CURE}") from error
-
-    def check(self, folder: Path, towers: str) -> None:
-        """Refuse a cross-encoder that was trained for other towers than those of this fingerprint.
-
-        Raises:
-            UsageError: the fingerprints differ.
-        """
-        check_towers(folder, self.towers_fingerprint, towers, "train it again (towers.train_ranker), or remove it")
-
-
-def _result(fields: Mapping[str, Any]) -> RankerResult:
-    compared = {name: fields[name] and PairedComparison(**fields[name]) for name in ("users", "queries")}
-    return RankerResult(**{**fields, "folder": Path(fields["folder"]), **compared})
+    command = "towers.train_ranker"
+    result_type = RankerResult
+    compared = ("users", "queries")

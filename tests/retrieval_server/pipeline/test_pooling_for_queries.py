@@ -116,7 +116,7 @@ def test_the_server_answers_as_evaluation_says_it_does(
     assert served is not None and served.name == "served: towers + bm25" and served.source == "synthetic"
     judged = Judgements(QUERIES, [np.array([0])] * len(QUERIES), [np.array([1])] * len(QUERIES))
     training = model.towers.seen(read_sequences(dataset, ""), dataset.items, 1)
-    config = SearchEvaluationConfig(baselines={}, fused=[], folds=2, grid=[1.0], typos=False)
+    config = SearchEvaluationConfig(baselines={}, typos=False)
     settings = RunRecord.read(asked_run).settings.evaluation
     report, rows = evaluate_search([towers], training, judged, config, settings, 0, served=served)
     assert report.served == ServedRow(served.name, "synthetic")

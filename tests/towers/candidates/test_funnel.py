@@ -1,6 +1,7 @@
 """The funnel: trained by the command, against brute force, and after the disk."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -86,6 +87,15 @@ def test_a_funnel_for_queries_of_other_towers_is_refused(tiny_run: Path, tiny_da
     train_funnel(load_config(FunnelConfig, "funnel", [f"run={run}", f"data={tiny_data}", *FUNNEL_OVERRIDES]))
     with pytest.raises(UsageError, match="other towers"):
         QueryFunnel.of(run, "another", cast(VectorScorer, None))
+
+
+def test_a_funnel_of_other_towers_is_refused_with_both_fingerprints(tiny_funnel: FunnelResult):
+    record = replace(FunnelRecord.read(tiny_funnel.folder), towers_fingerprint="aaa")
+    record.check(tiny_funnel.folder, "aaa")
+    with pytest.raises(
+        UsageError, match=r"r/funnel was trained for towers aaa, the run holds other towers, bbb; .*train_funnel run=r "
+    ):
+        record.check(Path("r/funnel"), "bbb")
 
 
 def test_the_record_of_a_funnel_is_read_as_it_was_written(tiny_funnel: FunnelResult, tmp_path: Path):

@@ -18,8 +18,8 @@ from towers.candidates.funnel_record import FunnelResult
 from towers.candidates.pool_builder import labelled_pools
 from towers.diversity import Diversity, Pool, diversify
 from towers.evaluate import CASES, EvaluateConfig, evaluate_run
-from towers.evaluation.funnel import CrossEncoderStage, diversified
-from towers.evaluation.funnel_diversity import ItemLooks
+from towers.evaluation.funnel import CrossEncoderStage
+from towers.evaluation.funnel_diversity import ItemLooks, diversified
 from towers.evaluation.stage import Stage
 from towers.metrics.cases import Cases
 from towers.metrics.evaluation import evaluate

@@ -4,10 +4,11 @@ A baseline scores the whole catalogue; a channel is the form of one that can be 
 and work in proportion to what a history touches.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,11 +21,16 @@ from towers.events.history import History
 from towers.events.training_data import TrainingData
 
 DESCRIPTION = "channel.json"
-TABLE = ("data", "indices", "indptr")  # the arrays of a sparse table
+SPARSE = ("data", "indices", "indptr", "shape")  # the parts of a sparse table
 ROWS_AT_ONCE = 1024  # of a table that is not sparse
 
 
-class UserProfile(Protocol):
+Saved: TypeAlias = NDArray[Any] | sp.csr_array
+"""An array or a sparse table, saved in files of its own."""
+
+
+@dataclass(frozen=True)
+class UserProfile(ABC):
     """A channel's view of users: sparse rows over X things, which may be items, categories or words.
 
     Attributes:
@@ -33,30 +39,37 @@ class UserProfile(Protocol):
 
     kind: ClassVar[str]
 
+    @abstractmethod
     def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
         """B users, [B, X]. Rows of a history beyond the N items that the channel was fitted to say nothing."""
-        ...
 
+    @abstractmethod
     def over(self, new_rows: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
         """The same over another catalogue, and its table; arguments as of `FittedChannel.over`, `table` the one now."""
-        ...
 
-    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
-        """The same with M items added behind, and the scores that each thing gives them, [M, X'] with X' ≥ X."""
-        ...
+    def grown(self, items: pd.DataFrame, things: int) -> tuple[Self, sp.csr_array]:
+        """The same with M items added behind, and the scores that each thing gives them, [M, X'] with X' ≥ X.
+
+        Things that were learnt from events give none to items which nobody has had yet.
+
+        Args:
+            items: those that are added.
+            things: X before anything was added.
+        """
+        return self, sp.csr_array((len(items), things), dtype=np.float32)
 
     def settings(self) -> dict[str, Any]:
-        """Arguments of `restore` beside the arrays, as JSON."""
-        ...
+        """Its fields but the arrays, as JSON."""
+        return {name: value for name, value in vars(self).items() if not isinstance(value, np.ndarray | sp.csr_array)}
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Arrays of `restore`, each saved in a file."""
-        ...
+    def arrays(self) -> dict[str, Saved]:
+        """Its fields that are arrays."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray | sp.csr_array)}
 
     @classmethod
-    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, Saved]) -> Self:
         """The profile that had these settings and arrays."""
-        ...
+        return cls(**settings, **arrays)
 
 
 class Channel(Protocol):
@@ -104,7 +117,7 @@ class FittedChannel:
 
     def grown(self, items: pd.DataFrame) -> Self:
         """The same channel with items added behind, of which it knows what they say themselves."""
-        profile, fresh = self.profile.grown(items)
+        profile, fresh = self.profile.grown(items, self.table.shape[0])
         if self.added is not None:
             fresh = sp.csr_array(sp.vstack([widened(self.added, fresh.shape[1]), fresh], format="csr"))
         return replace(self, profile=profile, added=fresh)
@@ -112,22 +125,25 @@ class FittedChannel:
     def save(self, folder: Path) -> None:
         """Write everything `load` needs into a new folder: arrays and JSON."""
         folder.mkdir(parents=True)
-        arrays = self.profile.arrays()
-        for name in TABLE:
-            save_vectors(folder / f"table.{name}.npy", np.ascontiguousarray(getattr(self.table, name)))
-        for name, array in arrays.items():
-            save_vectors(folder / f"{name}.npy", np.ascontiguousarray(array))
-        kind = self.profile.kind
-        settings, shape = self.profile.settings(), list(self.table.shape)
-        write_json(folder / DESCRIPTION, {"kind": kind, "settings": settings, "shape": shape, "arrays": sorted(arrays)})
+        described: dict[str, Any] = {"kind": self.profile.kind, "settings": self.profile.settings()}
+        described |= {"arrays": [], "tables": []}
+        for name, array in {"table": self.table, **self.profile.arrays()}.items():
+            sparse = isinstance(array, sp.csr_array)
+            described["tables" if sparse else "arrays"].append(name)
+            parts = {f"{name}.{part}": getattr(array, part) for part in SPARSE} if sparse else {name: array}
+            for file, part in parts.items():
+                save_vectors(folder / f"{file}.npy", np.ascontiguousarray(part))
+        write_json(folder / DESCRIPTION, described)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote; the arrays are mapped, and shared between processes."""
         described = read_json(folder / DESCRIPTION)
-        arrays = {name: _mapped(folder / f"{name}.npy") for name in described["arrays"]}
-        parts = tuple(_mapped(folder / f"table.{name}.npy") for name in TABLE)
-        table = sp.csr_array(parts, shape=tuple(described["shape"]), copy=False)
+        arrays: dict[str, Saved] = {name: _mapped(folder / f"{name}.npy") for name in described["arrays"]}
+        for name in described["tables"]:
+            *parts, shape = (_mapped(folder / f"{name}.{part}.npy") for part in SPARSE)
+            arrays[name] = sp.csr_array(tuple(parts), shape=tuple(shape.tolist()), copy=False)
+        table = arrays.pop("table")
         return cls(PROFILES[described["kind"]].restore(described["settings"], arrays), table)
 
 

@@ -87,5 +87,7 @@ class SimilarUsers:
     def fit(self, training: TrainingData) -> FittedChannel:
         """Keep everybody's items."""
         fitted = self.baseline.fit(training)
-        people = UsersProfile(fitted.people, fitted.similarity.name, fitted.shrinkage, fitted.neighbours)
+        people = UsersProfile(
+            fitted.people.holders, fitted.people.sizes, fitted.similarity.name, fitted.shrinkage, fitted.neighbours
+        )
         return FittedChannel(people, fitted.items)

@@ -1,8 +1,8 @@
 """User profiles of channels: the items of the history, users who had the like, categories, or nothing at all."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Self
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from towers.baselines.recency import basket_profiles, recency_profiles, sets
 from towers.baselines.similarity import SIMILARITIES, Sets, nearest
-from towers.candidates.channels.channel import TABLE, registered
+from towers.candidates.channels.channel import UserProfile, registered
 from towers.events.history import History
 
 
@@ -28,11 +28,6 @@ def _known(histories: Sequence[History], num_items: int) -> list[History]:
     return [known_items(history, num_items) for history in histories]
 
 
-def silent(items: pd.DataFrame, things: int) -> sp.csr_array:
-    """Scores that things learnt from events give M items which nobody has had yet: none, [M, X]."""
-    return sp.csr_array((len(items), things), dtype=np.float32)
-
-
 def moved(
     table: sp.csr_array, rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, int]
 ) -> sp.csr_array:
@@ -44,7 +39,7 @@ def moved(
 
 
 @dataclass(frozen=True)
-class _CatalogueProfile:
+class _CatalogueProfile(UserProfile):
     """A profile over the catalogue itself, X = N.
 
     Attributes:
@@ -56,19 +51,6 @@ class _CatalogueProfile:
     def over(self, new_rows: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
         count = len(items)
         return replace(self, num_items=count), moved(table, new_rows, new_rows, (count, count))
-
-    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
-        return self, silent(items, self.num_items)
-
-    def settings(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        return {}
-
-    @classmethod
-    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        return cls(**settings)
 
 
 @registered
@@ -109,11 +91,12 @@ class BasketsProfile(_CatalogueProfile):
 
 @registered
 @dataclass(frozen=True)
-class UsersProfile:
+class UsersProfile(UserProfile):
     """The users of the log whose items are most like those of the history, X of them; see `UserKNN`.
 
     Attributes:
-        people: the items of each: X sets of N items.
+        holders: which of them had each item, [N, X] of ones.
+        sizes: number of items of each, [X].
         similarity: name of the similarity of two sets of items.
         shrinkage: similarities seen n times count n / (n + shrinkage).
         neighbours: users in a profile.
@@ -121,45 +104,29 @@ class UsersProfile:
 
     kind: ClassVar[str] = "users"
 
-    people: Sets
+    holders: sp.csr_array
+    sizes: NDArray[np.float32]
     similarity: str
     shrinkage: float
     neighbours: int
 
     def profiles(self, histories: Sequence[History], queries: Sequence[str]) -> sp.csr_array:
         """[B, X], similarities."""
-        count = self.people.holders.shape[0]
+        count = self.holders.shape[0]
         items, similarity = sets(_known(histories, count), count), SIMILARITIES[self.similarity]
-        return nearest(items, self.people, similarity, self.shrinkage, self.neighbours, themselves=True)
+        return nearest(
+            items, Sets(self.holders, self.sizes), similarity, self.shrinkage, self.neighbours, themselves=True
+        )
 
     def over(self, new_rows: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
-        everybody, count = np.arange(len(self.people.sizes)), len(items)
-        holders = moved(self.people.holders, new_rows, everybody, (count, len(everybody)))
+        everybody, count = np.arange(len(self.sizes)), len(items)
         remaining = moved(table, everybody, new_rows, (len(everybody), count))
-        return replace(self, people=replace(self.people, holders=holders)), remaining
-
-    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
-        return self, silent(items, len(self.people.sizes))
-
-    def settings(self) -> dict[str, Any]:
-        kept = {name: getattr(self, name) for name in ("similarity", "shrinkage", "neighbours")}
-        return {"shape": list(self.people.holders.shape), **kept}
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        holders = {f"holders.{name}": getattr(self.people.holders, name) for name in TABLE}
-        return {"sizes": self.people.sizes, **holders}
-
-    @classmethod
-    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        kept = dict(settings)
-        parts = tuple(arrays[f"holders.{name}"] for name in TABLE)
-        holders = sp.csr_array(parts, shape=tuple(kept.pop("shape")), copy=False)
-        return cls(Sets(holders, arrays["sizes"]), **kept)
+        return replace(self, holders=moved(self.holders, new_rows, everybody, (count, len(everybody)))), remaining
 
 
 @registered
 @dataclass(frozen=True)
-class CategoriesProfile:
+class CategoriesProfile(UserProfile):
     """The categories of the history's items, each by its share of the history, X of them.
 
     Attributes:
@@ -191,25 +158,12 @@ class CategoriesProfile:
         groups, kept = np.full(len(items), -1, np.int32), new_rows >= 0
         groups[new_rows[kept]] = self.groups[kept]
         remaining = moved(table, np.arange(self.count), new_rows, (self.count, len(items)))
-        return type(self)(groups, self.count, self.decay), remaining
-
-    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
-        return self, silent(items, self.count)
-
-    def settings(self) -> dict[str, Any]:
-        return {"count": self.count, "decay": self.decay}
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        return {"groups": self.groups}
-
-    @classmethod
-    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        return cls(arrays["groups"], **settings)
+        return replace(self, groups=groups), remaining
 
 
 @registered
 @dataclass(frozen=True)
-class ConstantProfile:
+class ConstantProfile(UserProfile):
     """The same for all users, X = 1."""
 
     kind: ClassVar[str] = "constant"
@@ -220,16 +174,3 @@ class ConstantProfile:
 
     def over(self, new_rows: NDArray[np.int64], items: pd.DataFrame, table: sp.csr_array) -> tuple[Self, sp.csr_array]:
         return self, moved(table, np.zeros(1, np.int64), new_rows, (1, len(items)))
-
-    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
-        return self, silent(items, 1)
-
-    def settings(self) -> dict[str, Any]:
-        return {}
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        return {}
-
-    @classmethod
-    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        return cls()

@@ -16,18 +16,16 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from towers.baselines.words import BM25, Reader, folded_tokens, idf, limits, request_tokens, texts_of_columns
-from towers.candidates.channels.channel import TABLE, FittedChannel, registered, widened
+from towers.candidates.channels.channel import FittedChannel, Saved, UserProfile, registered, widened
 from towers.candidates.channels.profiles import known_items
 from towers.events.history import History
 from towers.events.training_data import TrainingData
 from towers.text.spelling import Spelling
 
-COUNTS, RARITY = "spelling.counts", "rarity"
-
 
 @registered
 @dataclass(frozen=True)
-class WordsProfile:
+class WordsProfile(UserProfile):
     """The words that are looked for, V of them; see `towers.baselines.words.terms`.
 
     Attributes:
@@ -64,8 +62,8 @@ class WordsProfile:
         fitted = BM25(**self.baseline).fit_items(items)
         return self.of(fitted), sp.csr_array(fitted.weights.T)
 
-    def grown(self, items: pd.DataFrame) -> tuple[Self, sp.csr_array]:
-        """WordMatch that added items alone have are as rare as one item's; the others weigh what they did."""
+    def grown(self, items: pd.DataFrame, things: int) -> tuple[Self, sp.csr_array]:
+        """Words that added items alone have are as rare as one item's; the others weigh what they did."""
         baseline = BM25(**self.baseline)
         held = [Counter(folded_tokens(text, baseline.singular)) for text in texts_of_columns(items, baseline.columns)]
         fresh = sorted({word for words in held for word in words if word not in self.reader.places})
@@ -82,32 +80,19 @@ class WordsProfile:
 
     def settings(self) -> dict[str, Any]:
         spelling, places = self.reader.spelling, self.reader.places
-        return {
-            "baseline": dict(self.baseline),
-            "mean_length": self.mean_length,
+        reader = {
             "vocabulary": sorted(places, key=lambda word: places[word]),
-            "spelling": None if spelling is None else list(spelling.counts),
+            "spelling": None if spelling is None else dict(spelling.counts),
         }
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        held = {RARITY: self.rarity} | {f"words.{name}": getattr(self.items, name) for name in TABLE}
-        spelling = self.reader.spelling
-        return held if spelling is None else held | {COUNTS: np.array(list(spelling.counts.values()), np.int64)}
+        return super().settings() | {"baseline": dict(self.baseline), "reader": reader}
 
     @classmethod
-    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        parts = tuple(arrays[f"words.{name}"] for name in TABLE)
-        places = {word: column for column, word in enumerate(settings["vocabulary"])}
-        spelling = None
-        if settings["spelling"] is not None:
-            spelling = Spelling(dict(zip(settings["spelling"], arrays[COUNTS].tolist(), strict=True)))
-        return cls(
-            settings["baseline"],
-            Reader(places, settings["baseline"]["singular"], spelling),
-            sp.csr_array(parts, shape=(len(parts[2]) - 1, len(places)), copy=False),
-            arrays[RARITY],
-            settings["mean_length"],
-        )
+    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, Saved]) -> Self:
+        vocabulary, counts = settings["reader"]["vocabulary"], settings["reader"]["spelling"]
+        places = {word: column for column, word in enumerate(vocabulary)}
+        spelling = None if counts is None else Spelling(counts)
+        reader = Reader(places, settings["baseline"]["singular"], spelling)
+        return super().restore({**settings, "reader": reader}, arrays)
 
 
 class WordMatch:

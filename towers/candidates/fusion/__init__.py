@@ -1,6 +1,7 @@
 """Fusions: the scores of several channels as one, by ranks, by weighted scores, or learnt from all features."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from towers.candidates.fusion.fusion import FittedFusion, Fusion
@@ -30,10 +31,14 @@ __all__ = [
 
 def fusion_to_json(fusion: FittedFusion) -> dict[str, Any]:
     """A fusion as JSON; `fusion_from_json` reads it."""
-    return {"kind": fusion.kind, **fusion.state()}
+    return {"kind": fusion.kind, **asdict(fusion)}
 
 
 def fusion_from_json(description: Mapping[str, Any]) -> FittedFusion:
-    """The fusion that `fusion_to_json` wrote."""
-    state = dict(description)
-    return FUSIONS[state.pop("kind")].restore(state)
+    """The fusion that `fusion_to_json` wrote.
+
+    Raises:
+        DoesNotApply: this machine cannot score with it.
+    """
+    fields = dict(description)
+    return FUSIONS[fields.pop("kind")](**fields)

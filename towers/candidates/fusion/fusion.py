@@ -1,7 +1,9 @@
 """A fusion: one score of each candidate out of the scores of all channels and its features."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +12,9 @@ from towers.candidates.candidate_pool import CandidatePools
 from towers.candidates.labelled_pools import LabelledPools
 
 
-class FittedFusion(Protocol):
-    """One score of each candidate.
+@dataclass(frozen=True)
+class FittedFusion(ABC):
+    """One score of each candidate; its fields are JSON.
 
     Attributes:
         kind: the name that files have for it, whatever the class is called.
@@ -19,18 +22,9 @@ class FittedFusion(Protocol):
 
     kind: ClassVar[str]
 
+    @abstractmethod
     def scores(self, pools: CandidatePools) -> NDArray[np.float64]:
         """Scores of all candidates, [T]; higher is better, finite, comparable within a user."""
-        ...
-
-    def state(self) -> dict[str, Any]:
-        """Argument of `restore`, as JSON."""
-        ...
-
-    @classmethod
-    def restore(cls, state: Mapping[str, Any]) -> Self:
-        """The fusion that had this state."""
-        ...
 
 
 class Fusion(Protocol):

@@ -1,9 +1,9 @@
 """Gradient-boosted trees that optimise NDCG: an extra, for those who have LightGBM."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,50 +12,38 @@ from data_prep.config import require
 from towers.baselines.baseline import DoesNotApply
 from towers.candidates.candidate_pool import CandidatePools
 from towers.candidates.fusion.features import fusion_features
+from towers.candidates.fusion.fusion import FittedFusion
 from towers.candidates.labelled_pools import LabelledPools
 from towers.metrics.ranking_metrics import CUTOFF
 
-MISSING = "it needs the package lightgbm ({}): pip install 'twotower[lightgbm]'"
-
 
 @dataclass(frozen=True)
-class Trees:
+class Trees(FittedFusion):
     """Boosted trees, kept as the text that LightGBM writes.
+
+    The model is read at once, so that a machine without LightGBM says so when it loads.
 
     Attributes:
         text: the model.
+
+    Raises:
+        DoesNotApply: LightGBM is not there.
     """
 
     kind: ClassVar[str] = "boosted_trees"
 
     text: str
 
+    def __post_init__(self) -> None:
+        _ = self._booster
+
     @cached_property
     def _booster(self) -> Any:
-        from lightgbm import Booster
-
-        return Booster(model_str=self.text)
+        return _lightgbm().Booster(model_str=self.text)
 
     def scores(self, pools: CandidatePools) -> NDArray[np.float64]:
         """[T]."""
         return np.asarray(self._booster.predict(fusion_features(pools), num_threads=1), np.float64)
-
-    def state(self) -> dict[str, Any]:
-        return {"text": self.text}
-
-    @classmethod
-    def restore(cls, state: Mapping[str, Any]) -> Self:
-        """Read the model at once, so that a machine without LightGBM says so when it loads.
-
-        Raises:
-            DoesNotApply: LightGBM is not there.
-        """
-        trees = cls(state["text"])
-        try:
-            _ = trees._booster
-        except ImportError as error:
-            raise DoesNotApply(MISSING.format(error)) from None
-        return trees
 
 
 class LambdaRank:
@@ -87,11 +75,7 @@ class LambdaRank:
             DoesNotApply: LightGBM is not there.
             GateFailed: no pool holds a relevant item.
         """
-        try:
-            import lightgbm
-        except ImportError as error:
-            raise DoesNotApply(MISSING.format(error)) from None
-        learning = labelled.learnable()
+        lightgbm, learning = _lightgbm(), labelled.learnable()
         data = lightgbm.Dataset(
             fusion_features(learning.pools), learning.relevant.astype(np.int8), group=np.diff(learning.pools.offsets)
         )
@@ -107,3 +91,11 @@ class LambdaRank:
             "verbose": -1,
         }
         return Trees(lightgbm.train(settings, data, self.trees).model_to_string())
+
+
+def _lightgbm() -> Any:
+    try:
+        import lightgbm
+    except ImportError as error:
+        raise DoesNotApply(f"it needs the package lightgbm ({error}): pip install 'twotower[lightgbm]'") from None
+    return lightgbm

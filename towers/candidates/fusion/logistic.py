@@ -1,8 +1,8 @@
 """Logistic regression over candidates: the default of the learnt fusions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,11 +11,12 @@ from scipy.optimize import minimize
 from data_prep.config import require
 from towers.candidates.candidate_pool import CandidatePools
 from towers.candidates.fusion.features import feature_names, fusion_features
+from towers.candidates.fusion.fusion import FittedFusion
 from towers.candidates.labelled_pools import LabelledPools
 
 
 @dataclass(frozen=True)
-class Weights:
+class Weights(FittedFusion):
     """A weighted sum of standardised features; an unknown one counts as average.
 
     Attributes:
@@ -34,22 +35,6 @@ class Weights:
     def scores(self, pools: CandidatePools) -> NDArray[np.float64]:
         """[T]; log odds but for a constant of each user."""
         return np.asarray(standardised(fusion_features(pools), self.means, self.deviations) @ np.array(self.weights))
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "features": {
-                name: {"mean": mean, "deviation": deviation, "weight": weight}
-                for name, mean, deviation, weight in zip(
-                    self.names, self.means, self.deviations, self.weights, strict=True
-                )
-            }
-        }
-
-    @classmethod
-    def restore(cls, state: Mapping[str, Any]) -> Self:
-        features = state["features"]
-        columns = ([feature[key] for feature in features.values()] for key in ("mean", "deviation", "weight"))
-        return cls(list(features), *columns)
 
 
 class Logistic:

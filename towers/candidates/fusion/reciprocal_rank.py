@@ -1,19 +1,20 @@
 """Reciprocal rank fusion: only ranks count."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.config import require
 from towers.candidates.candidate_pool import CandidatePools
+from towers.candidates.fusion.fusion import FittedFusion
 from towers.candidates.labelled_pools import LabelledPools
 
 
 @dataclass(frozen=True)
-class ReciprocalRank:
+class ReciprocalRank(FittedFusion):
     """A sum over channels of 1 / (constant + rank), nothing for what a channel did not offer. Nothing is learnt.
 
     Source: Cormack, Clarke & Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank learning
@@ -38,13 +39,6 @@ class ReciprocalRank:
     def scores(self, pools: CandidatePools) -> NDArray[np.float64]:
         """[T]."""
         return np.asarray(reciprocal(pools, self.constant).sum(axis=1))
-
-    def state(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def restore(cls, state: Mapping[str, Any]) -> Self:
-        return cls(**state)
 
 
 def reciprocal(pools: CandidatePools, constant: float) -> NDArray[np.float64]:

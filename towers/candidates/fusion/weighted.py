@@ -1,21 +1,22 @@
 """Weighted scores: each channel's in units of its own deviation, with the weights that rank best."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.config import require
 from towers.candidates.candidate_pool import CandidatePools
+from towers.candidates.fusion.fusion import FittedFusion
 from towers.candidates.labelled_pools import LabelledPools
 from towers.metrics.paired import greedy_ascent
 
 
 @dataclass(frozen=True)
-class WeightedScores:
+class WeightedScores(FittedFusion):
     """A weighted sum of the channels' standard scores.
 
     Their means are left out: they move all candidates of a user alike.
@@ -33,13 +34,6 @@ class WeightedScores:
     def scores(self, pools: CandidatePools) -> NDArray[np.float64]:
         """[T]."""
         return np.asarray(pools.scores @ (np.array(self.weights) / np.array(self.deviations)))
-
-    def state(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def restore(cls, state: Mapping[str, Any]) -> Self:
-        return cls(**state)
 
 
 class FixedWeights:
