@@ -166,7 +166,7 @@ def test_a_cross_encoder_of_other_towers_is_refused_with_both(config, tiny_run, 
     run = shutil.copytree(tiny_run, tmp_path / "run")
     marks = json.loads((run / CROSS_ENCODER / "run.json").read_text())
     (run / CROSS_ENCODER / "run.json").write_text(json.dumps(marks | {"towers_fingerprint": "0123456789abcdef"}))
-    with pytest.raises(UsageError, match=r"0123456789abcdef.*train the cross-encoder again") as refusal:
+    with pytest.raises(UsageError, match=r"0123456789abcdef.*train_ranker run=.* trains it again") as refusal:
         build(config(f"run={run}"))
     assert OneVectorModel.open(tiny_run).fingerprint in str(refusal.value)
 
@@ -185,7 +185,8 @@ def test_a_cross_encoder_is_published_where_it_is_better_than_recall(
 ):
     run = shutil.copytree(tiny_run, tmp_path / "run")
     marks = json.loads((run / CROSS_ENCODER / "run.json").read_text())
-    found = {"cases": 40, "recall_ndcg": 0.1, "reranked_ndcg": 0.11, "mean": 0.01, "low": 0.002, "high": 0.018}
+    interval = {"mean": 0.01, "low": 0.002, "high": 0.018, "error": 0.004}
+    found = {"cases": 40, "before": 0.1, "after": 0.11, **interval}
     marks["result"] |= {"better": better, "users": found, "queries": None}
     (run / CROSS_ENCODER / "run.json").write_text(json.dumps(marks))
     result = build(config(f"run={run}", *overrides))
