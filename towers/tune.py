@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,11 @@ from towers.fitting.checkpoints import begin
 from towers.metrics.ranking_metrics import metric_names
 from towers.model.run_record import RunRecord
 from towers.training.config import TrainConfig
-from towers.tuning.space import Dimension, check_space, parse_space, typed_value
-from towers.tuning.table import print_groups
-from towers.tuning.trial import run_training, terminations_as_interrupts
-from towers.tuning.trials import compare, gather
+from towers.tuning.table import print_trials
+from towers.tuning.trial import run_training, terminations_as_interrupts, typed_value
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
     from towers.tuning.study import Study
@@ -101,14 +101,15 @@ def tune(config: TuneConfig) -> TuneResult:
         Locked: another process runs this tuning, or one of its trainings outlived a kill.
         KeyboardInterrupt: after Ctrl-C, with the training at hand stopped at its last whole epoch.
     """
-    from towers.tuning.study import Study, overrides_of  # says what to install if optuna is missing
+    from towers.tuning.space import parse_space  # says what to install if optuna is missing
+    from towers.tuning.study import Study, overrides_of
 
-    dimensions = parse_space(config.space)
-    base = checked(config, dimensions)
+    space = parse_space(config.space)
+    base = checked(config, space)
     folder = config.folder
     with lock(folder / ".lock", f"tune {folder}"), terminations_as_interrupts():
         begin(folder, begun_with(config, base), resume=True)
-        study = Study(folder, dimensions, instantiate(config.sampler), config.seed)
+        study = Study(folder, space, instantiate(config.sampler), config.seed)
         while study.ended() < config.trials:
             trial = study.next()
             run_trial(config, study, trial, overrides_of(trial.params))
@@ -120,13 +121,15 @@ def tune(config: TuneConfig) -> TuneResult:
         return TuneResult(folder, best.number, best.value, overrides, study.ended(), base.evaluation.confidence)
 
 
-def checked(config: TuneConfig, dimensions: list[Dimension]) -> TrainConfig:
+def checked(config: TuneConfig, space: Mapping[str, "BaseDistribution"]) -> TrainConfig:
     """The configuration of training that the tuning varies, after everything that can be refused was tried.
 
     Raises:
         UsageError: something does not fit; it is named.
     """
-    base = check_space(dimensions, config.overrides, config.artifacts)
+    from towers.tuning.space import check_space
+
+    base = check_space(space, config.overrides, config.artifacts)
     dataset = Dataset.open(base.data)
     if not (read_sequences(dataset, base.protocol).splits == Split.VALID).any():
         raise UsageError(f"{dataset.path} has no validation events, so there are no figures to tune by")
@@ -177,9 +180,7 @@ def run_trial(config: TuneConfig, study: "Study", trial: "FrozenTrial", settings
 def main(config: TuneConfig) -> TuneResult:
     """Tune, print the table and the best settings."""
     result = tune(config)
-    trials = gather([result.folder])
-    groups = compare(trials, config.metric, result.confidence)
-    print_groups(groups, [trial for trial in trials if trial.reason], config.metric, result.confidence)
+    print_trials(result.folder, config.metric, result.confidence)
     print(f"best of {result.trials} trials: trial {result.best}, {config.metric} {result.value:.4f}")
     print(f"python -m towers.train {shlex.join(result.overrides)}")
     return result

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from data_prep.command import load_config
 from data_prep.errors import ExitCode, GateFailed, Locked, UsageError
@@ -11,8 +12,8 @@ from data_prep.files import lock
 from tests.towers.model.run_records import record_of
 from towers import tune as tune_command
 from towers.tune import TuneConfig, TuneResult, tune
-from towers.tuning.space import Choices, Range, parse_space, typed_value
-from towers.tuning.trial import run_training
+from towers.tuning.space import parse_space
+from towers.tuning.trial import run_training, typed_value
 from towers.tuning.trials import note_failure
 
 SPACE = "+space={tower.dim: {choices: [8, 16]}, optimization.learning_rate: {low: 1e-3, high: 1e-2, log: true}}"
@@ -102,11 +103,11 @@ def test_a_tuning_goes_on_only_with_what_it_was_begun_with_and_alone(overrides, 
         ("{tower.dims: {choices: [8]}}", r"space\.tower\.dims: 8 does not fit: .*dims"),
         ("{tower.dim: {choices: []}}", r"space\.tower\.dim\.choices: must be a list of at least one"),
         ("{tower.dim: {choices: [8, 1]}}", r"space\.tower\.dim: 1 does not fit: tower.dim must be at least 2"),
-        ("{tower.dropout: {low: 0.5, high: 0.1}}", r"space\.tower\.dropout: low 0.5 is above high 0.1"),
+        ("{tower.dropout: {low: 0.5, high: 0.1}}", r"space\.tower\.dropout: .*low=0.5, high=0.1"),
         ("{tower.dropout: {low: 0.5}}", r"space\.tower\.dropout\.high: must be a number, not None"),
         (
             "{tower.dropout: {low: 0, high: 0.5, log: true}}",
-            r"space\.tower\.dropout: log takes no step and a low above",
+            r"space\.tower\.dropout: `low > 0` must hold for",
         ),
         ("{tower.dropout: {choices: [0.1], low: 0}}", r"space\.tower\.dropout: takes choices, or low and high"),
         ("{tower.dropout: 0.5}", r"space\.tower\.dropout: 0.5 is neither"),
@@ -152,7 +153,11 @@ def test_a_space_may_be_dotted_or_nested_and_values_are_typed_as_overrides():
         {"tower.dim": {"choices": [64, None]}, "tower.dropout": {"low": 0.1, "high": 0.5, "step": 0.1}}
     )
     nested = parse_space({"tower": {"dim": {"choices": [64, None]}, "dropout": {"low": 0.1, "high": 0.5, "step": 0.1}}})
-    assert dotted == nested == [Choices("tower.dim", ["64", "null"]), Range("tower.dropout", 0.1, 0.5, False, 0.1)]
+    assert dotted == nested
+    assert dotted == {
+        "tower.dim": CategoricalDistribution(["64", "null"]),
+        "tower.dropout": FloatDistribution(0.1, 0.5, step=0.1),
+    }
     typed = [typed_value(v) for v in ([["in_batch", "uniform"], True, 1e-4, "a b", {"a": 1}])]
     assert typed == ["[in_batch,uniform]", "true", "0.0001", "'a b'", "{a:1}"]
 

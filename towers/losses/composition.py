@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from data_prep.config import require
 from data_prep.errors import UsageError
 from towers.losses.counts import Counts
 from towers.losses.hard import Hard
@@ -59,8 +60,7 @@ class Negatives(nn.Module):
         seed: int,
     ) -> None:
         super().__init__()
-        if not 0 <= correction <= 1:
-            raise UsageError(f"negatives.correction must lie within 0…1, not {correction:g}")
+        require("negatives.correction", correction, 0, 1)
         check_sources(sources)
         self.sources = [source for source in sources.values() if isinstance(source, NegativeSource)]
         self.hard = next((source for source in sources.values() if isinstance(source, Hard)), None)

@@ -5,6 +5,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
+from data_prep.config import require
 from data_prep.errors import UsageError
 
 PRIME = 2**31 - 1
@@ -68,9 +69,8 @@ class CountSketch(Counts):
 
     def __init__(self, width: int, depth: int, decay: float, target_counts: Tensor | None = None) -> None:
         super().__init__()
-        for name, value in {"width": width, "depth": depth}.items():
-            if value < 1:
-                raise UsageError(f"negatives.counts.{name} must be at least 1, not {value}")
+        require("negatives.counts.width", width, 1)
+        require("negatives.counts.depth", depth, 1)
         if not 0 < decay <= 1:
             raise UsageError(f"negatives.counts.decay must lie above 0 and be at most 1, not {decay}")
         self.width = width

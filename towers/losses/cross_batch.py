@@ -5,7 +5,7 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from data_prep.errors import UsageError
+from data_prep.config import require
 from towers.losses.source import Encoded, NegativeSource, Setting
 
 
@@ -25,8 +25,7 @@ class CrossBatch(NegativeSource):
     alone = False
 
     def __init__(self, batches: int) -> None:
-        if batches < 1:
-            raise UsageError(f"negatives.sources.cross_batch.batches must be at least 1, not {batches}")
+        require("negatives.sources.cross_batch.batches", batches, 1)
         self.memory: deque[Encoded] = deque(maxlen=batches)
 
     def start_epoch(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from data_prep.errors import UsageError
+from data_prep.config import require
 from towers.modules.tokens import PADDING
 
 SCORES_AT_ONCE = 16_000_000
@@ -35,11 +35,10 @@ class Hard:
     """
 
     def __init__(self, number: int, skip: int, margin: float, refresh: int | None) -> None:
-        for name, value, least in (("number", number, 1), ("skip", skip, 0), ("refresh", refresh or 1, 1)):
-            if value < least:
-                raise UsageError(f"negatives.sources.hard.{name} must be at least {least}, not {value}")
-        if margin < 0:
-            raise UsageError(f"negatives.sources.hard.margin must not be negative, as {margin} is")
+        for name, value, least in (("number", number, 1), ("skip", skip, 0), ("margin", margin, 0)):
+            require(f"negatives.sources.hard.{name}", value, least)
+        if refresh is not None:
+            require("negatives.sources.hard.refresh", refresh, 1)
         self.number = number
         self.skip = skip
         self.margin = margin

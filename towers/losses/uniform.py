@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from data_prep.errors import UsageError
+from data_prep.config import require
 from towers.losses.source import NegativeSource, Setting
 
 
@@ -15,8 +15,7 @@ class Uniform(NegativeSource):
     """
 
     def __init__(self, number: int) -> None:
-        if number < 1:
-            raise UsageError(f"negatives.sources.uniform.number must be at least 1, not {number}")
+        require("negatives.sources.uniform.number", number, 1)
         self.number = number
 
     def sample(self, setting: Setting) -> Tensor:

@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 from data_prep.config import describe
 from data_prep.errors import UsageError
 from towers.training.phases import WATCHED
-from towers.tuning.table import print_groups
-from towers.tuning.trials import compare, forget_failure, gather, note_failure
+from towers.tuning.table import print_trials
+from towers.tuning.trials import forget_failure, note_failure
 
 
 class SweepTable(Callback):
@@ -37,11 +37,7 @@ class SweepTable(Callback):
 
 def print_sweep(folder: Path, confidence: float) -> None:
     """The table of every trial in a sweep's folder."""
-    metric = WATCHED.removeprefix("valid/")
     try:
-        trials = gather([folder])
-        groups = compare(trials, metric, confidence)
+        print_trials(folder, WATCHED.removeprefix("valid/"), confidence)
     except UsageError as error:
         print(f"no table: {error}")
-    else:
-        print_groups(groups, [trial for trial in trials if trial.reason], metric, confidence)

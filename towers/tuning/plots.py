@@ -1,39 +1,39 @@
 """Plots of a sweep: the metric by setting, parallel coordinates, quality against cost."""
 
-import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
+import pandas as pd
 
 from data_prep.errors import UsageError
+from towers.tuning.table import group_frame
 from towers.tuning.trials import TrialGroup
 
 try:
-    import matplotlib
     import optuna
+    import seaborn as sns
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
     from optuna.exceptions import ExperimentalWarning
     from optuna.trial import create_trial
     from optuna.visualization.matplotlib import plot_parallel_coordinate
+    from seaborn import objects as so
 except ImportError as error:
-    raise UsageError("plots need matplotlib and optuna: pip install 'twotower[report]', or plots=false") from error
+    raise UsageError("plots need seaborn and optuna: pip install 'twotower[report]', or plots=false") from error
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette, which colour-blind readers can tell apart; markers differ too."""
-
-MARKERS = "osD^vPX"
 FEW = 12
 """Values of a setting that an axis shows each on a place of its own."""
 
+MARKERS = list("osD^vPX")
+"""As many values of a setting can be told apart by marker and colour."""
+
 LISTED = 24
-"""Settings named beside the cost plot."""
+"""Groups named below the cost plot."""
+
+STYLE = {**sns.axes_style("ticks"), "axes.grid": True, "axes.grid.axis": "y", "axes.spines.top": False}
+STYLE |= {"grid.color": "0.9", "axes.spines.right": False, "axes.titlelocation": "left"}
 
 
 def draw(groups: Sequence[TrialGroup], metric: str, x: str, by: str, folder: Path) -> list[Path]:
@@ -48,91 +48,55 @@ def draw(groups: Sequence[TrialGroup], metric: str, x: str, by: str, folder: Pat
     Returns:
         The files.
     """
+    frame = group_frame(groups, metric)
+    frame = frame.fillna({"low": frame[metric], "high": frame[metric]})  # a group without an interval is a point
     figures = {}
     if names := list(groups[0].settings):
-        figures["by_setting"] = by_setting(groups, metric, *_axes(groups, names, x, by))
+        figures["by_setting"] = by_setting(frame, metric, *_axes(frame, names, x, by))
     if len(names) > 1:
-        figures["parallel_coordinates"] = parallel_coordinates(groups, metric)
-    if not all(math.isnan(group.cost("wall_seconds")) for group in groups):
-        figures["quality_and_cost"] = quality_and_cost(groups, metric)
+        figures["parallel_coordinates"] = parallel_coordinates(frame, metric, names)
+    if frame["wall_seconds"].notna().any():
+        figures["quality_and_cost"] = quality_and_cost(frame, metric, names)
     paths = []
-    with matplotlib.rc_context({"font.size": 10}):
-        for name, figure in figures.items():
-            paths.append(folder / f"{name}.png")
-            figure.savefig(paths[-1], dpi=130, bbox_inches="tight")
+    for name, figure in figures.items():
+        paths.append(folder / f"{name}.png")
+        figure.savefig(paths[-1], dpi=130, bbox_inches="tight")
     return paths
 
 
-def _axes(groups: Sequence[TrialGroup], names: Sequence[str], x: str, by: str) -> tuple[str, str | None]:
+def _axes(frame: pd.DataFrame, names: Sequence[str], x: str, by: str) -> tuple[str, str | None]:
     """The settings to show: the preferred ones if they vary, else the first that do."""
     across = x if x in names else next((name for name in names if name != by), names[0])
-    few = [n for n in names if n != across and len({group.settings[n] for group in groups}) <= len(COLOURS)]
+    few = [name for name in names if name != across and frame[name].nunique() <= len(MARKERS)]
     return across, by if by in few else next(iter(few), None)
 
 
-def by_setting(groups: Sequence[TrialGroup], metric: str, x: str, by: str | None) -> Figure:
-    """Each group's mean and interval over one setting, coloured by another."""
-    figure = Figure(figsize=(8, 4.8), layout="constrained")
-    axes = figure.add_subplot()
-    kinds = _ordered({group.settings[by] for group in groups}) if by else [""]
-    places, ticks = _places([group.settings[x] for group in groups])
-    offsets = _dodge(groups, x, by, kinds, spread=ticks is not None)
-    for number, kind in enumerate(kinds):
-        chosen = [i for i, group in enumerate(groups) if not by or group.settings[by] == kind]
-        axes.errorbar(
-            [places[i] + offsets[i] for i in chosen],
-            [groups[i].mean for i in chosen],
-            yerr=[0.0 if math.isnan(groups[i].half_width) else groups[i].half_width for i in chosen],
-            fmt=MARKERS[number], color=COLOURS[number], capsize=3, markersize=6, linewidth=1.2, label=kind,
-        )  # fmt: skip
-    if ticks is not None:
-        axes.set_xticks(range(len(ticks)), ticks, rotation=0 if sum(map(len, ticks)) < 70 else 30)
-        axes.set_xlim(-0.6, len(ticks) - 0.4)
-    elif max(places) > 20 * min(places) > 0:
-        axes.set_xscale("log")
-    axes.set(xlabel=x, ylabel=f"validation {metric}")
-    axes.set_title(f"{metric} by {x}" + (f" and {by}" if by else "") + ", mean and interval", loc="left")
-    if by:
-        axes.legend(title=by, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    _tidy(axes)
+def by_setting(frame: pd.DataFrame, metric: str, x: str, by: str | None) -> Figure:
+    """Each group's mean and interval over one setting, coloured by another; groups of one place side by side."""
+    places, shifts = _ordered(frame[x]), [so.Dodge(empty="fill")]
+    scales = _told_apart(_ordered(frame[by])) if by else {}
+    scales["x"] = so.Nominal(order=places)
+    if len(places) > FEW and _numbers(frame[x]).notna().all():
+        frame, shifts = frame.assign(**{x: _numbers(frame[x])}), []
+        scales["x"] = _proportional(frame[x])
+    plot = so.Plot(frame, x=x, y=metric, ymin="low", ymax="high", **({"color": by, "marker": by} if by else {}))
+    plot = plot.add(so.Range(), *shifts, group="rank").add(so.Dot(), *shifts, group="rank").scale(**scales)
+    title = f"{metric} by {x}" + (f" and {by}" if by else "") + ", mean and interval"
+    figure = _drawn(plot.label(y=f"validation {metric}", title=title))
+    if shifts and sum(map(len, places)) > 70:
+        figure.autofmt_xdate(rotation=30)
     return figure
 
 
-def _places(values: Sequence[str]) -> tuple[list[float], list[str] | None]:
-    """Where values stand on an axis, and the names of the places if each value has one of its own."""
-    distinct = _ordered(set(values))
-    numbers = [_number(value) for value in values]
-    if len(distinct) > FEW and all(number is not None for number in numbers):
-        return [number for number in numbers if number is not None], None
-    return [float(distinct.index(value)) for value in values], distinct
-
-
-def _dodge(groups: Sequence[TrialGroup], x: str, by: str | None, kinds: Sequence[str], spread: bool) -> list[float]:
-    """Groups of one place side by side: kinds in order, and the groups of a kind best first."""
-    if not spread:
-        return [0.0] * len(groups)
-    members: dict[str, list[int]] = {}
-    for i, group in enumerate(groups):
-        members.setdefault(group.settings[x], []).append(i)
-    offsets = [0.0] * len(groups)
-    for here in members.values():
-        here.sort(key=lambda i: kinds.index(groups[i].settings[by]) if by else 0)
-        for i, place in zip(here, np.linspace(-0.32, 0.32, len(here) + 2)[1:-1], strict=True):
-            offsets[i] = float(place)
-    return offsets
-
-
-def parallel_coordinates(groups: Sequence[TrialGroup], metric: str) -> Figure:
+def parallel_coordinates(frame: pd.DataFrame, metric: str, settings: Sequence[str]) -> Figure:
     """A vertical axis a setting and one for the metric; a line a group, darker the better. Optuna's own chart."""
-    axes = {name: _distribution([group.settings[name] for group in groups]) for name in groups[0].settings}
+    axes = {name: _distribution(frame[name]) for name in settings}
+    words = [name for name in settings if isinstance(axes[name], CategoricalDistribution)]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
-    for group in groups:
-        values = {
-            name: value if isinstance(axes[name], CategoricalDistribution) else float(value)
-            for name, value in group.settings.items()
-        }
-        study.add_trial(create_trial(params=values, distributions=axes, value=group.mean))
+    for row in frame.to_dict("records"):
+        values = {name: row[name] if name in words else float(row[name]) for name in settings}
+        study.add_trial(create_trial(params=values, distributions=axes, value=row[metric]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         drawn = plot_parallel_coordinate(study, target_name=f"validation {metric}")
@@ -142,71 +106,67 @@ def parallel_coordinates(groups: Sequence[TrialGroup], metric: str) -> Figure:
     return figure
 
 
-def _distribution(values: Sequence[str]) -> BaseDistribution:
+def _distribution(values: pd.Series) -> BaseDistribution:
     """The axis of a setting: numbers in proportion (logarithmic where they differ widely), words in a row."""
-    numbers = [number for value in values if (number := _number(value)) is not None]
-    if len(numbers) < len(values):
-        return CategoricalDistribution(_ordered(set(values)))
-    low, high = min(numbers), max(numbers)
-    return FloatDistribution(low, high, log=low > 0 and high > 8 * low)
+    numbers = _numbers(values)
+    if numbers.isna().any():
+        return CategoricalDistribution(_ordered(values))
+    return FloatDistribution(numbers.min(), numbers.max(), log=_wide(numbers, 8))
 
 
-def quality_and_cost(groups: Sequence[TrialGroup], metric: str) -> Figure:
-    """The metric against the seconds a training took; numbers are ranks, named beside the plot."""
-    figure = Figure(figsize=(10.5, max(4.8, 0.2 * min(len(groups), LISTED) + 1)), layout="constrained")
-    axes = figure.add_subplot()
-    costs = [group.cost("wall_seconds") for group in groups]
-    for close, marker, colour, label in (
-        (True, "o", COLOURS[0], "within noise of the best"),
-        (False, "s", COLOURS[1], "worse than the best"),
-    ):
-        chosen = [i for i, group in enumerate(groups) if group.close is close]
-        axes.errorbar(
-            [costs[i] for i in chosen],
-            [groups[i].mean for i in chosen],
-            yerr=[0.0 if math.isnan(groups[i].half_width) else groups[i].half_width for i in chosen],
-            fmt=marker, color=colour, ecolor="0.8", elinewidth=1, markersize=6, label=label,
-        )  # fmt: skip
-    known = [cost for cost in costs if not math.isnan(cost)]
-    if max(known) > 20 * min(known):
-        axes.set_xscale("log")
-    axes.set(xlabel="training time, wall clock [s], mean over seeds", ylabel=f"validation {metric}")
-    axes.margins(x=0.08)
-    axes.set_title(f"{metric} and the cost of training", loc="left")
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.13), ncols=2, frameon=False)
-    _tidy(axes)
-    for rank, (cost, group) in enumerate(zip(costs, groups, strict=True), start=1):
-        if not math.isnan(cost):
-            axes.annotate(str(rank), (cost, group.mean), (6, 6), textcoords="offset points", fontsize=8.5)
-    listed = [f"{rank}  {', '.join(g.settings.values()) or g.label}" for rank, g in enumerate(groups[:LISTED], start=1)]
-    if len(groups) > LISTED:
-        listed.append(f"… {len(groups) - LISTED} more in report.md")
-    heading = "#  " + ", ".join(groups[0].settings)
-    axes.text(
-        1.02, 1, "\n".join([heading, *listed]), transform=axes.transAxes, va="top", fontsize=8.5, linespacing=1.35
+def quality_and_cost(frame: pd.DataFrame, metric: str, settings: Sequence[str]) -> Figure:
+    """The metric against the seconds a training took; numbers are ranks, named below it."""
+    kinds = {True: "within noise of the best", False: "worse than the best"}
+    frame = frame.assign(group=frame["within_noise_of_best"].map(kinds)).dropna(subset="wall_seconds")
+    plot = (
+        so.Plot(frame, x="wall_seconds", y=metric, ymin="low", ymax="high", color="group", marker="group")
+        .add(so.Range(alpha=0.3))
+        .add(so.Dot())
+        .add(so.Text(color="0.2", halign="left", valign="bottom", offset=5), text="rank", legend=False)
+        .scale(**_told_apart(list(kinds.values())), x=_proportional(frame["wall_seconds"]))
+        .label(x="training time, wall clock [s], mean over seeds", y=f"validation {metric}", color="", marker="")
+        .label(title=f"{metric} and the cost of training")
     )
+    figure = _drawn(plot)
+    table = frame[["rank", *settings]].head(LISTED).to_string(index=False)
+    if len(frame) > LISTED:
+        table += f"\n… {len(frame) - LISTED} more in report.md"
+    axes = figure.axes[0]
+    axes.text(0, -0.2, table, transform=axes.transAxes, va="top", family="monospace", fontsize=8)
     return figure
 
 
-def _ordered(values: set[str]) -> list[str]:
-    """Numbers by size, then words by the alphabet."""
-
-    def key(value: str) -> tuple[float, str]:
-        number = _number(value)
-        return (math.inf if number is None else number, value)
-
-    return sorted(values, key=key)
+def _told_apart(values: Sequence[str]) -> dict[str, so.Nominal]:
+    """Scales that give each value a colour, which colour-blind readers can tell apart, and a marker."""
+    return {"color": so.Nominal("colorblind", order=values), "marker": so.Nominal(MARKERS[: len(values)], order=values)}
 
 
-def _number(value: str) -> float | None:
-    try:
-        return float(value)
-    except ValueError:
-        return None
+def _proportional(numbers: pd.Series) -> so.Continuous:
+    """An axis of numbers, logarithmic where they differ widely."""
+    if not _wide(numbers, 20):
+        return so.Continuous()
+    return so.Continuous(trans="log").tick(LogLocator(subs=(1, 2, 5))).label(like="{x:g}")
 
 
-def _tidy(axes: "Axes") -> None:
-    axes.grid(axis="y", color="0.9")
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+def _drawn(plot: so.Plot) -> Figure:
+    figure = Figure(figsize=(8, 4.8))
+    plot.theme(STYLE).on(figure).plot()
+    for legend in figure.legends:
+        legend.set_bbox_to_anchor((1.02, 0.5), transform=figure.axes[0].transAxes)
+    return figure
+
+
+def _ordered(values: pd.Series) -> list[str]:
+    """Each value once: numbers by size, then words by the alphabet."""
+    keys = pd.DataFrame({"number": _numbers(values), "word": values})
+    return list(keys.sort_values(["number", "word"])["word"].unique())
+
+
+def _numbers(values: pd.Series) -> pd.Series:
+    """Values as numbers, NaN for words."""
+    return pd.to_numeric(values, errors="coerce")
+
+
+def _wide(numbers: pd.Series, factor: float) -> bool:
+    """Whether numbers differ so much that an axis should be logarithmic."""
+    return bool(0 < factor * numbers.min() < numbers.max())

@@ -1,18 +1,13 @@
 """The memory of a tuning: an optuna study on disk that a killed tuning finds as it left it."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from data_prep.errors import UsageError
-from towers.tuning.space import Dimension
-
-try:
-    import optuna
-    from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-    from optuna.trial import FrozenTrial, TrialState
-except ImportError as error:
-    raise UsageError("towers.tune needs optuna: pip install 'twotower[sweep]'") from error
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
 
 log = logging.getLogger(__name__)
 
@@ -34,17 +29,17 @@ class Study:
 
     Args:
         folder: where `study.db` is or will be.
-        dimensions: of the space.
+        space: distribution of each setting.
         sampler: makes the sampler from a `seed`.
         seed: of the tuning. Each trial draws from a seed of its own, so that a tuning that was interrupted goes on as
             it would have gone.
     """
 
     def __init__(
-        self, folder: Path, dimensions: Sequence[Dimension], sampler: Callable[..., BaseSampler], seed: int
+        self, folder: Path, space: Mapping[str, BaseDistribution], sampler: Callable[..., BaseSampler], seed: int
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._distributions = {dimension.key: dimension.distribution() for dimension in dimensions}
+        self._distributions = dict(space)
         self._sampler, self._seed = sampler, seed
         self._study = optuna.create_study(
             storage=f"sqlite:///{folder / DATABASE}", study_name="tuning", direction="maximize", load_if_exists=True

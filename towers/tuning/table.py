@@ -1,14 +1,15 @@
 """The table of a sweep: on a terminal, in Markdown, as CSV."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from towers.tuning.trials import Trial, TrialGroup
+from towers.tuning.trials import Trial, TrialGroup, compare, gather
 
 COSTS = {"wall_seconds": ("wall", "s"), "cpu_seconds": ("CPU", "s"), "peak_memory_mb": ("peak memory", "MB")}
 """Recorded cost -> its name for readers, its unit."""
@@ -16,39 +17,34 @@ COSTS = {"wall_seconds": ("wall", "s"), "cpu_seconds": ("CPU", "s"), "peak_memor
 CLOSE = "≈"
 
 
-def columns(groups: Sequence[TrialGroup], metric: str) -> list[str]:
-    """Headings of the table."""
-    costs = [f"{name} [{unit}]" for name, unit in COSTS.values()]
-    return ["#", *groups[0].settings, metric, "interval", "seeds", *costs, "best epoch"]
-
-
-def rows(groups: Sequence[TrialGroup]) -> Iterator[list[str]]:
-    """A row a group, as text."""
-    for rank, group in enumerate(groups, start=1):
-        yield [
-            f"{rank} {CLOSE}" if group.close and rank > 1 else str(rank),
-            *group.settings.values(),
-            f"{group.mean:.4f}",
-            "–" if math.isnan(group.low) else f"{group.low:.4f}…{group.high:.4f}",
-            str(len(group.trials)),
-            *(_amount(group.cost(name), 0 if unit == "MB" else 1) for name, (_, unit) in COSTS.items()),
-            _amount(group.best_epoch, 1 if len(group.trials) > 1 else 0),
-        ]
+def text_frame(groups: Sequence[TrialGroup], metric: str) -> pd.DataFrame:
+    """The table as text for readers: a row a group, headings as columns."""
+    return pd.DataFrame(
+        {
+            "#": f"{rank} {CLOSE}" if group.close and rank > 1 else str(rank),
+            **group.settings,
+            metric: f"{group.mean:.4f}",
+            "interval": "–" if math.isnan(group.low) else f"{group.low:.4f}…{group.high:.4f}",
+            "seeds": str(len(group.trials)),
+            **{
+                f"{name} [{unit}]": _amount(group.cost(cost), 0 if unit == "MB" else 1)
+                for cost, (name, unit) in COSTS.items()
+            },
+            "best epoch": _amount(group.best_epoch, 1 if len(group.trials) > 1 else 0),
+        }
+        for rank, group in enumerate(groups, start=1)
+    )
 
 
 def explanation(groups: Sequence[TrialGroup], confidence: float) -> str:
     """Explanation of the table for its reader."""
-    text = f"{CLOSE}: within noise of the best. Intervals ({confidence:.0%}): "
-    kinds = {len(group.trials) > 1 for group in groups}
-    text += "; ".join(
-        kind
-        for several, kind in (
-            (True, "Student's over seeds"),
-            (False, "for one seed, the bootstrap's over validation users, which says nothing of another seed's luck"),
-        )
-        if several in kinds
-    )
-    return f"{text}. Costs are means over seeds."
+    kinds = []
+    if any(len(group.trials) > 1 for group in groups):
+        kinds.append("Student's over seeds")
+    if any(len(group.trials) == 1 for group in groups):
+        kinds.append("for one seed, the bootstrap's over validation users, which says nothing of another seed's luck")
+    intervals = f"Intervals ({confidence:.0%}): {'; '.join(kinds)}"
+    return f"{CLOSE}: within noise of the best. {intervals}. Costs are means over seeds."
 
 
 def print_groups(groups: Sequence[TrialGroup], failed: Sequence[Trial], metric: str, confidence: float) -> None:
@@ -58,14 +54,26 @@ def print_groups(groups: Sequence[TrialGroup], failed: Sequence[Trial], metric: 
         console = Console(width=200)
     if groups:
         table = Table(title="best first, validation figures")
-        for column in columns(groups, metric):
-            table.add_column(escape(column), justify="left" if column in groups[0].settings else "right")
-        for row in rows(groups):
+        frame = text_frame(groups, metric)
+        for name in frame.columns:
+            table.add_column(escape(name), justify="left" if name in groups[0].settings else "right")
+        for row in frame.to_numpy().tolist():
             table.add_row(*map(escape, row))
         console.print(table)
         console.print(explanation(groups, confidence), highlight=False, soft_wrap=True)
     for line in failures(groups, failed):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_trials(folder: Path, metric: str, confidence: float) -> None:
+    """The table of every trial in a folder, on the terminal.
+
+    Raises:
+        UsageError: there is no trial, or one has no such metric.
+    """
+    trials = gather([folder])
+    groups = compare(trials, metric, confidence)
+    print_groups(groups, [trial for trial in trials if trial.reason], metric, confidence)
 
 
 def failures(groups: Sequence[TrialGroup], failed: Sequence[Trial]) -> list[str]:
@@ -80,9 +88,9 @@ def failures(groups: Sequence[TrialGroup], failed: Sequence[Trial]) -> list[str]
 
 def markdown(groups: Sequence[TrialGroup], metric: str) -> str:
     """The table in Markdown."""
-    heads = columns(groups, metric)
-    rules = [":--" if head in groups[0].settings else "--:" for head in heads]
-    lines = [heads, rules, *rows(groups)]
+    frame = text_frame(groups, metric)
+    rules = [":--" if name in groups[0].settings else "--:" for name in frame.columns]
+    lines = [list(frame.columns), rules, *frame.to_numpy().tolist()]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
 
@@ -109,17 +117,14 @@ def trial_frame(groups: Sequence[TrialGroup], failed: Sequence[Trial]) -> pd.Dat
     """A row a trial, with every figure."""
     done = [
         {**group.settings, "seed": trial.seed, **trial.figures, **trial.cost, "best_epoch": trial.best_epoch}
-        | {"folder": str(trial.folder), "reason": ""}
         for group in groups
         for trial in group.trials
     ]
     names = groups[0].settings if groups else {}
-    lost = [
-        {**{name: trial.overrides.get(name, "") for name in names}, "seed": trial.seed}
-        | {"folder": str(trial.folder), "reason": trial.reason}
-        for trial in failed
-    ]
-    return pd.DataFrame([*done, *lost])
+    lost = [{**{name: trial.overrides.get(name, "") for name in names}, "seed": trial.seed} for trial in failed]
+    trials = [trial for group in groups for trial in group.trials] + list(failed)
+    folders = [str(trial.folder) for trial in trials]
+    return pd.DataFrame([*done, *lost]).assign(folder=folders, reason=[trial.reason for trial in trials])
 
 
 def _amount(value: float, digits: int) -> str:

@@ -1,17 +1,18 @@
 """One training as a process of its own: its memory is given back, its crash is its own, Ctrl-C reaches it gently."""
 
 import logging
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from data_prep.errors import ExitCode, Locked
 from towers.model.run_record import RunRecord
-from towers.tuning.space import typed_value
 from towers.tuning.trials import note_failure
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,23 @@ log = logging.getLogger(__name__)
 LOG = "log.txt"
 PATIENCE = 60
 """Seconds a training gets to stop by itself after Ctrl-C."""
+
+PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
+
+
+def typed_value(value: Any) -> str:
+    """A value as it would be typed in an override."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{','.join(map(typed_value, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{k}:{typed_value(v)}' for k, v in value.items())}}}"
+    if isinstance(value, str) and not PLAIN.fullmatch(value):
+        return "'" + value.replace("'", r"\'") + "'"
+    return str(value)
 
 
 def run_training(folder: Path, overrides: Sequence[str]) -> bool:
@@ -38,14 +56,8 @@ def run_training(folder: Path, overrides: Sequence[str]) -> bool:
     if RunRecord.finished(folder):
         return True
     folder.mkdir(parents=True, exist_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "towers.train",
-        *overrides,
-        f"hydra.run.dir={typed_value(str(folder))}",
-        "resume=true",
-    ]
+    overrides = [*overrides, f"hydra.run.dir={typed_value(str(folder))}", "resume=true"]
+    command = [sys.executable, "-m", "towers.train", *overrides]
     with (folder / LOG).open("ab") as output:
         begins = output.tell()
         # Out of the terminal's reach, so that one Ctrl-C reaches it once and from here.

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +81,6 @@ class TrialGroup:
         """Half the interval's width."""
         return (self.high - self.low) / 2
 
-    @property
-    def label(self) -> str:
-        """`tower.dim=64 negatives=full`, or the folder when nothing varies."""
-        return " ".join(f"{k}={v}" for k, v in self.settings.items()) or str(self.trials[0].folder.name)
-
     def cost(self, name: str) -> float:
         """Mean cost of a member, NaN if it was not recorded."""
         known = [trial.cost[name] for trial in self.trials if name in trial.cost]
@@ -93,9 +88,8 @@ class TrialGroup:
 
     @property
     def best_epoch(self) -> float:
-        """Mean over the members, NaN if it was not recorded."""
-        known = [trial.best_epoch for trial in self.trials if trial.best_epoch is not None]
-        return float(np.mean(known)) if known else math.nan
+        """Mean over the members."""
+        return float(np.mean([trial.best_epoch for trial in self.trials if trial.best_epoch is not None]))
 
 
 def note_failure(folder: Path, reason: str) -> None:
@@ -226,15 +220,12 @@ def compare(trials: Sequence[Trial], metric: str, confidence: float) -> list[Tri
             raise UsageError(f"metric: {trial.folder} has no {metric!r}; it has {', '.join(trial.figures)}")
         members.setdefault(trial.identity, []).append(trial)
     names = varying(done)
-    groups = []
-    for group in members.values():
-        mean, low, high = _mean_and_interval(group, metric, confidence)
-        groups.append(TrialGroup({name: setting(group[0], name) for name in names}, group, mean, low, high))
-    groups.sort(key=lambda group: -group.mean)
-    return [
-        TrialGroup(g.settings, g.trials, g.mean, g.low, g.high, close=g is groups[0] or _within_noise(groups[0], g))
-        for g in groups
+    groups = [
+        TrialGroup({name: setting(g[0], name) for name in names}, g, *_mean_and_interval(g, metric, confidence))
+        for g in members.values()
     ]
+    groups.sort(key=lambda group: -group.mean)
+    return [replace(group, close=_within_noise(groups[0], group)) for group in groups]
 
 
 def _mean_and_interval(group: Sequence[Trial], metric: str, confidence: float) -> tuple[float, float, float]:
