@@ -122,7 +122,7 @@ def _ndcg(
     """Each user's NDCG by some weights, [U], and after each move of one of them, [moves, U]."""
     before, after = [], []
     batches = EvaluationBatches(cases, batch_size)
-    for batch in track(batches, "weighing", total=len(batches)):
+    for batch in track(batches, "choosing weights", total=len(batches)):
         scores = mix.scores(batch.histories, batch.queries)  # of all parts, once for all moves
         whole = _weighted(scores, weights)
         whole[batch.seen_users, batch.seen_rows] = -torch.inf
