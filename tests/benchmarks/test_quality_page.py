@@ -119,7 +119,7 @@ def test_the_page_says_how_far_ours_lies_above_the_strongest_baseline(plan: Qual
 
 
 def test_a_study_has_a_table_of_its_own(plan: QualityPlan, tmp_path: Path) -> None:
-    cold = {"recall@50": interval(0.30), "users": 1234, "wanted": 2345}
+    cold = {"recall@50": interval(0.30), "users": 1234, "relevant": 2345}
     results = [
         result("ours", 0, 0.20, [], ["towers"]),
         result("negatives-full", 0, 0.10, [], ["full softmax"]),

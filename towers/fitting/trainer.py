@@ -192,7 +192,10 @@ class Session:
         module.train()  # pretrained parts come switched to evaluation
         try:
             trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
-        except SystemExit as error:  # how Lightning answers Ctrl-C
+        except (SystemExit, RuntimeError) as error:
+            # Lightning answers Ctrl-C by SystemExit; between two epochs its own clearing up fails, which hides Ctrl-C.
+            if isinstance(error, RuntimeError) and not isinstance(error.__context__, KeyboardInterrupt):
+                raise
             log.warning("interrupted in epoch %d; resume=true with the same run goes on", trainer.current_epoch)
             raise KeyboardInterrupt from error
         return int(trainer.current_epoch)

@@ -1,7 +1,9 @@
 """Fitting: every epoch trains all of its batches and is validated, however many batches the others have."""
 
+import signal
 from pathlib import Path
 
+import pytest
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
@@ -87,3 +89,24 @@ def test_a_refit_that_had_ended_is_not_trained_further(tmp_path: Path):
     assert torch.equal(again.weight, first.weight)
     longer, _ = refitted(tmp_path, epochs=4, resume=True)
     assert longer.trained == [epoch for epoch in (2, 3) for _ in range(LENGTHS[epoch])]
+
+
+class InterruptedBetweenEpochs(Growing):
+    """Ctrl-C that comes while the second epoch's batches are prepared."""
+
+    def __iter__(self):
+        if self.epoch == 1:
+            raise KeyboardInterrupt
+        return iter(torch.full((LENGTHS[self.epoch], 1), float(self.epoch)))
+
+
+def test_ctrl_c_between_two_epochs_is_an_interruption_as_everywhere(tmp_path: Path):
+    config = TrainerConfig(epochs=5, patience=9, accelerator="cpu", threads=1, checkpoints=2)
+    validation = DataLoader([torch.zeros(1)], batch_size=None)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(Counting(), InterruptedBetweenEpochs(), validation, "valid/score", Session(tmp_path, config, False, 0))
+    finally:
+        signal.signal(signal.SIGINT, before)  # Lightning has it ignored from then on
+    assert list(tmp_path.glob("checkpoints/epoch-*.ckpt"))
