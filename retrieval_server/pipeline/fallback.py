@@ -1,4 +1,4 @@
-"""The fallback for requesters of whom nothing is known: whether it answers, and its items under their constraints."""
+"""The fallback for requesters without history: whether it answers, and its items under their constraints."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def fallback_of(bundle: ServedBundle, profile: RequesterProfile) -> Fallback | N
 
 
 def fallback_name(bundle: ServedBundle, profile: RequesterProfile) -> str:
-    """The name of what answers a requester of whom nothing is known, "" for everybody else."""
+    """The name of what answers a requester without history, "" for everybody else."""
     if not profile.is_unknown:
         return ""
     return TOWERS if bundle.fallback is None else bundle.fallback.name

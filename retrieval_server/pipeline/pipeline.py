@@ -93,7 +93,7 @@ class Pipeline:
         """The best items of the whole catalogue, or the best that are not all alike, by ranker or cross-encoder.
 
         A ranker was learnt from users without queries, so the cross-encoder orders what a query retrieves. Neither has
-        anything to read of requesters of whom nothing is known: where there is a fallback, its order stands.
+        anything to read of requesters without history: where there is a fallback, its order stands.
 
         Args:
             bundle: where to look.

@@ -1,4 +1,4 @@
-"""The fallback: one list, under a name, for every user of whom nothing is known."""
+"""The fallback: one list, under a name, for every user without history."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -103,16 +103,6 @@ class SeedOfEpoch(Callback):
             torch.manual_seed(self.seed * 100_003 + trainer.current_epoch + trainer.global_rank * 1_000_000_007)
             if trainer.current_epoch:
                 torch.empty((), dtype=torch.int64).random_()  # the loader's, so that a seed gives what it always gave
-
-
-def linear_decay(total: int, warmup: int) -> Callable[[int], float]:
-    """Learning-rate factor by step: linear warm-up, at most a tenth of all steps, then linear decay to zero.
-
-    Not `transformers.get_linear_schedule_with_warmup`: that one starts at a factor of zero, so that the first step
-    moves nothing, where this one starts at 1 / warmup. No choice of its arguments gives the same factors.
-    """
-    warmup = min(warmup, max(total // 10, 1))
-    return lambda step: min((step + 1) / warmup, max(total - step, 0) / max(total - warmup, 1))
 
 
 def strategy_of(processes: int) -> Strategy | str:

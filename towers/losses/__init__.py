@@ -9,7 +9,7 @@ from towers.losses.composition import Candidates, Negatives
 from towers.losses.counts import Counts, CountSketch, ExactCounts
 from towers.losses.cross_batch import CrossBatch
 from towers.losses.full import Full
-from towers.losses.hard import Hard
+from towers.losses.hard_negatives import Hard
 from towers.losses.in_batch import InBatch
 from towers.losses.softmax import sampled_softmax
 from towers.losses.source import Encoded, NegativeSource, Setting

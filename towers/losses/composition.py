@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from data_prep.config import require
 from data_prep.errors import UsageError
 from towers.losses.counts import Counts
-from towers.losses.hard import Hard
+from towers.losses.hard_negatives import Hard
 from towers.losses.source import Encoded, NegativeSource, Setting
 
 

@@ -16,7 +16,7 @@ BY_ATTRIBUTES = "by attributes"
 
 
 def scores_without_history(scorer: Scorer) -> NDArray[np.float32]:
-    """Scores of every item for a user of whom nothing is known, [N]."""
+    """Scores of every item for a user without history, [N]."""
     return scorer.score([History.empty()], [""])[0].numpy()
 
 

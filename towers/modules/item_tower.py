@@ -159,7 +159,7 @@ class ItemTower(nn.Module):
 
     @torch.no_grad()
     def start_from_popularity(self, counts: Tensor, temperature: float) -> None:
-        """Set the priors so that a user of whom nothing is known gets items by popularity.
+        """Set the priors so that a user without history gets items by popularity.
 
         Args:
             counts: training events of each item, [N]; items without any keep the average prior.

@@ -77,7 +77,7 @@ class UserEncoder:
 
         Returns:
             [B, dim], or [B, interests, dim] of a model with several; neither history nor query gives the vector
-            learnt for a user of whom nothing is known.
+            learnt for a user without history.
         """
         queries = [self.queries(query) for query in queries]
         queried = [i for i, query in enumerate(queries) if query]

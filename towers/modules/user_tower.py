@@ -196,7 +196,7 @@ class UserTower(nn.Module):
         return last.squeeze(1)
 
     def _known(self, codes: Tensor | None, start: Tensor) -> Tensor:
-        """Sum of the attributes' vectors, [B, A] -> [B, 1, dim]; zero for a user of whom nothing is known."""
+        """Sum of the attributes' vectors, [B, A] -> [B, 1, dim]; zero for an unknown user."""
         total = torch.zeros_like(start)
         if codes is None:
             return total

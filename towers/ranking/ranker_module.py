@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.errors import GateFailed
-from towers.fitting.trainer import EpochDataset, linear_decay
+from towers.fitting.schedule import linear_decay
+from towers.fitting.trainer import EpochDataset
 from towers.metrics.ranking_metrics import CUTOFF
 from towers.ranking.comparison import ndcg_of, text_scores
 from towers.ranking.config import RankerConfig

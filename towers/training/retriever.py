@@ -10,7 +10,7 @@ from torch import Tensor
 
 from data_prep.errors import GateFailed
 from towers.fitting import distributed
-from towers.fitting.trainer import linear_decay
+from towers.fitting.schedule import linear_decay
 from towers.losses import Candidates, Encoded, Negatives
 from towers.losses.softmax import conflict_rate, excluded_candidates, repeated_candidates, sampled_softmax
 from towers.losses.temperature import BoundedTemperature

@@ -5,7 +5,7 @@ from itertools import count
 from pathlib import Path
 
 from retrieval_server.events.event_log import EventLog
-from retrieval_server.events.memory_store import MemoryStore
+from retrieval_server.events.memory_event_store import MemoryStore
 from retrieval_server.events.recording import Recorder
 from retrieval_server.events.user_events import UserEvent
 

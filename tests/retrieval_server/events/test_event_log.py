@@ -10,7 +10,7 @@ import pytest
 
 from retrieval_server.api.errors import NotRecorded
 from retrieval_server.events.event_log import EventLog, LogUnavailable, read, segments
-from retrieval_server.events.memory_store import SNAPSHOT, MemoryStore
+from retrieval_server.events.memory_event_store import SNAPSHOT, MemoryStore
 from retrieval_server.events.recording import RecordedCounts, Recorder
 from retrieval_server.events.user_events import UserEvent
 from tests import processes

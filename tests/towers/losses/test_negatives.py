@@ -142,7 +142,7 @@ def test_hard_negatives_do_not_depend_on_how_much_is_scored_at_a_time(monkeypatc
     users, catalogue = torch.randn(9, 4), torch.randn(30, 4)
     known = [[i] for i in range(9)]
     whole = mined(Hard(5, 1, 0.05, None), users, catalogue, list(range(9)), known)
-    monkeypatch.setattr("towers.losses.hard.SCORES_AT_ONCE", 65)
+    monkeypatch.setattr("towers.losses.hard_negatives.SCORES_AT_ONCE", 65)
     assert mined(Hard(5, 1, 0.05, None), users, catalogue, list(range(9)), known) == whole
 
 

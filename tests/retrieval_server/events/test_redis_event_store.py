@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.errors import UsageError
-from retrieval_server.events.redis_store import RedisStore
+from retrieval_server.events.redis_event_store import RedisStore
 from retrieval_server.events.user_events import StoreUnavailable, UserEvent
 from tests import processes
 
