@@ -1,7 +1,7 @@
 """The interface of a baseline.
 
-A baseline is added by a class with this interface in a module of this room, its name in the room's `__init__.pyi`, and a
-file in conf/baselines with its `_target_` and settings; `baselines=[its_name]` then puts it into the tables.
+A baseline is added by a class with this interface in a module of this room, its name in the room's `__init__.pyi`,
+and a file in conf/baselines with its `_target_` and settings; `baselines=[its_name]` then puts it into the tables.
 """
 
 from typing import Protocol, Self
